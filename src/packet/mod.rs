@@ -1,0 +1,200 @@
+//! Bytes -> [`Packet`]: plain values, or the name of what is wrong with the bytes.
+//!
+//! The only place that knows wire formats. Nothing here allocates, panics or loops without a bound, whatever the
+//! bytes are. What can't be read is named in [`Packet::malformed`], and what was read before it stays.
+
+mod link;
+mod malformed;
+
+mod protocol;
+
+pub use link::Link;
+pub use malformed::Malformed;
+pub use protocol::Protocol;
+
+use std::net::IpAddr;
+
+/// What one frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The outermost VLAN id (802.1Q or 802.1ad), where there is a tag in the bytes.
+    pub vlan: Option<u16>,
+    /// How the link layer says the frame moved, where it says so (Linux cooked captures do).
+    pub link_direction: Option<PacketType>,
+    /// The network layer.
+    pub net: Net,
+    /// What is wrong with the bytes: the first thing found, outermost first.
+    pub malformed: Option<Malformed>,
+}
+
+/// The kernel's word on how a frame moved (`sll_pkttype`, `linux/if_packet.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketType {
+    /// To this host.
+    Host,
+    /// Link-layer broadcast.
+    Broadcast,
+    /// Link-layer multicast.
+    Multicast,
+    /// To another host, seen because the interface is promiscuous.
+    OtherHost,
+    /// Sent by this host.
+    Outgoing,
+}
+
+/// The network layer of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Net {
+    /// IPv4 or IPv6.
+    Ip(Ip),
+    /// ARP for IPv4 over Ethernet (RFC 826).
+    Arp(Arp),
+    /// Anything else, or an IP header too short to hold addresses.
+    Other {
+        /// The EtherType (or, below 0x0600, the length of an 802.3 frame).
+        ethertype: u16,
+        /// Bytes behind the link-layer header on the wire.
+        len: u32,
+    },
+}
+
+/// An IP packet: header fields that do not depend on the family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// Source address.
+    pub src: IpAddr,
+    /// Destination address, always of the family of `src`.
+    pub dst: IpAddr,
+    /// What the packet carries: behind IPv6 extension headers, the last next-header value.
+    pub protocol: Protocol,
+    /// IPv4 time to live or IPv6 hop limit.
+    pub ttl: u8,
+    /// Length of the whole packet in bytes, IP header included, as the packet says it.
+    pub len: u32,
+    /// Present if this is one of several fragments (an IPv6 atomic fragment is whole, and has none).
+    pub fragment: Option<Fragment>,
+    /// The header behind.
+    pub transport: Transport,
+}
+
+/// Where a fragment belongs (RFC 791, RFC 8200 section 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fragment {
+    /// Identification: 16 bits in IPv4, 32 in IPv6.
+    pub id: u32,
+    /// Offset of the payload in bytes; 0 is the first fragment, which has the transport header.
+    pub offset: u32,
+    /// More fragments follow.
+    pub more: bool,
+}
+
+/// The transport header of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP (RFC 9293).
+    Tcp(Tcp),
+    /// UDP (RFC 768), and UDP-Lite, whose ports stand in the same place.
+    Udp(Ports),
+    /// SCTP (RFC 9260).
+    Sctp(Ports),
+    /// ICMP (RFC 792), or ICMPv6 (RFC 4443) if the packet's protocol is `ICMPV6`.
+    Icmp(Icmp),
+    /// No header that pfw reads: another protocol, a later fragment, or too few bytes.
+    None,
+}
+
+/// Source and destination port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ports {
+    /// Source port.
+    pub src: u16,
+    /// Destination port.
+    pub dst: u16,
+}
+
+/// A TCP header's ports and flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    /// The ports.
+    pub ports: Ports,
+    /// The flags.
+    pub flags: TcpFlags,
+}
+
+/// The flag byte of a TCP header: CWR ECE URG ACK PSH RST SYN FIN, most significant first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Opens a connection.
+    pub const SYN: u8 = 0x02;
+    /// Resets the connection.
+    pub const RST: u8 = 0x04;
+    /// Push.
+    pub const PSH: u8 = 0x08;
+    /// The acknowledgement number counts.
+    pub const ACK: u8 = 0x10;
+    /// The urgent pointer counts.
+    pub const URG: u8 = 0x20;
+    /// ECN echo.
+    pub const ECE: u8 = 0x40;
+    /// Congestion window reduced.
+    pub const CWR: u8 = 0x80;
+
+    /// Whether all bits of `mask` are set.
+    pub const fn has(self, mask: u8) -> bool {
+        self.0 & mask == mask
+    }
+}
+
+/// An ICMP or ICMPv6 header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Identifier of an echo (and of the other query types); 0 where the type has none.
+    pub id: u16,
+    /// The packet that an error message quotes, where enough of it could be read.
+    pub quoted: Option<Quoted>,
+}
+
+/// The packet inside an ICMP error: what is needed to find the connection it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// Source address of the quoted packet.
+    pub src: IpAddr,
+    /// Destination address of the quoted packet.
+    pub dst: IpAddr,
+    /// Protocol of the quoted packet.
+    pub protocol: Protocol,
+    /// Ports (TCP, UDP, SCTP), or for an ICMP query its identifier as `src` and type and code as `dst`
+    /// (type in the upper byte); zeros for other protocols.
+    pub ports: Ports,
+}
+
+/// An ARP packet for IPv4 over Ethernet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// 1 request, 2 reply.
+    pub operation: u16,
+    /// Sender hardware address.
+    pub sender_mac: [u8; 6],
+    /// Sender protocol address.
+    pub sender: std::net::Ipv4Addr,
+    /// Target hardware address.
+    pub target_mac: [u8; 6],
+    /// Target protocol address.
+    pub target: std::net::Ipv4Addr,
+    /// Bytes behind the link-layer header on the wire.
+    pub len: u32,
+}
+
+/// Reads the frame `bytes`, whose first header is of type `link`; `original_len` is the frame's length on the wire,
+/// which is more than `bytes.len()` where the capture kept only the beginning.
+pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
+    link::parse(link, bytes, original_len)
+}
