@@ -1,7 +1,8 @@
 //! Ethernet II and 802.3 frames, VLAN tags, and LLC with SNAP, as far as the type of what they carry.
 
 use super::ethertype;
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
+use super::reason::Reason;
 use super::span::Span;
 use pnet::packet::ethernet::EthernetPacket;
 use pnet::packet::vlan::VlanPacket;

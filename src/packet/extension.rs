@@ -2,7 +2,8 @@
 //! (`net/ipv6/exthdrs_core.c`), so that a rule sees the protocol that netfilter sees.
 
 use super::ipv4::{FRAGMENT_UNIT, MAX_PACKET};
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
+use super::reason::Reason;
 use super::span::Span;
 use super::tlv::{Ipv6Options, TooLong};
 use super::{Fragment, Protocol};

@@ -2,7 +2,8 @@
 //! (`ip6_parse_tlv` in `net/ipv6/exthdrs.c`): what does not pass there never reaches netfilter.
 
 use super::ipv6;
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
+use super::reason::Reason;
 use super::span::Span;
 use super::tlv::{Ipv6Option, Ipv6Options, PAD1, TooLong};
 

@@ -1,8 +1,9 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443), with the packet that an error message quotes.
 
 use super::extension::Chain;
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
 use super::net::Family;
+use super::reason::Reason;
 use super::span::Span;
 use super::{Icmp, Ports, Protocol, Quoted, Transport, ipv4, ipv6, transport};
 use pnet::packet::ipv4::Ipv4Packet;
@@ -106,8 +107,8 @@ fn quoted_ports(family: Family, protocol: Protocol, payload: &[u8]) -> Option<Po
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{ipv4_of, ipv6_of, reason, sentence, transport};
-    use super::super::{Link, Packet};
+    use super::super::testing::{bytes, ipv4_of, ipv6_of, reason, sentence, transport};
+    use super::super::{Link, Packet, parse as parse_cut};
     use super::*;
 
     const V4_ADDRESSES: &str = "0a000005 c0a80107";
@@ -232,11 +233,11 @@ mod tests {
 
     #[test]
     fn a_message_that_the_capture_cut_is_read_as_far_as_it_goes() {
-        let whole = super::super::testing::bytes(&format!(
-            "45000038 0000 0000 40 01 0000 0a000001 0a000002 0303 0000 00000000 4500003c 0000 4000 40 11 0000 {V4_ADDRESSES} c000 0035 0028 0000"
-        ));
+        let error = "0303 0000 00000000";
+        let quote = format!("4500003c 0000 4000 40 11 0000 {V4_ADDRESSES} c000 0035 0028 0000");
+        let whole = bytes(&format!("45000038 0000 0000 40 01 0000 0a000001 0a000002 {error} {quote}"));
         for kept in 22..whole.len() {
-            let packet = super::super::parse(Link::RawIp, &whole[..kept], 56);
+            let packet = parse_cut(Link::RawIp, &whole[..kept], 56);
             assert_eq!((packet.malformed, icmp(&packet).kind), (None, 3), "{kept}");
             assert_eq!(icmp(&packet).quoted.is_some(), kept >= 52, "{kept}");
         }

@@ -1,7 +1,8 @@
 //! IPv4 (RFC 791), with options and fragments.
 
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
 use super::net::Family;
+use super::reason::Reason;
 use super::span::Span;
 use super::{Fragment, Ip, Protocol, Transport, tlv, transport};
 use pnet::packet::ipv4::Ipv4Packet;

@@ -4,8 +4,9 @@
 use super::extension::Chain;
 use super::hop_by_hop::{self, Jumbo};
 use super::ipv4::MAX_UNSEGMENTED;
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
 use super::net::Family;
+use super::reason::Reason;
 use super::span::Span;
 use super::{Ip, Protocol, Transport, transport};
 use pnet::packet::ipv6::Ipv6Packet;
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     const IPV6: Link = Link::Cooked { ethertype: 0x86dd };
-    /// From 2001:db8::1 to 2001:db8::2.
+    /// From `2001:db8::1` to `2001:db8::2`.
     const ADDRESSES: &str = "20010db8000000000000000000000001 20010db8000000000000000000000002";
     const UDP_53: &str = "c000 0035 0008 0000";
     const PORTS: Ports = Ports { src: 49152, dst: 53 };
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_first_fragment_has_the_ports_and_a_later_one_its_next_header() {
-        let first = ipv6("2c", &format!("11 00 0001 89abcdef c000 0035 03e8 0000"));
+        let first = ipv6("2c", "11 00 0001 89abcdef c000 0035 03e8 0000");
         assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x89ab_cdef, offset: 0, more: true }));
         assert_eq!((ip(&first).transport, first.malformed), (Transport::Udp(PORTS), None));
         let later = ipv6("2c", &format!("3c 00 00b8 89abcdef {UDP_53}"));

@@ -3,7 +3,8 @@
 //! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`](super::ethernet).
 
 use super::ethernet::{self, Framed};
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
+use super::reason::Reason;
 use super::span::Span;
 use super::{Packet, PacketType, ethertype, net};
 
@@ -195,7 +196,7 @@ mod tests {
 
     /// An ICMP echo request from 10.0.0.1 to 10.0.0.2.
     const PING: &str = "4500001c0001000040016 6de 0a000001 0a000002 0800f7fd00010001";
-    /// No next header, from fe80::1 to fe80::2.
+    /// No next header, from `fe80::1` to `fe80::2`.
     const EMPTY_V6: &str = "6000000000003b40 fe800000000000000000000000000001 fe800000000000000000000000000002";
 
     #[test]

@@ -15,6 +15,7 @@ mod link;
 mod malformed;
 mod net;
 mod protocol;
+mod reason;
 mod span;
 mod tlv;
 mod transport;
@@ -24,8 +25,9 @@ mod testing;
 
 pub use ethertype::ethertype_name;
 pub use link::Link;
-pub use malformed::{Malformed, Reason};
+pub use malformed::Malformed;
 pub use protocol::Protocol;
+pub use reason::Reason;
 
 use std::net::IpAddr;
 

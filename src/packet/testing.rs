@@ -1,13 +1,13 @@
 //! What the tests of this room share: packets written as hexadecimal digits.
 
-use super::malformed::Reason;
+use super::reason::Reason;
 use super::{Ip, Link, Net, Packet, Transport};
 
 /// The bytes of hexadecimal digits; blanks are for the reader.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
-    let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
-    assert!(digits.len().is_multiple_of(2), "half a byte in {hex}");
-    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+    let digits: String = hex.split_whitespace().collect();
+    let byte = |start| u8::from_str_radix(&digits[start..start + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
 }
 
 /// Parses a frame that was captured whole.

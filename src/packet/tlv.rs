@@ -1,6 +1,7 @@
 //! Options in a row: those of IPv4 and TCP headers, and those of IPv6 extension headers.
 
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
+use super::reason::Reason;
 use super::span::Span;
 
 /// The option that ends the list, in IPv4 and TCP.

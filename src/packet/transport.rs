@@ -1,7 +1,8 @@
 //! TCP, UDP, UDP-Lite and SCTP headers, and which protocol has which.
 
-use super::malformed::{Faults, Reason};
+use super::malformed::Faults;
 use super::net::Family;
+use super::reason::Reason;
 use super::span::Span;
 use super::{Ports, Protocol, Tcp, TcpFlags, Transport, icmp, tlv};
 use pnet::packet::tcp::TcpPacket;
