@@ -1,0 +1,18 @@
+//! What happened -> lines of text or JSON, and `firewall.log`.
+//!
+//! - [`line`] gives every event its form; it knows no file.
+//! - [`sink`] gets lines into the log file; it knows no event but the losses that it has to own up to.
+//! - [`printer`] shows the same lines on standard output.
+//! - [`diagnostics`] carries pfw's own messages to standard error; they never enter the log.
+//! - [`summary`] is what is said of a whole run.
+//!
+//! What goes in comes from the rooms below (`packet`, `rules`, `engine`); nothing here decides, and nothing here
+//! starts a thread: `app` runs [`sink::Writer`] and [`printer::Printer`] on threads of its own.
+
+mod bytes;
+pub mod escape;
+pub mod line;
+mod stamp;
+
+pub use escape::EscapedName;
+pub use line::{AnomalyLine, Format, Formatter, PacketLine, RuleText, Selection, Sighting, Verdict};
