@@ -1,5 +1,7 @@
 //! Frames, from a live interface or a file; nothing here knows rules or decisions.
 
+pub mod file;
+
 use crate::packet::{Link, PacketType};
 use crate::time::Timestamp;
 use std::io;
