@@ -5,7 +5,7 @@
 //! the capture.
 
 use crate::engine::Direction;
-use crate::packet::{HardwareAddress, Ip, Net, Packet, PacketType};
+use crate::packet::{HardwareAddress, HardwarePair, Ip, Net, Packet, PacketType};
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
@@ -20,14 +20,14 @@ pub struct Locality {
 
 impl Locality {
     /// Which way `packet` went, seen from this machine. What moves between two others went through it.
-    pub fn direction(&self, packet: &Packet) -> Direction {
-        let Net::Ip(ip) = &packet.net else { return self.direction_of_frame(packet) };
+    pub fn direction(&self, packet: &Packet, hardware: Option<HardwarePair>) -> Direction {
+        let Net::Ip(ip) = &packet.net else { return self.direction_of_frame(packet, hardware) };
         let (from_us, to_us) = (self.owns(ip.src), self.owns(ip.dst));
         match (from_us, to_us) {
             (true, true) => Direction::Loopback,
             (true, false) => Direction::Outgoing,
             (false, true) => Direction::Incoming,
-            (false, false) => self.direction_between_others(packet, ip),
+            (false, false) => self.direction_between_others(packet, ip, hardware),
         }
     }
 
@@ -36,20 +36,20 @@ impl Locality {
     }
 
     /// Neither address is ours: a packet for all, one from a host that has no address yet, or a forwarded one.
-    fn direction_between_others(&self, packet: &Packet, ip: &Ip) -> Direction {
+    fn direction_between_others(&self, packet: &Packet, ip: &Ip, hardware: Option<HardwarePair>) -> Direction {
         if ip.src.is_unspecified() || is_for_many(ip.dst) {
-            return self.direction_of_frame(packet);
+            return self.direction_of_frame(packet, hardware);
         }
         match packet.link_direction {
             Some(PacketType::Broadcast | PacketType::Multicast) => Direction::Incoming,
-            _ if packet.hardware.is_some_and(|pair| pair.dst.is_group()) => Direction::Incoming,
+            _ if hardware.is_some_and(|pair| pair.dst.is_group()) => Direction::Incoming,
             _ => Direction::Forwarded,
         }
     }
 
     /// The link layer's word: incoming, unless it says that we sent the frame.
-    fn direction_of_frame(&self, packet: &Packet) -> Direction {
-        let ours = packet.hardware.is_some_and(|pair| Some(pair.src) == self.hardware);
+    fn direction_of_frame(&self, packet: &Packet, hardware: Option<HardwarePair>) -> Direction {
+        let ours = hardware.is_some_and(|pair| Some(pair.src) == self.hardware);
         let sent = packet.link_direction == Some(PacketType::Outgoing) || ours;
         if sent { Direction::Outgoing } else { Direction::Incoming }
     }
@@ -94,28 +94,43 @@ struct Seen {
 
 impl Inference {
     /// Takes a packet into account.
-    pub fn observe(&mut self, packet: &Packet) {
+    pub fn observe(&mut self, packet: &Packet, hardware: Option<HardwarePair>) {
         let Net::Ip(ip) = &packet.net else { return };
         self.packets += 1;
-        match packet.link_direction {
-            Some(PacketType::Outgoing) if is_a_host(ip.src) => drop(self.by_link_direction.insert(ip.src)),
-            Some(PacketType::Host) if is_a_host(ip.dst) => drop(self.by_link_direction.insert(ip.dst)),
-            _ => {}
+        self.observe_link_direction(packet.link_direction, ip);
+        self.observe_addresses(ip);
+        if let Some(pair) = hardware {
+            self.observe_stations(pair, ip);
         }
-        let number = self.packets;
+    }
+
+    fn observe_link_direction(&mut self, link_direction: Option<PacketType>, ip: &Ip) {
+        let ours = match link_direction {
+            Some(PacketType::Outgoing) => ip.src,
+            Some(PacketType::Host) => ip.dst,
+            _ => return,
+        };
+        if is_a_host(ours) {
+            self.by_link_direction.insert(ours);
+        }
+    }
+
+    fn observe_addresses(&mut self, ip: &Ip) {
         if is_a_host(ip.src) {
             let seen = self.addresses.entry(ip.src).or_default();
             seen.packets += 1;
-            seen.first_sent.get_or_insert(number);
+            seen.first_sent.get_or_insert(self.packets);
         }
         if is_a_host(ip.dst) {
             self.addresses.entry(ip.dst).or_default().packets += 1;
         }
-        let Some(pair) = packet.hardware else { return };
+    }
+
+    fn observe_stations(&mut self, pair: HardwarePair, ip: &Ip) {
         if !pair.src.is_group() && is_a_host(ip.src) {
             let seen = self.stations.entry(pair.src).or_default();
             seen.packets += 1;
-            seen.first_sent.get_or_insert(number);
+            seen.first_sent.get_or_insert(self.packets);
             seen.sources.insert(ip.src);
         }
         if !pair.dst.is_group() {

@@ -145,7 +145,10 @@ impl Pipeline {
     }
 
     fn decide(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Decision {
-        let Net::Ip(ip) = &packet.net else { return self.rules.matcher.non_ip() };
+        let Net::Ip(ip) = &packet.net else {
+            self.counts.non_ip += 1;
+            return self.rules.matcher.non_ip();
+        };
         let context = Context { direction: around.direction, interface: around.interface.class, time: around.time };
         self.engine.decide(&self.rules.matcher, ip, &context)
     }

@@ -6,7 +6,7 @@ use super::threads;
 use crate::capture::{CaptureFile, FileInterface, Frame, FrameSource, Polled};
 use crate::engine::{Direction, Matcher};
 use crate::host::Host;
-use crate::packet::{self, Malformed, Packet, PacketType};
+use crate::packet::{self, HardwarePair, Malformed, Packet, PacketType, Reason};
 use crate::record::{self, Config, EscapedName, Log, Selection, Summary};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -98,6 +98,7 @@ struct Seen {
     time: Timestamp,
     interface: u32,
     packet: Packet,
+    hardware: Option<HardwarePair>,
 }
 
 impl Seen {
@@ -105,7 +106,8 @@ impl Seen {
         let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
         packet.link_direction = packet.link_direction.or(frame.packet_type);
         packet.vlan = frame.vlan.or(packet.vlan);
-        Self { time: frame.time, interface: frame.interface, packet }
+        let hardware = packet::hardware_addresses(frame.link, frame.bytes);
+        Self { time: frame.time, interface: frame.interface, packet, hardware }
     }
 }
 
@@ -128,7 +130,7 @@ impl ReadAhead {
         }
         let mut inference = Inference::default();
         for seen in &self.seen {
-            inference.observe(&seen.packet);
+            inference.observe(&seen.packet, seen.hardware);
         }
         inference.conclude()
     }
@@ -187,7 +189,7 @@ impl Stage {
             return;
         }
         self.tick(seen.time);
-        let direction = self.locality.direction(&seen.packet);
+        let direction = self.locality.direction(&seen.packet, seen.hardware);
         let number = seen.interface as usize;
         let nameless = self.names.get(number).is_none_or(Option::is_none);
         let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
@@ -224,5 +226,5 @@ fn interface(matcher: &Matcher, name: Option<&str>) -> Interface {
 /// What a kernel discards before any rule. A wrong header checksum is not counted among that: in a capture it may
 /// have been left to the network card, or spoilt by whoever made the addresses anonymous.
 fn discards(fault: &Malformed, _: Direction) -> bool {
-    fault.discarded_by_kernel() && !fault.is_checksum()
+    fault.discarded_by_kernel() && fault.reason() != Reason::Ipv4Checksum
 }

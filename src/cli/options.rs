@@ -1,51 +1,52 @@
 //! Options that several commands share, and the values behind them.
 
-use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use crate::record::sink::sudo_group;
+use crate::record::{Config, FileConfig, Format, Selection, Target, WhenFull};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::tz::TimeZone;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where lines go and which.
 #[derive(Args, Clone, Debug)]
 pub struct LogArgs {
     /// How a line is written: text for people, json (Suricata EVE field names) for programs
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
-    pub log_format: LogFormat,
+    #[arg(long, value_parser = one_of::<Format>(["text", "json"]), default_value = "text", value_name = "FORMAT")]
+    pub log_format: Format,
 
     /// Which packets get a line: all, blocked (and suspicious), none
-    #[arg(long = "log", value_enum, default_value_t = LogLevel::All, value_name = "WHICH")]
-    pub log_level: LogLevel,
+    #[arg(long, value_parser = one_of::<Selection>(["all", "blocked", "none"]), default_value = "all", value_name = "WHICH")]
+    pub log: Selection,
 
     /// Rotate the log when it reaches this size: 500K, 100M, 1G; 0 for no limit
-    #[arg(long, value_parser = parse_size, default_value = DEFAULT_LOG_MAX_SIZE, value_name = "SIZE")]
+    #[arg(long, value_parser = parse_size, default_value = "100M", value_name = "SIZE")]
     pub log_max_size: u64,
 
     /// How many rotated files to keep beside the log (firewall.log.1 is the newest)
-    #[arg(long, default_value_t = DEFAULT_LOG_KEEP, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=999))]
+    #[arg(long, default_value_t = FileConfig::DEFAULT_KEEP, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=999))]
     pub log_keep: u32,
 }
 
-/// A text line is about 180 bytes: half a million packets in a file, quick to open in an editor.
-const DEFAULT_LOG_MAX_SIZE: &str = "100M";
-/// With the default size at most 600 MB in all, which a laptop's disk has to spare.
-const DEFAULT_LOG_KEEP: u32 = 5;
-
-/// `--log-format`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// One line of text a packet
-    Text,
-    /// One JSON object a line
-    Json,
+/// A parser for an option that takes one of some words, which `--help` then lists.
+fn one_of<T>(words: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = &'static str> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words.into_iter().collect::<Vec<_>>()).try_map(|word| word.parse::<T>())
 }
 
-/// `--log`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    /// Every packet
-    All,
-    /// Blocked and suspicious packets
-    Blocked,
-    /// No packet
-    None,
+impl LogArgs {
+    /// What the record is to do: lines to `path`, or to standard output if that is `-`.
+    pub fn config(&self, path: &Path, when_full: WhenFull) -> Config {
+        let target = if path == Path::new("-") {
+            Target::StandardOutput
+        } else {
+            let (max_size, keep) = (self.log_max_size, self.log_keep);
+            Target::File(FileConfig { path: path.to_owned(), max_size, keep, group: sudo_group() })
+        };
+        Config { target, format: self.log_format, zone: TimeZone::system(), when_full }
+    }
 }
 
 /// The rules file.

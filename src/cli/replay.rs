@@ -53,7 +53,7 @@ pub fn run(args: &ReplayArgs) -> Result<Exit> {
         ruleset: loaded.ruleset,
         local: args.local.clone(),
         log: lines_wanted.then(|| args.log.config(args.log_file.as_deref().unwrap_or("-".as_ref()), WhenFull::Wait)),
-        selection: args.log.log_level.into(),
+        selection: args.log.log,
     })?;
     if let Some((locality, why)) = &outcome.inferred {
         eprintln!("pfw: {}", whose(locality, why));

@@ -339,8 +339,8 @@ fn the_summary_adds_up() {
         line.split_whitespace().last().and_then(|n| n.parse::<usize>().ok()).unwrap_or_else(|| panic!("no number: {line}"))
     };
     assert_eq!(number("allowed"), lines("[ALLOWED]"));
-    assert_eq!(number("would block"), lines("[WOULD-BLOCK]"));
-    assert_eq!(number("would block"), 10);
+    assert_eq!(number("would-block"), lines("[WOULD-BLOCK]"));
+    assert_eq!(number("would-block"), 10);
     assert_eq!(number("packets"), lines("[ALLOWED]") + lines("[WOULD-BLOCK]"));
 }
 
