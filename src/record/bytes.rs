@@ -65,9 +65,11 @@ impl Register {
         Self { text: self.text | behind.text << (8 * self.len), len: self.len + behind.len }
     }
 
-    #[inline]
-    const fn of(character: u8) -> Self {
-        Self { text: character as u64, len: 1 }
+    const EMPTY: Self = Self { text: 0, len: 0 };
+
+    /// One character more.
+    const fn then(self, character: u8) -> Self {
+        Self { text: self.text | (character as u64) << (8 * self.len), len: self.len + 1 }
     }
 
     #[inline]
@@ -129,7 +131,7 @@ pub(super) fn push_port_and_arrow(out: &mut Vec<u8>, port: u16) {
 /// Appends `byte` in two hexadecimal digits.
 #[inline]
 pub(super) fn push_hex_byte(out: &mut Vec<u8>, byte: u8) {
-    out.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
+    out.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(byte)]);
 }
 
 /// Appends six bytes as `02:00:5e:00:53:01`.
@@ -142,34 +144,28 @@ pub(super) fn push_mac(out: &mut Vec<u8>, address: [u8; 6]) {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// The digit for a value below 16.
 #[inline]
-const fn hex_digit(value: u8) -> u8 {
-    value + if value < 10 { b'0' } else { b'a' - 10 }
+fn hex_digit(value: u8) -> u8 {
+    DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0')
 }
 
 /// `192.` for 192: the digits of an octet, and a dot behind them.
+#[expect(clippy::indexing_slicing, reason = "at compile time, where an index out of bounds is an error")]
 static OCTETS: [Register; 256] = {
-    let mut table = [Register { text: 0, len: 0 }; 256];
+    let mut table = [Register::EMPTY; 256];
     let mut n = 0;
     while n < 256 {
-        let digits = [n / 100, n / 10 % 10, n % 10];
-        let mut i = if n >= 100 {
-            0
-        } else if n >= 10 {
-            1
-        } else {
-            2
-        };
-        let mut octet = Register { text: 0, len: 0 };
-        while i < 3 {
-            octet.text |= (b'0' as u64 + digits[i] as u64) << (8 * octet.len);
-            octet.len += 1;
-            i += 1;
+        let mut octet = Register::EMPTY;
+        if n >= 100 {
+            octet = octet.then(DIGITS[n / 100]);
         }
-        octet.text |= (b'.' as u64) << (8 * octet.len);
-        octet.len += 1;
-        table[n] = octet;
+        if n >= 10 {
+            octet = octet.then(DIGITS[n / 10 % 10]);
+        }
+        table[n] = octet.then(DIGITS[n % 10]).then(b'.');
         n += 1;
     }
     table
@@ -177,7 +173,7 @@ static OCTETS: [Register; 256] = {
 
 #[inline]
 fn octet(n: u8) -> Register {
-    OCTETS.get(usize::from(n)).copied().unwrap_or(Register { text: 0, len: 0 })
+    OCTETS.get(usize::from(n)).copied().unwrap_or(Register::EMPTY)
 }
 
 /// Appends an IPv4 address and then `behind`.
@@ -210,7 +206,7 @@ pub(super) fn push_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
         }
         let digits = hex_register(segment);
         // The first segment has no colon before it, and the first behind the run has the run's.
-        if i == 0 || i == end { digits } else { Register::of(b':').and(digits) }.push(out);
+        if i == 0 || i == end { digits } else { Register::EMPTY.then(b':').and(digits) }.push(out);
     }
 }
 

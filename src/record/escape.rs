@@ -13,6 +13,8 @@ pub enum Place {
     Bare,
     /// A string of JSON.
     Json,
+    /// A line of its own on a terminal or in the journal: quotation marks and backslashes stay.
+    Message,
 }
 
 impl Place {
@@ -21,6 +23,7 @@ impl Place {
     fn keeps(self, byte: u8) -> bool {
         match self {
             Self::Quoted | Self::Json => matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\',
+            Self::Message => matches!(byte, b' '..=b'~'),
             Self::Bare => byte.is_ascii_alphanumeric() || b"_.:/@+-".contains(&byte),
         }
     }

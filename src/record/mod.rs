@@ -10,9 +10,19 @@
 //! starts a thread: `app` runs [`sink::Writer`] and [`printer::Printer`] on threads of its own.
 
 mod bytes;
+pub mod diagnostics;
 pub mod escape;
 pub mod line;
+pub mod printer;
+pub mod sink;
 mod stamp;
+pub mod summary;
 
 pub use escape::EscapedName;
-pub use line::{AnomalyLine, Format, Formatter, PacketLine, RuleText, Selection, Sighting, Verdict};
+pub use line::{
+    AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting,
+    Verdict,
+};
+pub use printer::printer;
+pub use sink::{Config, FileConfig, Log, Target, WhenFull, Writer, open};
+pub use summary::Summary;
