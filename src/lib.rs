@@ -1,5 +1,7 @@
 //! pfw, a personal firewall for Linux.
+pub mod app;
 pub mod capture;
+pub mod cli;
 pub mod engine;
 pub mod host;
 pub mod packet;

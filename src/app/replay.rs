@@ -3,10 +3,12 @@
 use super::locality::{Inference, LOOKED_AT, Locality};
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
-use crate::capture::{CaptureFile, FileInterface, Frame, FrameSource, Polled};
+use crate::capture::file::{CaptureFile, FileInterface};
+use crate::capture::{Frame, FrameSource, Polled};
 use crate::engine::{Direction, Matcher};
 use crate::host::Host;
 use crate::packet::{self, HardwarePair, Malformed, Packet, PacketType, Reason};
+use crate::record::sink::Handle;
 use crate::record::{self, Config, EscapedName, Log, Selection, Summary};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -57,7 +59,7 @@ pub fn replay(options: Options) -> Result<Outcome> {
     let handle = log.as_ref().map(Log::handle);
     let writer = writer.map(|writer| threads::start("writer", move || writer.run())).transpose()?;
     let mut stage = Stage::new(options.ruleset, locality, log, options.selection);
-    let damage = play(&mut source, ahead, &mut stage, || handle.as_ref().is_some_and(record::Handle::is_closed)).err();
+    let damage = play(&mut source, ahead, &mut stage, || handle.as_ref().is_some_and(Handle::is_closed)).err();
     // Drops the log, and with that lets the writer come to its end.
     let mut summary = stage.finish();
 

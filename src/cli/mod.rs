@@ -65,10 +65,10 @@ impl Cli {
     /// Does what was typed. The error of a failure is for `main` to print; what is wrong with a rules file has been
     /// printed when this returns.
     pub fn run(&self) -> Result<Exit> {
-        let _diagnostics = diagnostics::start(self.verbose);
+        let _diagnostics = diagnostics::init(self.verbose)?;
         match &self.command {
             Command::Run(args) => run::run(args),
-            Command::CheckRules(args) => check_rules::run(args, &host::read(), &mut stdout(), &mut stderr()),
+            Command::CheckRules(args) => check_rules::run(args, &host::Host::default(), &mut stdout(), &mut stderr()),
             Command::Replay(args) => replay::run(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man => completions::man(),

@@ -66,3 +66,8 @@ pub enum CaptureKind {
     /// pnet's channel
     Pnet,
 }
+
+/// Runs.
+pub fn run(_: &RunArgs) -> anyhow::Result<super::Exit> {
+    Ok(super::Exit::Usage)
+}
