@@ -129,21 +129,22 @@ fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut 
     let sum = ones_complement_sum(header_bytes.bytes());
     if sum != u16::MAX {
         // Taking the stated checksum out of the sum leaves the complement of the right one.
-        let expected = !ones_complement_sum_of([sum, !stated]);
+        let expected = !ones_complement_add(sum, !stated);
         faults.note(Reason::Ipv4Checksum, stated, expected);
     }
 }
 
-/// The sum of RFC 1071 over 16-bit words.
+/// The sum of RFC 1071 over 16-bit words, of which there is an even number: two at a time (its section 2.C).
 fn ones_complement_sum(bytes: &[u8]) -> u16 {
     let (words, _) = bytes.as_chunks();
-    ones_complement_sum_of(words.iter().map(|&word| u16::from_be_bytes(word)))
+    let sum: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
+    let [a, b, c, d, e, f, g, h] = sum.to_be_bytes();
+    let add = |sum, word| ones_complement_add(sum, u16::from_be_bytes(word));
+    [[a, b], [c, d], [e, f], [g, h]].into_iter().fold(0, add)
 }
 
-fn ones_complement_sum_of(words: impl IntoIterator<Item = u16>) -> u16 {
-    // The carries gather in the upper half: a header has at most 30 words, so there are few.
-    let [high, carries, upper, lower] = words.into_iter().map(u32::from).sum::<u32>().to_be_bytes();
-    let (sum, carry) = u16::from_be_bytes([upper, lower]).overflowing_add(u16::from_be_bytes([high, carries]));
+fn ones_complement_add(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
     sum + u16::from(carry)
 }
 
