@@ -21,6 +21,7 @@ mod memory;
 mod numbers;
 mod own;
 mod peers;
+pub mod plain;
 mod port_map;
 mod protected;
 mod reason;
