@@ -10,7 +10,7 @@ pub(super) mod builtin {
     use super::{RuleNumber, Step};
 
     /// Id, step and words of each, in the order of their numbers.
-    pub(super) const ALL: [(&str, Step, &str); 13] = [
+    pub(in crate::engine) const ALL: [(&str, Step, &str); 13] = [
         ("guard:neighbour-discovery", Step::Guard, "neighbour discovery"),
         ("guard:path-mtu", Step::Guard, "path MTU discovery"),
         ("guard:dhcp", Step::LinkGuard, "DHCP client"),

@@ -21,12 +21,15 @@ mod memory;
 mod numbers;
 mod own;
 mod peers;
+pub mod plain;
 mod port_map;
 mod protected;
 mod reason;
 mod subject;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod testing;
 mod tracker;
 
 pub use decision::{Context, Decision, Direction, Hit, InterfaceClass, RuleInfo, RuleNumber, State, Step};
@@ -36,3 +39,6 @@ pub use memory::{Counters, Engine, Limits};
 pub use peers::ListEntry;
 pub use protected::{Protection, Spared, SparedNetwork};
 pub use tracker::MAX_CONNECTIONS;
+
+#[cfg(test)]
+mod tests;
