@@ -1,6 +1,7 @@
 //! The text of a rules file -> [`Ruleset`]. Every mistake is noted with its place and reading goes on, so that all of
 //! them are told at once; what was read counts only if there was none.
 
+mod conditions;
 mod entry;
 mod list;
 mod meta;
