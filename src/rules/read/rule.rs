@@ -5,8 +5,7 @@ use crate::rules::id;
 use crate::rules::json::{Kind, Node};
 use crate::rules::limits::MAX_RULES;
 use crate::rules::model::{Action, Condition, Rule, RuleDirection};
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::HashMap;
 
 const KEYS: [&str; 13] = [
     "id",
@@ -93,17 +92,16 @@ impl Reader<'_> {
     /// Gives each rule that has no id one that is derived from its content; the second of two equal rules gets a
     /// number.
     fn derive_ids(&self, rules: &mut [Rule]) {
-        let mut taken: HashSet<Arc<str>> = self.ids.keys().cloned().collect();
+        let mut equal_before: HashMap<String, usize> = HashMap::new();
         for rule in rules.iter_mut().filter(|rule| rule.id.is_empty()) {
             let derived = derived_id(rule);
-            let mut id: Arc<str> = derived.as_str().into();
-            let mut number = 1;
-            while taken.contains(&id) {
-                number += 1;
-                id = id::numbered(&derived, number).into();
+            let count = equal_before.entry(derived.clone()).or_default();
+            let numbers = *count + 1..;
+            let mut ids = numbers.map(|number| (number, id::numbered(&derived, number)));
+            if let Some((number, id)) = ids.find(|(_, id)| !self.ids.contains_key(id.as_str())) {
+                *count = number;
+                rule.id = id.into();
             }
-            taken.insert(Arc::clone(&id));
-            rule.id = id;
         }
     }
 }

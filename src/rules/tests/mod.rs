@@ -1,5 +1,7 @@
 //! Whole files: what they come to, and what is said of broken ones.
 
+mod meaning;
+
 use super::*;
 use std::io;
 use std::path::Path;
