@@ -124,6 +124,9 @@ pub(super) fn parse(text: &str) -> Result<Parsed<AddressRange>, String> {
     if text.contains('%') {
         return Err(format!("{} has a zone id; name the interface in an \"interface\" condition", quoted(text)));
     }
+    if text.contains('/') && text.contains('-') {
+        return Err(format!("{} is no range: its ends are addresses, not networks", quoted(text)));
+    }
     if let Some((address, prefix)) = text.split_once('/') {
         network(text, address, prefix)
     } else if let Some((first, last)) = text.split_once('-') {

@@ -188,6 +188,12 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{shown}{more}\"")
 }
 
+/// A number or something like it, bare if nothing in it needs quotes.
+pub(super) fn shown(text: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"+-./".contains(&byte);
+    if text.is_empty() || text.len() > 40 || !text.bytes().all(bare) { quoted(text) } else { text.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 //! ICMP types in rules: types and codes of both families.
 
-use super::diagnostic::quoted;
+use super::diagnostic::{quoted, shown};
 use super::ranges::Ranges;
 use super::suggest::did_you_mean;
 use std::fmt;
@@ -94,7 +94,7 @@ pub(super) enum NumbersAre {
 pub(super) fn parse(text: &str, numbers: NumbersAre) -> Result<IcmpSet, String> {
     if text.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
         let pair =
-            pair(text).ok_or_else(|| format!("{} is not an ICMP type (8, or with its code \"3/4\")", quoted(text)))?;
+            pair(text).ok_or_else(|| format!("{} is not an ICMP type (8, or with its code \"3/4\")", shown(text)))?;
         return Ok(match numbers {
             NumbersAre::V4 => IcmpSet { v4: codes(pair), v6: Ranges::default() },
             NumbersAre::V6 => IcmpSet { v4: Ranges::default(), v6: codes(pair) },

@@ -31,9 +31,9 @@ pub(super) fn of_rule(readable: &str, content: &str) -> String {
     format!("rules:{}-{:08x}", words.trim_end_matches('-'), hash(content))
 }
 
-/// `id` with a number that tells it from an equal one before it.
+/// The id of the `number`th of equal things: from the second on, the number stands behind it.
 pub(super) fn numbered(id: &str, number: usize) -> String {
-    fitted(&format!("{id}:{number}"))
+    if number == 1 { id.to_owned() } else { fitted(&format!("{id}:{number}")) }
 }
 
 /// `text` as an id: what can't stand in one becomes a hyphen, and if that or the length loses anything, a hash of the

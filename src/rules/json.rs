@@ -217,27 +217,38 @@ fn check_depth(text: &str) -> Result<(), Fault> {
 
 /// What `serde_json` found wrong, with its offset, in words that say what to do where the slip is a common one.
 fn syntax_fault(text: &str, error: &serde_json::Error) -> Fault {
-    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    let mut offset = (line_start + error.column().saturating_sub(1)).min(text.len());
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let fault = |offset: usize, message: String| Fault { offset: u32::try_from(offset).unwrap_or(u32::MAX), message };
     if error.is_eof() {
-        offset = text.len();
+        return fault(text.trim_ascii_end().len(), format!("the file ends too early ({words})"));
     }
+    let offset = offset_of(text, error, words.starts_with("control character"));
+    let (before, after) = text.split_at(offset);
+    let plain = match (words, after.chars().next()) {
+        (_, Some('/' | '#')) => "JSON has no comments; a remark goes into a \"comment\" field",
+        (_, Some('\'')) => "strings and keys stand in double quotes",
+        (_, Some('}' | ']')) if before.trim_end().ends_with(',') => "the comma before this bracket is one too many",
+        ("trailing characters", _) => "something stands behind the end; a file holds one object",
+        ("key must be a string", _) => "a key in double quotes is needed here",
+        ("expected value", _) => "a value is needed here",
+        ("invalid number", _) => "this is not a number as JSON writes it",
+        (words, _) if words.starts_with("control character") => "a line break or a control character within a string",
+        (words, _) => return fault(offset, format!("not JSON: {words}")),
+    };
+    fault(offset, plain.to_owned())
+}
+
+/// The byte offset of a syntax error. `serde_json` counts bytes from 1, but gives the byte before where it has not
+/// taken the wrong one yet (`not_taken`).
+fn offset_of(text: &str, error: &serde_json::Error, not_taken: bool) -> usize {
+    let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let offset = line_start + error.column() + usize::from(not_taken);
+    let mut offset = offset.saturating_sub(1).min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
-    let (before, after) = text.split_at(offset);
-    let words = error.to_string();
-    let words = words.split(" at line ").next().unwrap_or_default();
-    let message = match after.chars().next() {
-        _ if error.is_eof() => format!("the file ends too early ({words})"),
-        Some('/' | '#') => "JSON has no comments; a remark goes into a \"comment\" field".to_owned(),
-        Some('\'') => "strings and keys stand in double quotes".to_owned(),
-        Some('}' | ']') if before.trim_end().ends_with(',') => {
-            "the comma before this bracket is one too many".to_owned()
-        }
-        _ => format!("not JSON: {words}"),
-    };
-    Fault { offset: u32::try_from(offset).unwrap_or(u32::MAX), message }
+    offset
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Ports in rules: TCP and UDP ports, told apart.
 
-use super::diagnostic::quoted;
+use super::diagnostic::{quoted, shown};
 use super::ranges::Ranges;
 use std::fmt;
 
@@ -52,11 +52,6 @@ fn number(text: &str) -> Result<u16, String> {
         None if text.parse::<f64>().is_ok() => Err(format!("{} is not a port: a whole number is needed", shown(text))),
         None => Err(format!("{} is not a port; write 22, \"22/tcp\" or \"20-25/udp\"", quoted(text))),
     }
-}
-
-/// A number as it is written, unless it is endless.
-fn shown(number: &str) -> &str {
-    if number.len() <= 40 { number } else { "this number" }
 }
 
 impl fmt::Display for PortSet {

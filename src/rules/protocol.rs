@@ -1,6 +1,6 @@
 //! Protocols in rules: a set of IP protocol numbers, independent of the family.
 
-use super::diagnostic::quoted;
+use super::diagnostic::{quoted, shown};
 use super::parsed::Parsed;
 use super::suggest::did_you_mean;
 use crate::packet::Protocol;
@@ -109,7 +109,7 @@ fn number(text: &str) -> Result<Protocol, String> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     if !unsigned.is_empty() && unsigned.bytes().all(|byte| byte.is_ascii_digit()) {
         let number = text.parse().map(Protocol).ok().filter(|_| text == "0" || !text.starts_with('0'));
-        return number.ok_or_else(|| format!("{} is not a protocol number (1 to 255)", quoted(text)));
+        return number.ok_or_else(|| format!("{} is not a protocol number (1 to 255)", shown(text)));
     }
     // Aliases of 0 that the registry of names may not carry.
     if ["ip", "hopopt"].iter().any(|alias| text.eq_ignore_ascii_case(alias)) {
@@ -174,7 +174,7 @@ mod tests {
             ("43", "extension header"),
             ("IPv6-Frag", "extension header"),
             ("60", "extension header"),
-            ("256", "\"256\" is not a protocol number (1 to 255)"),
+            ("256", "256 is not a protocol number (1 to 255)"),
             ("-1", "is not a protocol number"),
             ("06", "is not a protocol number"),
             ("tpc", "did you mean \"tcp\"?"),

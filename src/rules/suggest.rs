@@ -5,14 +5,14 @@ pub(super) fn did_you_mean<S: AsRef<str>>(word: &str, candidates: impl IntoItera
     nearest(word, candidates).map(|near| format!("; did you mean \"{}\"?", near.as_ref())).unwrap_or_default()
 }
 
-/// The candidate with the fewest typing slips from `word`: one in three characters at most, and always one. Case
-/// doesn't count, nor does `-` for `_`.
+/// The candidate with the fewest typing slips from `word`, one in three characters at most. Case doesn't count, nor
+/// does `-` for `_`.
 fn nearest<S: AsRef<str>>(word: &str, candidates: impl IntoIterator<Item = S>) -> Option<S> {
     let word = folded(word);
     if word.len() > 64 {
         return None;
     }
-    let allowed = (word.len() / 3).max(1);
+    let allowed = word.len() / 3;
     let distances = candidates.into_iter().map(|candidate| (distance(&word, &folded(candidate.as_ref())), candidate));
     distances.filter(|&(slips, _)| slips <= allowed).min_by_key(|&(slips, _)| slips).map(|(_, candidate)| candidate)
 }

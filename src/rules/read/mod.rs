@@ -1,6 +1,7 @@
 //! The text of a rules file -> [`Ruleset`]. Every mistake is noted with its place and reading goes on, so that all of
 //! them are told at once; what was read counts only if there was none.
 
+mod conditions;
 mod entry;
 mod list;
 mod meta;
@@ -39,6 +40,8 @@ pub(super) struct Reader<'o> {
     pub(super) findings: Findings,
     origin: &'o Origin<'o>,
     sets: Sets,
+    /// Sets are what is being read: none of them can be used yet.
+    reading_sets: bool,
     /// The ids that were given, and the path of what has it.
     ids: HashMap<Arc<str>, String>,
     /// Entries so far, those of sets again wherever they are used.
@@ -53,6 +56,7 @@ impl<'o> Reader<'o> {
             findings: Findings::default(),
             origin,
             sets: Sets::default(),
+            reading_sets: false,
             ids: HashMap::new(),
             entries: 0,
             networks: 0,

@@ -2,7 +2,7 @@
 
 use super::Reader;
 use crate::rules::diagnostic::quoted;
-use crate::rules::json::{Fault, Kind, Member, Node};
+use crate::rules::json::{Fault, Kind, Member, Node, Path};
 use crate::rules::suggest::did_you_mean;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -32,7 +32,7 @@ impl Reader<'_> {
         for member in fields.members.iter().filter(|member| !known.contains(&&*member.key)) {
             let path = node.child(member).path.to_string();
             let known = known.iter().filter(|key| !key.starts_with('$'));
-            let message = format!("unknown key {}{}", quoted(&member.key), did_you_mean(&member.key, known));
+            let message = format!("unknown key{}", did_you_mean(&member.key, known));
             self.findings.error(member.offset, path, message);
         }
         Some(fields)
@@ -52,7 +52,7 @@ impl Reader<'_> {
         for member in &members {
             if !seen.insert(&*member.key) {
                 let path = node.child(member).path.to_string();
-                self.findings.error(member.offset, path, format!("the key {} stands here twice", quoted(&member.key)));
+                self.findings.error(member.offset, path, "this key stands here twice");
             }
         }
         Some(Fields { node, members })
@@ -64,7 +64,10 @@ impl Reader<'_> {
         if found == kind {
             return Some(());
         }
-        let advice = if found == Kind::Null { "; leave the key out instead" } else { "" };
+        let advice = match (found, node.path) {
+            (Kind::Null, Path::Key(..)) => "; leave the key out instead",
+            _ => "",
+        };
         self.error(node, format!("{needed}, not {}{advice}", found.noun()));
         None
     }

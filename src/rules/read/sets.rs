@@ -5,7 +5,7 @@ use super::list::{Item, Listed};
 use crate::rules::address::{self, AddressRange};
 use crate::rules::diagnostic::quoted;
 use crate::rules::exact::{ExactSet, Term};
-use crate::rules::json::{Kind, Node};
+use crate::rules::json::{Kind, Node, Path};
 use crate::rules::limits::{MAX_SET_ENTRIES, MAX_SET_NAME_BYTES};
 use crate::rules::parsed::Parsed;
 use crate::rules::port::{self, PortSet};
@@ -56,24 +56,26 @@ impl Reader<'_> {
         let needed = "an object { \"name\": [...] } is needed here";
         let Some(fields) = node.and_then(|node| self.any_object(node, needed)) else { return Sets::default() };
         let mut sets = BTreeMap::new();
-        for name in fields.members.iter().map(|member| &*member.key) {
-            let Some(node) = fields.get(name) else { continue };
+        self.reading_sets = true;
+        for member in &fields.members {
+            let (name, Some(node)) = (&*member.key, fields.get(&member.key)) else { continue };
             if sets.contains_key(name) {
                 continue;
             }
-            self.check_name(&node, name);
+            self.check_name(member.offset, node.path, name);
             let content = self.set_content(&node).unwrap_or(Content::Broken);
             let (offset, path) = (node.offset(), node.path.to_string());
             sets.insert(Rc::from(name), NamedSet { content, used: false, offset, path });
         }
+        self.reading_sets = false;
         Sets { sets }
     }
 
-    fn check_name(&mut self, node: &Node<'_, '_>, name: &str) {
+    fn check_name(&mut self, offset: u32, path: Path<'_>, name: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if name.is_empty() || name.len() > MAX_SET_NAME_BYTES || !name.chars().all(plain) {
             let may = format!("1 to {MAX_SET_NAME_BYTES} letters, digits and _ . -");
-            self.error(node, format!("{} is not a name for a set: {may}", quoted(name)));
+            self.findings.error(offset, path, format!("{} is not a name for a set: {may}", quoted(name)));
         }
     }
 
@@ -89,12 +91,6 @@ impl Reader<'_> {
             self.error(node, message);
             return None;
         }
-        if node.items().any(|item| item.kind() == Kind::String && item.raw().trim_matches(['"', '!']).starts_with('@'))
-        {
-            // One of its entries is another set: what kind of set this would be is anybody's guess.
-            self.refuse_sets_within(node);
-            return None;
-        }
         // The first entry that looks like one or the other says what the set holds.
         if node.items().find_map(|item| looks_like_port(&item)) == Some(true) {
             let items = self.items_of_set(node, |text| port::parse(text).map(Parsed::from))?;
@@ -105,27 +101,24 @@ impl Reader<'_> {
         }
     }
 
-    fn refuse_sets_within(&mut self, node: &Node<'_, '_>) {
-        for item in node.items() {
-            if item.kind() == Kind::String && item.raw().trim_matches(['"', '!']).starts_with('@') {
-                self.error(&item, "a set can't hold another set");
-            }
-        }
-    }
-
-    /// The items of a set; an error for one that is of the other kind than the first.
+    /// The items of a set; an error for each that is of the other kind than the first.
     fn items_of_set<T: Listed>(
         &mut self,
         node: &Node<'_, '_>,
         parse: impl Fn(&str) -> Result<Parsed<T>, String>,
     ) -> Option<Vec<Item<T>>> {
-        let first = node.items().find_map(|item| looks_like_port(&item));
-        let mixed: Vec<_> =
-            node.items().filter(|item| looks_like_port(item).is_some_and(|port| Some(port) != first)).collect();
-        for item in &mixed {
-            self.error(item, "a set holds addresses or ports, not both");
-        }
-        if mixed.is_empty() { self.items(node, parse) } else { None }
+        let kind = node.items().find_map(|item| looks_like_port(&item));
+        let read = |(index, item): (usize, Node<'_, '_>)| {
+            if looks_like_port(&item).is_some_and(|port| Some(port) != kind) {
+                self.error(&item, "a set holds addresses or ports, not both");
+                return None;
+            }
+            self.item(&item, Some(index), &parse)
+        };
+        let items: Vec<_> = node.items().enumerate().map(read).collect();
+        let items = items.into_iter().collect::<Option<Vec<_>>>()?;
+        self.warn_repeats(node.path, items.iter());
+        Some(items)
     }
 
     /// The values that stand for a set wherever it is used: as written, or what is left of them if some are negated.
@@ -149,6 +142,10 @@ impl Reader<'_> {
 
     /// The set `name` where a `T` stands: an error if there is none, or if it holds something else.
     pub(super) fn set<T: Listed>(&mut self, node: &Node<'_, '_>, name: &str) -> Option<Rc<str>> {
+        if self.reading_sets {
+            self.error(node, "a set can't hold another set");
+            return None;
+        }
         let Some((name, set)) = self.sets.sets.get_key_value(name) else {
             let names = self.sets.sets.keys().map(|name| format!("@{name}"));
             let meant = did_you_mean(&format!("@{name}"), names);
@@ -192,6 +189,9 @@ fn looks_like_port(node: &Node<'_, '_>) -> Option<bool> {
         Kind::Number => Some(true),
         Kind::String => {
             let text = node.raw().trim_matches('"').trim_start_matches('!');
+            if text.starts_with('@') {
+                return None;
+            }
             if text.contains(['.', ':']) {
                 return Some(false);
             }
