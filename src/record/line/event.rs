@@ -3,7 +3,7 @@
 use super::super::escape::{EscapedName, Place, push_escaped};
 use super::names;
 use crate::engine::{Direction, RuleInfo};
-use crate::packet::Packet;
+use crate::packet::{Malformed, Packet};
 use crate::time::Timestamp;
 use std::str::FromStr;
 
@@ -106,13 +106,13 @@ pub struct PacketLine<'a> {
     pub rule: &'a RuleText,
 }
 
-/// A packet with something wrong about it.
+/// A malformed packet.
 #[derive(Clone, Copy, Debug)]
 pub struct AnomalyLine<'a> {
     /// The packet, with all that could be read.
     pub seen: Sighting<'a>,
-    /// What is wrong, by name: `ipv4.header_length`.
-    pub name: &'a str,
+    /// What is wrong.
+    pub malformed: Malformed,
 }
 
 /// Step, id and punctuation of a rule as lines carry them, made once per rule set.

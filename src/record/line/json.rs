@@ -25,22 +25,16 @@ pub(super) fn packet(
     end_with_reason(out, reason);
 }
 
-pub(super) fn anomaly(
-    out: &mut Vec<u8>,
-    stamp: &mut Stamp,
-    labels: &Labels,
-    line: &AnomalyLine<'_>,
-    reason: impl FnOnce(&mut Vec<u8>),
-) {
+pub(super) fn anomaly(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AnomalyLine<'_>) {
     begin(out, stamp, line.seen.time);
     out.extend_from_slice(line.seen.interface.json());
     out.extend_from_slice(b",\"event_type\":\"anomaly\"");
     sighting(out, labels, &line.seen);
     // EVE's own shape: what Suricata's decoder objects to has the type `decode`.
     out.extend_from_slice(b",\"anomaly\":{\"type\":\"decode\",\"event\":\"");
-    push_escaped(out, Place::Json, line.name.as_bytes());
+    push_escaped(out, Place::Json, line.malformed.name().as_bytes());
     out.extend_from_slice(b"\"},\"reason\":\"");
-    end_with_reason(out, reason);
+    end_with_reason(out, |out| names::push_malformed(out, line.malformed));
 }
 
 pub(super) fn lost(out: &mut Vec<u8>, stamp: &mut Stamp, lost: &Lost) {

@@ -64,11 +64,11 @@ impl Formatter {
         }
     }
 
-    /// Appends the line of a malformed packet. `reason` as for [`Formatter::packet`].
-    pub fn anomaly(&mut self, out: &mut Vec<u8>, line: &AnomalyLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends the line of a malformed packet.
+    pub fn anomaly(&mut self, out: &mut Vec<u8>, line: &AnomalyLine<'_>) {
         match self.format {
-            Format::Text => text::anomaly(out, &mut self.stamp, &self.labels, line, reason),
-            Format::Json => json::anomaly(out, &mut self.stamp, &self.labels, line, reason),
+            Format::Text => text::anomaly(out, &mut self.stamp, &self.labels, line),
+            Format::Json => json::anomaly(out, &mut self.stamp, &self.labels, line),
         }
     }
 

@@ -2,50 +2,41 @@
 
 use super::super::bytes::{Word, push_decimal, push_hex_byte};
 use crate::engine::{Direction, RuleInfo, Step};
-use crate::packet::{Protocol, TcpFlags};
+use crate::packet::{Malformed, Protocol, TcpFlags, ethertype_name};
+use std::io::Write;
 
 /// A word for each protocol, in both forms.
 #[derive(Clone, Debug)]
 pub(super) struct Labels {
     /// `TCP `
-    text: [Word<24>; 256],
+    text: [Word<16>; 256],
     /// `,"proto":"TCP","pkt_len":`
-    json: [Word<48>; 256],
+    json: [Word<40>; 256],
 }
 
 impl Labels {
     pub(super) fn new() -> Self {
         let mut labels = Self { text: [Word::EMPTY; 256], json: [Word::EMPTY; 256] };
         for (n, (text, json)) in (0..=u8::MAX).zip(labels.text.iter_mut().zip(&mut labels.json)) {
-            let name = protocol(Protocol(n));
+            let protocol = Protocol(n);
+            let name = protocol.name().map_or_else(|| n.to_string(), str::to_owned);
+            // EVE has the registry's name where people, and so the text, have a shorter one.
+            let eve = if protocol == Protocol::ICMPV6 { "IPv6-ICMP" } else { &name };
             *text = Word::new(&name).then(b" ");
-            *json = Word::new(",\"proto\":\"").then(name.as_bytes()).then(b"\",\"pkt_len\":");
+            *json = Word::new(",\"proto\":\"").then(eve.as_bytes()).then(b"\",\"pkt_len\":");
         }
         labels
     }
 
     #[inline]
-    pub(super) fn text(&self, protocol: Protocol) -> &Word<24> {
+    pub(super) fn text(&self, protocol: Protocol) -> &Word<16> {
         // A table of 256 has a place for every u8; the compiler sees that and drops the check.
         self.text.get(usize::from(protocol.0)).unwrap_or(const { &Word::EMPTY })
     }
 
     #[inline]
-    pub(super) fn json(&self, protocol: Protocol) -> &Word<48> {
+    pub(super) fn json(&self, protocol: Protocol) -> &Word<40> {
         self.json.get(usize::from(protocol.0)).unwrap_or(const { &Word::EMPTY })
-    }
-}
-
-/// The name of a protocol in capital letters as people know it, or its number.
-fn protocol(protocol: Protocol) -> String {
-    match protocol {
-        Protocol::ICMP => "ICMP".into(),
-        Protocol::IGMP => "IGMP".into(),
-        Protocol::TCP => "TCP".into(),
-        Protocol::UDP => "UDP".into(),
-        Protocol::ICMPV6 => "ICMPv6".into(),
-        Protocol::SCTP => "SCTP".into(),
-        Protocol(n) => n.to_string(),
     }
 }
 
@@ -87,7 +78,8 @@ pub(super) fn direction(direction: Option<Direction>) -> &'static Word<16> {
 
 /// Appends the name of an EtherType, or its number as `0x88cc`.
 pub(super) fn push_ethertype(out: &mut Vec<u8>, number: u16) {
-    if let Some(name) = ethertype(number) {
+    // Below 0x0600 it is the length of an 802.3 frame, whose header is that of IEEE 802.2.
+    if let Some(name) = ethertype_name(number).or((number < 0x0600).then_some("LLC")) {
         out.extend_from_slice(name.as_bytes());
     } else {
         out.extend_from_slice(b"0x");
@@ -106,25 +98,10 @@ pub(super) fn push_arp_operation(out: &mut Vec<u8>, operation: u16) {
     }
 }
 
-/// The name of an EtherType (IEEE 802 numbers, as IANA lists them); none for those that are rarely seen.
-fn ethertype(ethertype: u16) -> Option<&'static str> {
-    Some(match ethertype {
-        0x0800 => "IPv4",
-        0x0806 => "ARP",
-        0x8035 => "RARP",
-        0x8100 | 0x88a8 => "VLAN",
-        0x86dd => "IPv6",
-        0x8809 => "LACP",
-        0x8847 | 0x8848 => "MPLS",
-        0x8863 | 0x8864 => "PPPoE",
-        0x888e => "EAPOL",
-        0x88cc => "LLDP",
-        0x88e5 => "MACsec",
-        0x88f7 => "PTP",
-        // A length, and behind it a header of IEEE 802.2: spanning tree and its like.
-        0..0x0600 => "LLC",
-        _ => return None,
-    })
+/// Appends what is wrong with a packet, in words.
+pub(super) fn push_malformed(out: &mut Vec<u8>, malformed: Malformed) {
+    // Writing to a `Vec` can't fail.
+    let _ = write!(out, "{malformed}");
 }
 
 /// ` flags=SA` for each value of the flag byte: the letters that tcpdump and psad use, lowest bit first.

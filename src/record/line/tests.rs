@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{Direction, RuleInfo, Step};
-use crate::packet::{Arp, Fragment, Icmp, Ip, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
+use crate::packet::{Arp, Fragment, Icmp, Ip, Link, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::record::EscapedName;
 use crate::time::Timestamp;
 use proptest::prelude::*;
@@ -35,6 +35,12 @@ fn ip6(protocol: Protocol, transport: Transport) -> Ip {
 
 fn packet(net: Net) -> Packet {
     Packet { vlan: None, link_direction: None, net, malformed: None }
+}
+
+/// An IPv4 header that says it has 3 words.
+fn malformed() -> Packet {
+    let bytes = [0x43, 0, 0, 20, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 51, 100, 2];
+    crate::packet::parse(Link::Cooked { ethertype: 0x0800 }, &bytes, 20)
 }
 
 fn syn() -> Transport {
@@ -130,7 +136,7 @@ fn frames_without_ip_have_a_line_too() {
     assert_eq!(middle(&arp(2)), "ARP 192.168.1.1 > 192.168.1.2 len=28 arp=reply");
     assert_eq!(middle(&arp(9)), "ARP 192.168.1.1 > 192.168.1.2 len=28 arp=9");
     assert_eq!(middle(&packet(Net::Other { ethertype: 0x88cc, len: 46 })), "LLDP - > - len=46");
-    assert_eq!(middle(&packet(Net::Other { ethertype: 0x88b5, len: 46 })), "0x88b5 - > - len=46");
+    assert_eq!(middle(&packet(Net::Other { ethertype: 0x1234, len: 46 })), "0x1234 - > - len=46");
     assert_eq!(middle(&packet(Net::Other { ethertype: 38, len: 38 })), "LLC - > - len=38");
     let json = line(Format::Json, &arp(1), Verdict::Allowed, &rule("non-ip", Step::NonIp), "not IP");
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -142,21 +148,20 @@ fn frames_without_ip_have_a_line_too() {
 
 #[test]
 fn an_anomaly_says_what_is_wrong_and_all_that_was_read() {
-    let packet = packet(Net::Other { ethertype: 0x0800, len: 40 });
+    let packet = malformed();
     let interface = EscapedName::new(b"eth0");
     let seen = Sighting { time: TIME, direction: None, interface: &interface, packet: &packet };
-    let line = AnomalyLine { seen, name: "ipv4.header_length" };
-    let reason = |out: &mut Vec<u8>| out.extend_from_slice(b"ipv4: header length 3 words, at least 5");
+    let line = AnomalyLine { seen, malformed: packet.malformed.unwrap() };
     let mut out = Vec::new();
-    Formatter::new(Format::Text, zone()).anomaly(&mut out, &line, reason);
-    Formatter::new(Format::Json, zone()).anomaly(&mut out, &line, reason);
+    Formatter::new(Format::Text, zone()).anomaly(&mut out, &line);
+    Formatter::new(Format::Json, zone()).anomaly(&mut out, &line);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         concat!(
-            "2026-11-21T19:40:01.123456+01:00 [SUSPICIOUS] - eth0 IPv4 - > - len=40 anomaly=ipv4.header_length ",
-            "reason=\"ipv4: header length 3 words, at least 5\"\n",
+            "2026-11-21T19:40:01.123456+01:00 [SUSPICIOUS] - eth0 TCP 192.0.2.1 > 198.51.100.2 len=20 ",
+            "anomaly=ipv4.header_length reason=\"ipv4: header length 3 words, at least 5\"\n",
             r#"{"timestamp":"2026-11-21T19:40:01.123456+0100","in_iface":"eth0","event_type":"anomaly","#,
-            r#""proto":"IPv4","pkt_len":40,"anomaly":{"type":"decode","event":"ipv4.header_length"},"#,
+            r#""src_ip":"192.0.2.1","dest_ip":"198.51.100.2","proto":"TCP","pkt_len":20,"anomaly":{"type":"decode","event":"ipv4.header_length"},"#,
             r#""reason":"ipv4: header length 3 words, at least 5"}"#,
             "\n"
         )
@@ -255,20 +260,20 @@ proptest! {
         let time = Timestamp::from_nanos(time);
         let seen = Sighting { time, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
         let verdict = PacketLine { seen, verdict: Verdict::Allowed, rule: &rule };
-        let anomaly = AnomalyLine { seen, name: &id };
+        let anomaly = AnomalyLine { seen, malformed: malformed().malformed.unwrap() };
         for format in [Format::Text, Format::Json] {
             let mut formatter = Formatter::new(format, zone());
             let (mut first, mut second) = (Vec::new(), Vec::new());
             formatter.packet(&mut first, &verdict, |out| out.extend_from_slice(&reason));
-            formatter.anomaly(&mut second, &anomaly, |out| out.extend_from_slice(&reason));
-            for line in [first, second] {
+            formatter.anomaly(&mut second, &anomaly);
+            for (line, reason) in [(first, reason.as_slice()), (second, b"ipv4: header length 3 words, at least 5")] {
                 let (end, content) = line.split_last().unwrap();
                 prop_assert_eq!(*end, b'\n');
                 prop_assert!(content.iter().all(|byte| matches!(byte, b' '..=b'~')));
                 if format == Format::Json {
                     let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
                     let written: Vec<u8> = value["reason"].as_str().unwrap().chars().map(|c| c as u8).collect();
-                    prop_assert_eq!(&written, &reason);
+                    prop_assert_eq!(written, reason);
                 } else {
                     let text = std::str::from_utf8(content).unwrap();
                     let (fields, quoted) = text.split_once(" reason=\"").unwrap();

@@ -22,20 +22,14 @@ pub(super) fn packet(
     end_with_reason(out, reason);
 }
 
-pub(super) fn anomaly(
-    out: &mut Vec<u8>,
-    stamp: &mut Stamp,
-    labels: &Labels,
-    line: &AnomalyLine<'_>,
-    reason: impl FnOnce(&mut Vec<u8>),
-) {
+pub(super) fn anomaly(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AnomalyLine<'_>) {
     stamp.push(out, line.seen.time);
     out.extend_from_slice(b" [SUSPICIOUS] ");
     sighting(out, labels, &line.seen);
     out.extend_from_slice(b" anomaly=");
-    push_escaped(out, Place::Bare, line.name.as_bytes());
+    push_escaped(out, Place::Bare, line.malformed.name().as_bytes());
     out.extend_from_slice(b" reason=\"");
-    end_with_reason(out, reason);
+    end_with_reason(out, |out| names::push_malformed(out, line.malformed));
 }
 
 pub(super) fn lost(out: &mut Vec<u8>, stamp: &mut Stamp, lost: &Lost) {

@@ -73,9 +73,9 @@ impl Log {
         self.count(line.seen.time);
     }
 
-    /// Writes down a malformed packet. `reason` as for [`Log::packet`].
-    pub fn anomaly(&mut self, line: &AnomalyLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
-        self.formatter.anomaly(&mut self.chunk.bytes, line, reason);
+    /// Writes down a malformed packet.
+    pub fn anomaly(&mut self, line: &AnomalyLine<'_>) {
+        self.formatter.anomaly(&mut self.chunk.bytes, line);
         self.count(line.seen.time);
     }
 
