@@ -2,6 +2,8 @@
 pub mod capture;
 pub mod engine;
 pub mod host;
+pub mod netlink;
 pub mod packet;
 pub mod rules;
+mod sys;
 pub mod time;
