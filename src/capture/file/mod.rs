@@ -176,7 +176,7 @@ impl<R: Read> FrameSource for CaptureFile<R> {
     }
 
     fn counters(&mut self) -> SourceCounters {
-        SourceCounters { frames: self.frames, dropped: 0 }
+        SourceCounters { frames: self.frames, ..SourceCounters::default() }
     }
 
     /// A file holds nothing that would be lost: nothing more is handed out.

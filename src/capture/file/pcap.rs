@@ -91,6 +91,7 @@ impl Reader {
             interface: 0,
             packet_type: None,
             vlan: None,
+            sender: None,
             link,
             bytes: window.take(record_len).get(self.header_len..).unwrap_or_default(),
             original_len: header.original_len.max(header.captured_len),

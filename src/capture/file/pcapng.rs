@@ -214,6 +214,7 @@ impl Reader {
             interface: u32::try_from(number).unwrap_or(u32::MAX),
             packet_type: packet_type(packet.flags),
             vlan: None,
+            sender: None,
             link,
             bytes: packet.data,
             original_len: packet.original_len.max(captured),
