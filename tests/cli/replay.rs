@@ -1,6 +1,6 @@
 //! `pfw replay`: captures made here, each line and the summary checked.
 
-use crate::capture::{START, US, Way, arp, pcap, pcap_of, ping, tcp, tcp6, udp};
+use crate::capture::{START, Way, arp, pcap, pcap_of, ping, tcp, tcp6, udp};
 use crate::common::{Ran, run_in, write};
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
@@ -26,7 +26,7 @@ fn each_line_is_as_the_contract_shows_it() {
     let line = ran.stdout.lines().find(|line| line.contains("[WOULD-BLOCK]")).expect("a line");
     assert_eq!(
         line,
-        "2026-11-21T19:40:01.000000+00:00 [WOULD-BLOCK] incoming if0 TCP 192.168.1.7:443 > 10.0.0.5:51512 len=40 flags=S \
+        "2026-11-21T19:40:01.000000+00:00 [WOULD-BLOCK] incoming - TCP 192.168.1.7:443 > 10.0.0.5:51512 len=40 flags=S \
          rule=block_ips:192.168.1.7 reason=\"peer 192.168.1.7 is in block_ips\""
     );
 }
