@@ -66,7 +66,7 @@ fn what_is_missing() -> Option<String> {
             return Some(format!("'{tool}' is not installed"));
         }
     }
-    let probe = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip netns add probe && ip link add a type veth peer name b";
+    let probe = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip netns add probe && ip link add probe0 type veth peer name probe1";
     match Command::new("unshare").args(unshare_flags()).args(["sh", "-c", probe]).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
