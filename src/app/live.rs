@@ -13,9 +13,9 @@ use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
 use crate::host::{self, Host};
-use crate::record::printer::{printer, wants_colours};
+use crate::record::printer::printer;
 use crate::record::sink::Handle;
-use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary};
+use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, stdout_wants_colours};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result, anyhow};
@@ -103,7 +103,7 @@ fn present(source: &Live) -> Vec<String> {
 }
 
 fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>)> {
-    let (feed, printer) = printer(format, wants_colours());
+    let (feed, printer) = printer(format, stdout_wants_colours());
     let thread = threads::start("printer", move || printer.run())?;
     Ok((log.with_printer(feed), Some(thread)))
 }
