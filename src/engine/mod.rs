@@ -28,6 +28,8 @@ mod reason;
 mod subject;
 mod sweep;
 mod table;
+#[cfg(test)]
+mod testing;
 mod tracker;
 
 pub use decision::{Context, Decision, Direction, Hit, InterfaceClass, RuleInfo, RuleNumber, State, Step};
@@ -37,3 +39,8 @@ pub use memory::{Counters, Engine, Limits};
 pub use peers::ListEntry;
 pub use protected::{Protection, Spared, SparedNetwork};
 pub use tracker::MAX_CONNECTIONS;
+
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod tests;

@@ -224,40 +224,13 @@ fn number(count: usize) -> u32 {
 impl ListEntry {
     /// Whether it is a single address.
     pub(super) fn is_one_address(&self) -> bool {
-        !self.negated
-            && match self.addresses {
-                AddressRange::V4 { first, last } => first == last,
-                AddressRange::V6 { first, last } => first == last,
-            }
+        !self.negated && self.addresses.first() == self.addresses.last()
     }
 }
 
 impl fmt::Display for ListEntry {
     /// As a rules file has it: an address, a network, or a range.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.negated { "!" } else { "" })?;
-        let (first, last, span, width) = match self.addresses {
-            AddressRange::V4 { first, last } => {
-                (IpAddr::V4(first), IpAddr::V4(last), u128::from(first.to_bits() ^ last.to_bits()), 32)
-            }
-            AddressRange::V6 { first, last } => {
-                (IpAddr::V6(first), IpAddr::V6(last), first.to_bits() ^ last.to_bits(), 128)
-            }
-        };
-        let host_bits = u128::BITS - span.leading_zeros();
-        let is_network = span.checked_add(1).is_none_or(u128::is_power_of_two) && low_bits(first, host_bits) == 0;
-        match (first == last, is_network) {
-            (true, _) => write!(f, "{first}"),
-            (false, true) => write!(f, "{first}/{}", width - host_bits),
-            (false, false) => write!(f, "{first}-{last}"),
-        }
+        write!(f, "{}{}", if self.negated { "!" } else { "" }, self.addresses)
     }
-}
-
-fn low_bits(address: IpAddr, bits: u32) -> u128 {
-    let all = match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    all & u128::MAX.checked_shr(u128::BITS - bits).unwrap_or(0)
 }

@@ -1,4 +1,6 @@
 //! The reason of a decision in words. Called for each packet that is logged, so everything constant is ready made.
+//!
+//! Writing to a `Vec` can't fail, so the results of `write!` say nothing here.
 
 use super::catalogue::Catalogue;
 use super::decision::{Decision, Hit, State, Step};
@@ -64,7 +66,6 @@ fn policy_words(action: Action, direction: RuleDirection) -> &'static [u8] {
 fn write_entry(peers: &Peers, decision: &Decision, out: &mut Vec<u8>) {
     let entry = decision.entry.and_then(|entry| peers.entry(entry));
     if let Some(entry) = entry.filter(|entry| !entry.is_one_address()) {
-        // Writing to a `Vec` can't fail.
         let _ = write!(out, " ({entry})");
     }
 }
@@ -92,8 +93,7 @@ fn write_port(words: &[u8], port: u16, out: &mut Vec<u8>) {
 }
 
 fn write_protocol(protocol: Protocol, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"protocol ");
-    write_number(protocol.0.into(), out);
+    let _ = write!(out, "protocol {protocol}");
 }
 
 fn write_number(number: u16, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Fragment, Ip, Protocol, Transport, tlv, transport};
+use super::{Fragment, Ip, Net, Protocol, Transport, tlv, transport};
 use pnet::packet::ipv4::Ipv4Packet;
 
 /// Size of a header without options.
@@ -21,16 +21,15 @@ pub(super) const MAX_UNSEGMENTED: u32 = 1500;
 /// The flag "more fragments" among the three of the header.
 const MORE_FRAGMENTS: u8 = 0b001;
 
-/// Reads an IPv4 packet; `None` if there is no whole header without options, or one of another version.
-pub(super) fn parse(frame: Span<'_>, faults: &mut Faults) -> Option<Ip> {
+/// Reads an IPv4 packet into `net`, which stays as it is if there are fewer bytes than a header has without options, or
+/// a header of another version.
+pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let Some(header) = Ipv4Packet::new(frame.bytes()) else {
-        faults.require(frame, HEADER, Reason::Ipv4Header);
-        return None;
+        return faults.require(frame, HEADER, Reason::Ipv4Header);
     };
     let version = header.get_version();
     if version != 4 {
-        faults.note(Reason::Ipv4Version, version, 4_u8);
-        return None;
+        return faults.note(Reason::Ipv4Version, version, 4_u8);
     }
     let protocol = Protocol(header.get_next_level_protocol().0);
     let header_len = u32::from(header.get_header_length()) * 4;
@@ -41,23 +40,22 @@ pub(super) fn parse(frame: Span<'_>, faults: &mut Faults) -> Option<Ip> {
     // Nobody knows where the payload begins behind a header shorter than the shortest.
     let payload = if header_len < HEADER { packet.limit(0) } else { packet.skip(header_len) };
     let fragment = fragment(&header);
-    let transport = match fragment {
-        None => transport::parse(Family::V4, protocol, payload, faults),
-        Some(fragment) => {
-            check_fragment(fragment, header_len, len, faults);
-            first_of_fragments(fragment, protocol, payload, faults)
-        }
-    };
-    check_checksum(&header, frame.limit(header_len), faults);
-    Some(Ip {
+    if let Some(fragment) = fragment {
+        check_fragment(fragment, header_len, len, faults);
+    }
+    *net = Net::Ip(Ip {
         src: header.get_source().into(),
         dst: header.get_destination().into(),
         protocol,
         ttl: header.get_ttl(),
         len,
         fragment,
-        transport,
-    })
+        transport: Transport::None,
+    });
+    if let (Net::Ip(ip), Some(payload)) = (net, readable(payload, fragment)) {
+        transport::read(Family::V4, protocol, payload, &mut ip.transport, faults);
+    }
+    check_checksum(&header, frame.limit(header_len), faults);
 }
 
 /// The length of the packet as it says it, or of its frame where segmentation was left to the network card.
@@ -110,11 +108,12 @@ fn check_fragment(fragment: Fragment, header_len: u32, len: u32, faults: &mut Fa
     }
 }
 
-/// The transport header is in the first fragment, which may end anywhere in it.
-fn first_of_fragments(fragment: Fragment, protocol: Protocol, payload: Span<'_>, faults: &mut Faults) -> Transport {
-    match fragment.offset {
-        0 => transport::parse(Family::V4, protocol, payload.open_ended(), faults),
-        _ => Transport::None,
+/// Where the transport header is to be read: it is in the first fragment, which may end anywhere in it.
+fn readable(payload: Span<'_>, fragment: Option<Fragment>) -> Option<Span<'_>> {
+    match fragment {
+        None => Some(payload),
+        Some(Fragment { offset: 0, .. }) => Some(payload.open_ended()),
+        Some(_) => None,
     }
 }
 
@@ -151,7 +150,7 @@ fn ones_complement_add(a: u16, b: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, parse, reason, sentence};
-    use super::super::{Link, Net, Packet, Ports, parse as parse_cut};
+    use super::super::{Link, Packet, Ports, parse as parse_cut};
     use super::*;
 
     const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
