@@ -41,12 +41,12 @@ impl LogFile {
 
     /// Appends lines, in as many files as the limit asks for. The error counts what was written of them in all.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Stopped> {
-        if self.gone {
-            let error = io::Error::new(ErrorKind::NotFound, "the log file was removed");
-            return Err(Stopped { written: 0, error });
-        }
         let mut rest = lines;
         while !rest.is_empty() {
+            if self.gone {
+                let error = io::Error::new(ErrorKind::NotFound, "the log file was removed");
+                return Err(Stopped { written: lines.len() - rest.len(), error });
+            }
             let fits = self.fitting(rest);
             if fits == 0 {
                 self.rotate();
