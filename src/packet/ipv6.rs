@@ -3,12 +3,11 @@
 
 use super::extension::Chain;
 use super::hop_by_hop::{self, Jumbo};
-use super::ipv4::MAX_UNSEGMENTED;
 use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Ip, Net, Protocol, Transport, transport};
+use super::{Ip, Net, Protocol, Transport, ipv4, transport};
 use pnet::packet::ipv6::Ipv6Packet;
 use std::net::Ipv6Addr;
 
@@ -69,7 +68,7 @@ fn payload_length(stated: u16, first: Protocol, behind: Span<'_>, faults: &mut F
                 behind.len()
             }
         },
-        0 if first == Protocol::TCP && behind.len() > MAX_UNSEGMENTED => behind.len(),
+        0 if ipv4::is_super_segment(first, behind.len()) => behind.len(),
         _ => {
             if is_hop_by_hop {
                 hop_by_hop::check(stated, behind.limit(stated.into()), faults);

@@ -92,8 +92,8 @@ fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
         return ports(datagram.bytes()).map_or(Transport::None, Transport::Udp);
     };
     let length = header.get_length();
-    // In IPv6, 0 stands for a length that the field can't say (RFC 2675 section 4).
-    let is_unsaid = length == 0 && family == Family::V6;
+    // 0 stands for a length that the field can't say (RFC 2675 section 4). Linux takes it so for any in IPv6.
+    let is_unsaid = length == 0 && (family == Family::V6 || datagram.len() > u16::MAX.into());
     if length < UDP_HEADER && !is_unsaid {
         faults.note(Reason::UdpLength, length, UDP_HEADER);
     }
