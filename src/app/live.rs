@@ -99,7 +99,7 @@ fn compile(ruleset: &Ruleset, host: &Host) -> Arc<Matcher> {
 }
 
 fn present(source: &Live) -> Vec<String> {
-    source.interfaces().iter().map(|interface| interface.name.to_string()).collect()
+    source.interfaces().iter().map(|interface| interface.name.clone()).collect()
 }
 
 fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>)> {

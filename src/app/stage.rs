@@ -83,10 +83,7 @@ impl Stage {
         let Some(direction) = direction else { return self.duplicates += 1 };
         let interface = self.known.entry(interface).or_insert_with(|| {
             let name = self.interfaces.name(interface).unwrap_or_default();
-            Interface {
-                name: EscapedName::new(name.as_bytes()),
-                class: self.pipeline.matcher().interface_class(name),
-            }
+            Interface { name: EscapedName::new(name.as_bytes()), class: self.pipeline.matcher().interface_class(name) }
         });
         self.pipeline.packet(&packet, &Circumstances { time: frame.time, direction, interface, discards });
     }

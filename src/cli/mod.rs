@@ -42,7 +42,7 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say more on standard error (-vv: even more); RUST_LOG is honoured too
+    /// Say more on standard error; -vv says even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }

@@ -3,6 +3,14 @@
 //! The runner re-executes itself under `unshare` once for each case, with the case's name in the environment. A case
 //! that can't run here is *ignored*, with the reason, unless `PFW_REQUIRE_NETNS=1`, which makes it fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unsafe_code,
+    reason = "a test says so by failing"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod monitor;
