@@ -3,6 +3,7 @@
 //! The runner re-executes itself under `unshare` once for each case, with the case's name in the environment. A case
 //! that can't run here is *ignored*, with the reason, unless `PFW_REQUIRE_NETNS=1`, which makes it fail.
 
+mod capture;
 #[path = "../common/mod.rs"]
 mod common;
 mod monitor;
@@ -17,7 +18,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [monitor::CASES].concat()
+    [capture::CASES, monitor::CASES].concat()
 }
 
 fn main() -> ExitCode {
