@@ -1,7 +1,7 @@
 //! What can be wrong with the bytes of a packet, by name and with the numbers.
 //!
-//! The reasons themselves are in [`reason`](super::reason). A field that lies behind the end of a capture is unknown, not wrong: reasons are given only for what the packet
-//! itself is too short for.
+//! The reasons themselves are in [`reason`](super::reason). A field that lies behind the end of a capture is unknown,
+//! not wrong: reasons are given only for what the packet itself is too short for.
 
 use super::reason::Reason;
 use super::span::Span;

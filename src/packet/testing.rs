@@ -1,7 +1,6 @@
 //! What the tests of this room share: packets written as hexadecimal digits.
 
-use super::reason::Reason;
-use super::{Ip, Link, Net, Packet, Transport};
+use super::{Ip, Link, Malformed, Net, Packet, Reason, Transport};
 
 /// The bytes of hexadecimal digits; blanks are for the reader.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
@@ -44,7 +43,7 @@ pub(super) fn transport(packet: &Packet) -> Transport {
 
 /// Why a packet is malformed.
 pub(super) fn reason(packet: &Packet) -> Option<Reason> {
-    packet.malformed.map(|malformed| malformed.reason())
+    packet.malformed.map(Malformed::reason)
 }
 
 /// What is wrong with a packet that must be malformed.
