@@ -7,6 +7,7 @@ mod arp;
 mod ethernet;
 mod ethertype;
 mod extension;
+mod hardware;
 mod hop_by_hop;
 mod icmp;
 mod ipv4;
@@ -24,6 +25,7 @@ mod transport;
 mod testing;
 
 pub use ethertype::ethertype_name;
+pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses};
 pub use link::Link;
 pub use malformed::Malformed;
 pub use protocol::Protocol;
