@@ -160,7 +160,9 @@ impl fmt::Display for IcmpSet {
 mod tests {
     use super::*;
 
-    fn reads(text: &str, numbers: NumbersAre) -> (Vec<(u16, u16)>, Vec<(u16, u16)>) {
+    type Pairs = Vec<(u16, u16)>;
+
+    fn reads(text: &str, numbers: NumbersAre) -> (Pairs, Pairs) {
         let set = parse(text, numbers).unwrap();
         (set.v4.iter().collect(), set.v6.iter().collect())
     }

@@ -12,6 +12,7 @@ pub mod icmp;
 mod id;
 mod json;
 pub mod limits;
+mod lint;
 mod loaded;
 pub mod model;
 mod parsed;
@@ -25,5 +26,6 @@ mod suggest;
 mod tests;
 
 pub use diagnostic::{Diagnostic, Errors, Finding, Place};
+pub use lint::lint;
 pub use loaded::{Loaded, Origin, load, parse};
 pub use model::*;
