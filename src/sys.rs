@@ -139,6 +139,18 @@ pub fn take_error(socket: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
     Ok((number != 0).then(|| io::Error::from_raw_os_error(number)))
 }
 
+/// `SIOCGSTAMPNS` (`linux/sockios.h`), with the layout of `struct timespec` on the machine.
+const GET_STAMP: libc::c_ulong = 0x8907;
+
+/// When the kernel saw the frame or datagram that was received last: seconds and nanoseconds since the epoch. The
+/// first call makes the kernel take stamps, and says nothing yet.
+pub fn last_stamp(socket: BorrowedFd<'_>) -> Option<(i64, u32)> {
+    let mut stamp = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the request writes a `timespec`, which `stamp` is.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), GET_STAMP, &raw mut stamp) }).ok()?;
+    Some((stamp.tv_sec, u32::try_from(stamp.tv_nsec).ok()?))
+}
+
 fn socklen<T>() -> libc::socklen_t {
     // Structures of the socket interface have some hundred bytes at most.
     libc::socklen_t::try_from(mem::size_of::<T>()).unwrap_or(0)

@@ -60,7 +60,7 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     signals::listen(&sender)?;
 
     let host = Arc::new(host::read());
-    let rules = Rules { matcher: compile(&options.ruleset, &host), host };
+    let matcher = compile(&options.ruleset, &host, Timestamp::now());
     let names = options.capture.names.clone();
     let source = Live::open(options.capture)?;
     let format = options.log.format;
@@ -72,8 +72,9 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let watched = if names.is_empty() { present(&source) } else { names };
     let remarks = source.remarks();
     let mailbox = Arc::new(Mailbox::default());
-    let pipeline = Pipeline::new(Arc::clone(&rules.matcher), Some(log), options.selection);
-    let stage = Stage::new(pipeline, rules.host, Arc::clone(source.interfaces()), Timestamp::now());
+    let valid_until = matcher.valid_until();
+    let pipeline = Pipeline::new(matcher, Some(log), options.selection);
+    let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let capture = {
         let mailbox = Arc::clone(&mailbox);
         threads::start("capture", move || {
@@ -83,7 +84,9 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     };
 
     desk.ready(&watched, &remarks);
-    let office = Office { events, mailbox, ruleset: options.ruleset, valid_until: rules.matcher.valid_until() };
+    let mut office =
+        Office { events, mailbox, ruleset: options.ruleset, host, horizon: valid_until, wake_at: valid_until };
+    office.prepare_expiry();
     office.serve(desk, &handle);
     let mut summary = capture.join().map_err(|_| anyhow!("the capture thread has failed"))??;
     if let Some(printer) = printer {
@@ -94,8 +97,8 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     Ok(summary)
 }
 
-fn compile(ruleset: &Ruleset, host: &Host) -> Arc<Matcher> {
-    Arc::new(Matcher::new(ruleset, host, Timestamp::now()))
+fn compile(ruleset: &Ruleset, host: &Host, at: Timestamp) -> Arc<Matcher> {
+    Arc::new(Matcher::new(ruleset, host, at))
 }
 
 fn present(source: &Live) -> Vec<String> {
@@ -114,18 +117,18 @@ struct Mailbox {
     stop: AtomicBool,
     /// There is something in `rules`: asked for after each batch of frames, so it must cost nothing.
     new_rules: AtomicBool,
-    rules: Mutex<Option<Rules>>,
+    rules: Mutex<Vec<Rules>>,
 }
 
 impl Mailbox {
     fn put(&self, rules: Rules) {
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
         self.new_rules.store(true, Ordering::Release);
     }
 
-    fn take(&self) -> Option<Rules> {
+    fn take(&self) -> Vec<Rules> {
         if !self.new_rules.swap(false, Ordering::Acquire) {
-            return None;
+            return Vec::new();
         }
         mem::take(&mut *self.rules.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -146,7 +149,11 @@ struct Office {
     events: Receiver<Event>,
     mailbox: Arc<Mailbox>,
     ruleset: Ruleset,
-    valid_until: Timestamp,
+    host: Arc<Host>,
+    /// Until when the rules hold that were handed over last.
+    horizon: Timestamp,
+    /// When these come into force.
+    wake_at: Timestamp,
 }
 
 impl Office {
@@ -157,34 +164,52 @@ impl Office {
                 Some(Event::ReadRules) => {
                     if let Some(ruleset) = desk.read_rules() {
                         self.ruleset = ruleset;
-                        self.put_in_force();
+                        self.put_in_force("the rules were read again");
                     }
                 }
                 Some(Event::ReopenLog) => log.reopen(),
-                // An entry has expired, or the machine is another one to the rules.
-                Some(Event::AddressesChanged) | None => self.put_in_force(),
+                // The machine is another one to the rules.
+                Some(Event::AddressesChanged) => self.put_in_force("this machine's addresses have changed"),
+                None => self.prepare_expiry(),
             }
         }
         self.mailbox.stop.store(true, Ordering::Release);
     }
 
-    /// The next event; `None` when a rule expires.
+    /// The next event; `None` when an entry expires.
     fn next_event(&self) -> Option<Event> {
-        if self.valid_until == Timestamp::MAX {
+        if self.wake_at == Timestamp::MAX {
             return Some(self.events.recv().unwrap_or(Event::Stop));
         }
-        match self.events.recv_timeout(self.valid_until.since(Timestamp::now())) {
+        match self.events.recv_timeout(self.wake_at.since(Timestamp::now())) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(Event::Stop),
         }
     }
 
-    fn put_in_force(&mut self) {
-        let host = Arc::new(host::read());
-        let matcher = compile(&self.ruleset, &host);
-        self.valid_until = matcher.valid_until();
-        self.mailbox.put(Rules { matcher, host });
+    /// Compiles the rules for the machine as it is now; the next packet is decided by them.
+    fn put_in_force(&mut self, why: &'static str) {
+        self.host = Arc::new(host::read());
+        self.horizon = self.hand_over(Timestamp::now(), Timestamp::MIN, why);
+        self.prepare_expiry();
+    }
+
+    /// Compiles the rules as they will be when the next entry has expired, ahead of time: a packet of the very moment
+    /// is then decided by them.
+    fn prepare_expiry(&mut self) {
+        self.wake_at = self.horizon;
+        if self.wake_at < Timestamp::MAX {
+            self.horizon = self.hand_over(self.wake_at, self.wake_at, "an entry has expired");
+        }
+    }
+
+    /// Gives the capture thread the rules as they are at a time. Returns how long they stay so.
+    fn hand_over(&self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
+        let matcher = compile(&self.ruleset, &self.host, at);
+        let valid_until = matcher.valid_until();
+        self.mailbox.put(Rules { matcher, host: Arc::clone(&self.host), from, why });
+        valid_until
     }
 }
 
@@ -192,9 +217,8 @@ impl Office {
 fn watch(mut stage: Stage, mut source: Live, mailbox: &Mailbox, events: &Sender<Event>) -> Result<Summary> {
     stage.note(&about_pfw(PfwEvent::Started, "watching; nothing is blocked"));
     while !mailbox.stop.load(Ordering::Acquire) {
-        if let Some(rules) = mailbox.take() {
-            stage.replace(rules);
-            stage.note(&about_pfw(PfwEvent::RulesLoaded, "the rules were read again"));
+        for rules in mailbox.take() {
+            stage.expect(rules);
         }
         source.poll(WAIT, &mut |frame| stage.frame(frame)).context("cannot capture any more")?;
         for event in source.take_events() {

@@ -8,24 +8,34 @@ use crate::host::Host;
 use crate::packet::{self, Ip, Malformed, Net, Packet, PacketType};
 use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The rules in force, and the machine that they were compiled for.
+/// A packet that waits in the ring is not older than this, in nanoseconds: a ring of the default size holds a sixth of
+/// a second of what one core can send.
+const OLDEST_WAITING: i64 = 1_000_000_000;
+
+/// Compiled rules, and the machine that they were compiled for.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The rules, compiled.
     pub matcher: Arc<Matcher>,
     /// The machine.
     pub host: Arc<Host>,
+    /// From this time on they are in force: the first packet that is not older puts them there.
+    pub from: Timestamp,
+    /// What made them other rules.
+    pub why: &'static str,
 }
 
 /// The live counterpart of a replay's stage. It lives on the capture thread.
 pub struct Stage {
     pipeline: Pipeline,
     host: Arc<Host>,
+    /// Rules whose time has not come, in the order of their times.
+    coming: VecDeque<Rules>,
     interfaces: Arc<Interfaces>,
     /// Interfaces that were seen under the rules in force, by index.
     known: BTreeMap<u32, Interface>,
@@ -44,6 +54,7 @@ impl Stage {
         Self {
             pipeline,
             host,
+            coming: VecDeque::new(),
             interfaces,
             known: BTreeMap::new(),
             duplicates: 0,
@@ -54,11 +65,22 @@ impl Stage {
         }
     }
 
-    /// Puts other rules in force.
-    pub fn replace(&mut self, rules: Rules) {
-        self.pipeline.replace(rules.matcher);
-        self.host = rules.host;
-        self.known.clear();
+    /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
+    pub fn expect(&mut self, rules: Rules) {
+        self.coming.retain(|earlier| earlier.from < rules.from);
+        self.coming.push_back(rules);
+    }
+
+    /// Puts the coming rules in force whose time it is. Packets come in the order of their times, so that each is
+    /// decided by the rules of its own.
+    fn change_rules(&mut self, time: Timestamp) {
+        while self.coming.front().is_some_and(|coming| coming.from <= time) {
+            let Some(rules) = self.coming.pop_front() else { return };
+            self.pipeline.replace(rules.matcher);
+            self.host = rules.host;
+            self.known.clear();
+            self.note(&PfwLine { time, event: PfwEvent::RulesLoaded, interface: None, reason: rules.why });
+        }
     }
 
     /// Takes over what is known of the interfaces now.
@@ -77,6 +99,7 @@ impl Stage {
             Sighting::OtherHost => return self.other_host += 1,
             Sighting::NotForStack => return self.not_for_stack += 1,
         };
+        self.change_rules(frame.time);
         let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
         packet.vlan = frame.vlan.or(packet.vlan);
         let direction = if loopback { Some(Direction::Loopback) } else { self.direction(frame, &packet) };
@@ -134,9 +157,10 @@ impl Stage {
         }
     }
 
-    /// What is to be done now and then: owns up to what the kernel dropped (`dropped` in all so far), and hands on
+    /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel dropped (`dropped` in all so far), and hands on
     /// lines that have waited long enough.
     pub fn tick(&mut self, dropped: u64, now: Timestamp, instant: Instant) {
+        self.change_rules(Timestamp::from_nanos(now.nanos().saturating_sub(OLDEST_WAITING)));
         let lost = Lost { n: dropped - self.dropped, cause: LostCause::KernelRing, from: self.asked, to: now };
         (self.dropped, self.asked) = (dropped, now);
         let Some(log) = self.pipeline.log() else { return };

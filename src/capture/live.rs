@@ -18,7 +18,7 @@ pub enum LiveKind {
     /// The receive ring: complete, and fifty times cheaper.
     #[default]
     Ring,
-    /// pnet's channels, for where the ring is not to be had. The time of a frame is that of its being read, tunnels
+    /// pnet's channels, for where the ring is not to be had. Tunnels
     /// with link headers of their own are not watched, and frames for other hosts are not counted.
     Pnet,
 }

@@ -3,7 +3,8 @@
 //! pnet's receiver tells neither direction nor losses and spins while an interface is down. So each channel gets a
 //! socket of ours, whose filter lets through one direction alone: two sockets for an interface. We wait for the
 //! sockets ourselves and ask pnet for a frame only where there is one. Our clone of the descriptor gives the
-//! counters, and clears the error of an interface that is down.
+//! counters, clears the error of an interface that is down, and tells when the kernel saw a frame. By that time frames
+//! of different channels are put in order: an answer must not come before what it answers.
 
 use super::filter::{self, Selection};
 use super::interfaces::{Interface, Interfaces, LinkEvent, Role};
@@ -27,8 +28,12 @@ const READ_BUFFER: usize = 65_600;
 const SOCKET_BUFFER: libc::c_int = 16 << 20;
 /// Interfaces that are watched at once: each takes two sockets and two buffers.
 const MAX_INTERFACES: usize = 256;
-/// Frames that a channel hands out before it is another's turn.
-const BATCH: usize = 256;
+/// Frames that one call hands out at most.
+const BATCH: usize = 1024;
+/// How long a frame waits for older ones of other channels: far longer than the kernel takes from stamping a frame to
+/// putting it in a socket's buffer, and too short to be noticed.
+const SETTLE: Duration = Duration::from_nanos(SETTLE_NANOS.cast_unsigned());
+const SETTLE_NANOS: i64 = 2_000_000;
 
 /// Link types whose frames, read from a raw socket, begin with an IP header (`linux/if_arp.h`): tunnels without
 /// link headers, `ARPHRD_RAWIP`, `ARPHRD_TUNNEL`, `ARPHRD_TUNNEL6`, `ARPHRD_SIT`, `ARPHRD_NONE`.
@@ -58,10 +63,15 @@ struct OpenChannel {
     link: Link,
     socket: OwnedFd,
     receiver: Box<dyn DataLinkReceiver>,
+    /// The time of the frame in `bytes`, if there is one that waits to be handed out.
+    next: Option<Timestamp>,
+    bytes: Vec<u8>,
 }
 
 impl Tap for Channels {
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
+        let waits = self.open.iter().any(|channel| channel.next.is_some());
+        let timeout = if waits { timeout.min(SETTLE) } else { timeout };
         self.waited.clear();
         self.waited.extend(self.open.iter().map(|channel| sys::readable(channel.socket.as_fd())));
         self.waited.extend_from_slice(others);
@@ -74,10 +84,12 @@ impl Tap for Channels {
                 channel.take_error()?;
             }
             if waited.revents & libc::POLLIN != 0 {
-                self.handed_out += channel.hand_out(BATCH, sink)?;
+                channel.fetch()?;
             }
         }
-        Ok(())
+        // What is older than this has arrived in every channel.
+        let settled = Timestamp::from_nanos(Timestamp::now().nanos() - SETTLE_NANOS);
+        self.hand_out_until(settled, BATCH, sink)
     }
 
     fn follow(&mut self, interfaces: &Interfaces, selection: &Selection) -> io::Result<Vec<LinkEvent>> {
@@ -123,14 +135,26 @@ impl Tap for Channels {
         }
         for channel in &mut self.open {
             channel.take_error()?;
-            // What is left is what the socket's buffer holds: an end in sight.
-            self.handed_out += channel.hand_out(usize::MAX, sink)?;
+            channel.fetch()?;
         }
-        Ok(())
+        // What is left is what the sockets' buffers hold: an end in sight.
+        self.hand_out_until(Timestamp::MAX, usize::MAX, sink)
     }
 }
 
 impl Channels {
+    /// Hands out the frames of all channels that are not younger than `until`, oldest first, `limit` at most.
+    fn hand_out_until(&mut self, until: Timestamp, limit: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
+        for _ in 0..limit {
+            let waiting = self.open.iter_mut().filter(|channel| channel.next.is_some_and(|time| time <= until));
+            let Some(oldest) = waiting.min_by_key(|channel| channel.next) else { break };
+            oldest.hand_out(sink);
+            self.handed_out += 1;
+            oldest.fetch()?;
+        }
+        Ok(())
+    }
+
     /// Opens the channels of an interface. One that has vanished meanwhile is left to the news of it.
     fn open(&mut self, interface: &Interface, role: Role, link: Link) -> io::Result<()> {
         for way in [Way::In, Way::Out] {
@@ -182,38 +206,46 @@ impl OpenChannel {
         let Channel::Ethernet(_, receiver) = datalink::channel(&as_pnet(interface), config)? else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        Ok(Self { index: interface.index, way, link, socket, receiver })
+        // The first question makes the kernel take stamps.
+        let _ = sys::last_stamp(socket.as_fd());
+        Ok(Self { index: interface.index, way, link, socket, receiver, next: None, bytes: Vec::new() })
     }
 
-    /// Hands out at most `limit` frames that are there; returns how many there were.
-    fn hand_out(&mut self, limit: usize, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<u64> {
-        let mut count = 0;
-        for _ in 0..limit {
-            match self.receiver.next() {
-                Ok(bytes) => {
-                    count += 1;
-                    sink(&Frame {
-                        time: Timestamp::now(),
-                        interface: self.index,
-                        packet_type: Some(packet_type(self.way, self.link, bytes)),
-                        vlan: None,
-                        sender: sender(self.link, bytes),
-                        link: self.link,
-                        bytes,
-                        // Not told, and longer only where the frame is longer than any that the kernel makes.
-                        original_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-                    });
-                }
-                Err(error) if is_nothing(&error) => break,
-                // pnet's word for POLLERR, which stays until somebody takes the error.
-                Err(error) if error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none() => {
-                    self.take_error()?;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
+    /// Reads the next frame that is there, unless one waits already.
+    fn fetch(&mut self) -> io::Result<()> {
+        if self.next.is_some() {
+            return Ok(());
         }
-        Ok(count)
+        match self.receiver.next() {
+            Ok(bytes) => {
+                self.bytes.clear();
+                self.bytes.extend_from_slice(bytes);
+                let stamp = sys::last_stamp(self.socket.as_fd());
+                self.next = Some(stamp.map_or_else(Timestamp::now, |(s, nanos)| Timestamp::from_parts(s, nanos)));
+                Ok(())
+            }
+            Err(error) if is_nothing(&error) => Ok(()),
+            // pnet's word for POLLERR, which stays until somebody takes the error.
+            Err(error) if error.kind() == io::ErrorKind::Other && error.raw_os_error().is_none() => self.take_error(),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands out the frame that waits.
+    fn hand_out(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) {
+        let Some(time) = self.next.take() else { return };
+        let bytes = self.bytes.as_slice();
+        sink(&Frame {
+            time,
+            interface: self.index,
+            packet_type: Some(packet_type(self.way, self.link, bytes)),
+            vlan: None,
+            sender: sender(self.link, bytes),
+            link: self.link,
+            bytes,
+            // Not told, and longer only where the frame is longer than any that the kernel makes.
+            original_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        });
     }
 
     /// Takes the pending error. That the interface is down or gone is none: the news of it comes otherwise, and when

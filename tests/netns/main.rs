@@ -11,6 +11,7 @@
     reason = "a test says so by failing"
 )]
 
+mod capture;
 #[path = "../common/mod.rs"]
 mod common;
 mod monitor;
@@ -25,7 +26,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [monitor::CASES].concat()
+    [capture::CASES, monitor::CASES].concat()
 }
 
 fn main() -> ExitCode {

@@ -445,11 +445,14 @@ fn a_tun_device_is_read() {
     }
     let pfw = world.watch(OPEN, []);
     let tun = attach_tun("tun9");
-    // An echo request from 10.79.0.2 to 10.79.0.1, written by hand: the kernel answers through the same device.
-    let mut tun_writer = &tun;
-    tun_writer.write_all(&ECHO_REQUEST).expect("the kernel takes the packet");
-    expect_lines(&world, 1, &["incoming tun9 ICMP 10.79.0.2 > 10.79.0.1", "type=8"]);
-    expect_lines(&world, 1, &["outgoing tun9 ICMP 10.79.0.1 > 10.79.0.2", "type=0", "rule=reply"]);
+    // An echo request from 10.79.0.2 to 10.79.0.1, written by hand: the kernel answers through the same device, once
+    // that has come up.
+    let has = |words: &[&str]| world.log().iter().any(|line| words.iter().all(|word| line.contains(word)));
+    wait_for("an answer through the device", || {
+        (&tun).write_all(&ECHO_REQUEST).expect("the kernel takes the packet");
+        has(&["outgoing tun9 ICMP 10.79.0.1 > 10.79.0.2", "type=0", "rule=reply"]).then_some(())
+    });
+    assert!(has(&["incoming tun9 ICMP 10.79.0.2 > 10.79.0.1", "type=8"]), "{:?}", world.log());
     pfw.stop(libc::SIGTERM);
 }
 
