@@ -4,8 +4,11 @@ use super::diagnostic::{Diagnostic, Errors, Finding, locate};
 use super::file;
 use super::json::Node;
 use super::limits::{MAX_FILE_BYTES, MAX_LIST_BYTES};
+use super::lint::lint;
 use super::model::Ruleset;
 use super::read::Reader;
+use crate::host::Host;
+use crate::time::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +38,13 @@ pub struct Origin<'o> {
 }
 
 impl Loaded {
+    /// All there is to warn of, ordered by place: of the file itself, and of what it means on `machine` at `now`.
+    pub fn all_warnings(&self, machine: &Host, now: Timestamp) -> Vec<Diagnostic> {
+        let mut findings = self.warnings.clone();
+        findings.extend(lint(&self.ruleset, machine, now));
+        self.locate(findings)
+    }
+
     /// Puts line and column to findings about this file, ordered by place.
     pub fn locate(&self, findings: Vec<Finding>) -> Vec<Diagnostic> {
         locate(findings, &self.file, &self.text)

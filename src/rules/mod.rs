@@ -29,3 +29,6 @@ pub use diagnostic::{Diagnostic, Errors, Finding, Place};
 pub use lint::lint;
 pub use loaded::{Loaded, Origin, load, parse};
 pub use model::*;
+
+/// The JSON Schema (draft 2020-12) of rules files, for editors: `pfw check-rules --schema`.
+pub const SCHEMA: &str = include_str!("schema.json");

@@ -1,0 +1,73 @@
+//! The same as one JSON object, for programs.
+
+use super::order::{Row, Section};
+use crate::rules::{Diagnostic, Errors, Loaded};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+pub(super) struct Report<'r> {
+    valid: bool,
+    errors: Vec<Told<'r>>,
+    /// Errors that are counted only.
+    more_errors: usize,
+    warnings: Vec<Told<'r>>,
+    /// Warnings that are counted only.
+    more_warnings: usize,
+    /// In the order in which they act.
+    rules: Vec<Acting<'r>>,
+}
+
+/// An error or a warning.
+#[derive(Serialize)]
+struct Told<'r> {
+    file: &'r str,
+    line: Option<u32>,
+    column: Option<u32>,
+    path: &'r str,
+    message: &'r str,
+}
+
+/// A row with its step.
+#[derive(Serialize)]
+struct Acting<'r> {
+    step: u8,
+    list: &'static str,
+    #[serde(flatten)]
+    row: &'r Row,
+}
+
+impl<'r> Report<'r> {
+    pub(super) fn of_errors(errors: &'r Errors) -> Self {
+        let more_errors = errors.more;
+        let errors = errors.errors.iter().map(Told::from).collect();
+        Self { valid: false, errors, more_errors, warnings: Vec::new(), more_warnings: 0, rules: Vec::new() }
+    }
+
+    pub(super) fn of_rules(loaded: &Loaded, warnings: &'r [Diagnostic], sections: &'r [Section]) -> Self {
+        let acting = |section: &'r Section| {
+            section.rows.iter().map(|row| Acting { step: section.step, list: section.name, row })
+        };
+        Self {
+            valid: true,
+            errors: Vec::new(),
+            more_errors: 0,
+            warnings: warnings.iter().map(Told::from).collect(),
+            more_warnings: loaded.more_warnings,
+            rules: sections.iter().flat_map(acting).collect(),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        writeln!(out)
+    }
+}
+
+impl<'r> From<&'r Diagnostic> for Told<'r> {
+    fn from(diagnostic: &'r Diagnostic) -> Self {
+        let Diagnostic { file, place, path, message } = diagnostic;
+        Self { file, line: place.map(|place| place.line), column: place.map(|place| place.column), path, message }
+    }
+}

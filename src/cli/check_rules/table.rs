@@ -1,0 +1,56 @@
+//! The rules as a table for people.
+
+use super::order::{Row, Section};
+use crate::rules::Loaded;
+use std::io::{self, Write};
+
+/// Widest column of ids; a longer id pushes its row's conditions to the right.
+const ID_WIDTH: usize = 36;
+
+/// Writes a line that says that the file is sound, and then each step with its rows.
+pub(super) fn write(loaded: &Loaded, sections: &[Section], out: &mut impl Write) -> io::Result<()> {
+    let rows = || sections.iter().flat_map(|section| &section.rows);
+    let acting = rows().filter(|row| row.idle.is_none()).count();
+    let idle = match rows().count() - acting {
+        0 => String::new(),
+        idle => format!(", and {idle} without effect now"),
+    };
+    writeln!(out, "{} is valid: {acting} rules in the order in which they act{idle}", loaded.file)?;
+    let longest = |of: fn(&Row) -> usize| rows().map(of).max().unwrap_or(0);
+    let id_width = longest(|row| row.id.chars().count()).min(ID_WIDTH);
+    let matches_width = longest(|row| if remarks(row).is_empty() { 0 } else { row.matches.chars().count() }).min(72);
+    for Section { step, name, rows } in sections {
+        writeln!(out, "\nstep {step}: {name}")?;
+        for row in rows {
+            let number = row.number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+            let (action, id, matches) = (row.action, visible(&row.id), visible(&row.matches));
+            let line = format!(
+                "{number:>6}  {action:<6}  {id:<id_width$}  {matches:<matches_width$}  {}",
+                visible(&remarks(row))
+            );
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+/// What is to be said behind a row: that it is idle, when it ends, what the user remarked.
+fn remarks(row: &Row) -> String {
+    let expires = row.expires.as_ref().map(|time| match row.idle {
+        Some("expired") => format!("at {time}"),
+        _ => format!("until {time}"),
+    });
+    let state = [row.idle.map(str::to_owned), expires].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let state = if state.is_empty() { state } else { format!("[{state}]") };
+    let comment = row.comment.as_ref().map(|comment| format!("# {comment}")).unwrap_or_default();
+    [state, comment].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// `text` without what changes the order or the look of the text around it on a terminal.
+fn visible(text: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
+}
