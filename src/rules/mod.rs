@@ -1,5 +1,6 @@
 //! `rules.json` -> [`Ruleset`]: strict, with the place of every error.
 pub mod address;
+pub mod exact;
 pub mod icmp;
 pub mod model;
 pub mod port;
