@@ -1,1 +1,16 @@
-fn main() {}
+//! The `pfw` binary: parse, run, print what went wrong, exit. All else is in the library.
+
+use clap::Parser;
+use pfw::cli::{Cli, Exit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // One line with all causes: what was tried, why it failed, what helps.
+            eprintln!("pfw: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

@@ -13,6 +13,9 @@ impl Timestamp {
     /// The latest time that can be told: "never" for an expiry.
     pub const MAX: Self = Self(i64::MAX);
 
+    /// The earliest time that can be told.
+    pub const MIN: Self = Self(i64::MIN);
+
     /// From nanoseconds since the epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)

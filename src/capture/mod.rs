@@ -1,5 +1,15 @@
 //! Frames, from a live interface or a file; nothing here knows rules or decisions.
 
+pub mod file;
+mod filter;
+pub mod interfaces;
+mod live;
+mod pnet;
+mod ring;
+
+pub use live::{Live, LiveConfig, LiveKind};
+pub use ring::RingConfig;
+
 use crate::packet::{Link, PacketType};
 use crate::time::Timestamp;
 use std::io;
@@ -16,6 +26,8 @@ pub struct Frame<'a> {
     pub packet_type: Option<PacketType>,
     /// The VLAN id that the kernel took out of the frame.
     pub vlan: Option<u16>,
+    /// The link-layer address of its sender, where the source tells it.
+    pub sender: Option<[u8; 6]>,
     /// Type of the first header in `bytes`.
     pub link: Link,
     /// What was captured.
@@ -40,6 +52,8 @@ pub struct SourceCounters {
     pub frames: u64,
     /// Frames that the kernel dropped because the ring or the socket buffer was full.
     pub dropped: u64,
+    /// How often the ring became full.
+    pub freezes: u64,
 }
 
 /// Where frames come from.

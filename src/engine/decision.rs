@@ -1,6 +1,6 @@
 //! What the engine says of a packet.
 
-use crate::rules::Action;
+use crate::rules::{Action, RuleDirection};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub enum Direction {
 ///
 /// [`Matcher::interface_class`]: super::Matcher::interface_class
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct InterfaceClass(pub u16);
+pub struct InterfaceClass(pub u32);
 
 /// What is known of a packet beside its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -125,10 +125,12 @@ pub enum Hit {
     Source,
     /// The destination address.
     Destination,
-    /// The source port.
-    SourcePort,
-    /// The destination port.
-    DestinationPort,
+    /// The source port; of a later fragment, the one that its first fragment carried.
+    SourcePort(u16),
+    /// The destination port; of a later fragment, the one that its first fragment carried.
+    DestinationPort(u16),
+    /// Which way the packet goes.
+    Direction(RuleDirection),
 }
 
 impl Decision {

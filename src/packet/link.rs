@@ -1,4 +1,12 @@
 //! Link layers: what stands in front of the network header.
+//!
+//! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`](super::ethernet).
+
+use super::ethernet::{self, Framed};
+use super::malformed::Faults;
+use super::reason::Reason;
+use super::span::Span;
+use super::{Packet, PacketType, ethertype, net};
 
 /// The type of a frame's first header. The numbers are those of the LINKTYPE registry
 /// (<https://www.tcpdump.org/linktypes.html>), which pcap and pcapng files carry.
@@ -10,24 +18,291 @@ pub enum Link {
     LinuxSll,
     /// Linux cooked capture v2 (276).
     LinuxSll2,
-    /// Raw IP (101, 228, 229 and `DLT_RAW`'s 12 and 14): the version nibble tells the family.
+    /// Raw IP (101, and `DLT_RAW`'s 12 and 14): the version nibble tells the family.
     RawIp,
     /// BSD loopback (0): the address family in the byte order of the machine that captured.
     BsdNull,
     /// OpenBSD loopback (108): the address family in network byte order.
     BsdLoop,
-    /// No link header at all: the bytes begin at the network header, of this EtherType (the live capture's cooked ring).
+    /// No link header at all: the bytes begin at the network header, of this EtherType (the live capture's cooked
+    /// ring; in files, raw IPv4, 228, and raw IPv6, 229).
     Cooked {
-        /// The EtherType (`sll_protocol`).
+        /// The EtherType (`sll_protocol`). Where it is that of a VLAN tag, the bytes begin with the tag.
         ethertype: u16,
     },
 }
 
-pub(super) fn parse(_link: Link, _bytes: &[u8], original_len: u32) -> super::Packet {
-    super::Packet {
-        vlan: None,
-        link_direction: None,
-        net: super::Net::Other { ethertype: 0, len: original_len },
-        malformed: None,
+/// The bits of a capture file's link type field that hold the number; those above tell of a frame check sequence.
+const LINKTYPE_MASK: u32 = 0xffff;
+
+impl Link {
+    /// The link layer of a capture file's link type field; `None` for one that pfw does not read.
+    pub const fn from_linktype(linktype: u32) -> Option<Self> {
+        Some(match linktype & LINKTYPE_MASK {
+            0 => Self::BsdNull,
+            1 => Self::Ethernet,
+            12 | 14 | 101 => Self::RawIp,
+            108 => Self::BsdLoop,
+            113 => Self::LinuxSll,
+            228 => Self::Cooked { ethertype: ethertype::IPV4 },
+            229 => Self::Cooked { ethertype: ethertype::IPV6 },
+            276 => Self::LinuxSll2,
+            _ => return None,
+        })
+    }
+
+    /// What to call it in a message.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ethernet => "Ethernet",
+            Self::LinuxSll => "Linux cooked v1",
+            Self::LinuxSll2 => "Linux cooked v2",
+            Self::RawIp => "raw IP",
+            Self::BsdNull => "BSD loopback",
+            Self::BsdLoop => "OpenBSD loopback",
+            Self::Cooked { ethertype: ethertype::IPV4 } => "raw IPv4",
+            Self::Cooked { ethertype: ethertype::IPV6 } => "raw IPv6",
+            Self::Cooked { .. } => "no link header",
+        }
+    }
+}
+
+impl PacketType {
+    /// The packet type of the kernel's number (`sll_pkttype`); `None` for those that never leave the kernel.
+    pub const fn from_sll(number: u16) -> Option<Self> {
+        Some(match number {
+            0 => Self::Host,
+            1 => Self::Broadcast,
+            2 => Self::Multicast,
+            3 => Self::OtherHost,
+            4 => Self::Outgoing,
+            _ => return None,
+        })
+    }
+}
+
+pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
+    let mut faults = Faults::default();
+    let frame = Span::new(bytes, original_len);
+    let (link_direction, framed) = match link {
+        Link::Ethernet => (None, ethernet::open(frame, &mut faults)),
+        Link::LinuxSll => linux_sll(frame, &mut faults),
+        Link::LinuxSll2 => linux_sll2(frame, &mut faults),
+        Link::RawIp => (None, raw_ip(frame, &mut faults)),
+        Link::BsdNull => (None, bsd(frame, ByteOrder::Capturing, &mut faults)),
+        Link::BsdLoop => (None, bsd(frame, ByteOrder::Network, &mut faults)),
+        Link::Cooked { ethertype } => (None, Framed::typed_by_linux(ethertype, frame)),
+    };
+    let (vlan, framed) = ethernet::untag(framed, &mut faults);
+    let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
+    let net = net::parse(ethertype, payload, &mut faults);
+    Packet { vlan, link_direction, net, malformed: faults.first() }
+}
+
+/// Size of the Linux cooked header (`LINKTYPE_LINUX_SLL`).
+const SLL_HEADER: u32 = 16;
+/// Size of the Linux cooked header, version 2 (`LINKTYPE_LINUX_SLL2`).
+const SLL2_HEADER: u32 = 20;
+/// The hardware type of netlink messages (`ARPHRD_NETLINK`), whose protocol field is no EtherType.
+const HARDWARE_NETLINK: u16 = 824;
+
+fn linux_sll<'a>(frame: Span<'a>, faults: &mut Faults) -> (Option<PacketType>, Framed<'a>) {
+    let payload = frame.skip(SLL_HEADER);
+    let Some(&[type_high, type_low, hardware_high, hardware_low, .., ethertype_high, ethertype_low]) =
+        frame.bytes().first_chunk::<{ SLL_HEADER as usize }>()
+    else {
+        faults.require(frame, SLL_HEADER, Reason::SllHeader);
+        return (None, Framed::unknown(payload));
+    };
+    let packet_type = PacketType::from_sll(u16::from_be_bytes([type_high, type_low]));
+    let hardware = u16::from_be_bytes([hardware_high, hardware_low]);
+    let ethertype = u16::from_be_bytes([ethertype_high, ethertype_low]);
+    (packet_type, cooked(hardware, ethertype, payload))
+}
+
+fn linux_sll2<'a>(frame: Span<'a>, faults: &mut Faults) -> (Option<PacketType>, Framed<'a>) {
+    let payload = frame.skip(SLL2_HEADER);
+    let Some(&[ethertype_high, ethertype_low, _, _, _, _, _, _, hardware_high, hardware_low, packet_type, ..]) =
+        frame.bytes().first_chunk::<{ SLL2_HEADER as usize }>()
+    else {
+        faults.require(frame, SLL2_HEADER, Reason::Sll2Header);
+        return (None, Framed::unknown(payload));
+    };
+    let packet_type = PacketType::from_sll(packet_type.into());
+    let hardware = u16::from_be_bytes([hardware_high, hardware_low]);
+    let ethertype = u16::from_be_bytes([ethertype_high, ethertype_low]);
+    (packet_type, cooked(hardware, ethertype, payload))
+}
+
+const fn cooked(hardware: u16, ethertype: u16, payload: Span<'_>) -> Framed<'_> {
+    if hardware == HARDWARE_NETLINK {
+        Framed::opaque(ethertype, payload)
+    } else {
+        Framed::typed_by_linux(ethertype, payload)
+    }
+}
+
+fn raw_ip<'a>(frame: Span<'a>, faults: &mut Faults) -> Framed<'a> {
+    let Some(first) = frame.bytes().first() else {
+        faults.require(frame, 1, Reason::RawEmpty);
+        return Framed::unknown(frame);
+    };
+    match first >> 4 {
+        4 => Framed::opaque(ethertype::IPV4, frame),
+        6 => Framed::opaque(ethertype::IPV6, frame),
+        version => {
+            faults.note(Reason::RawVersion, version, 4_u8);
+            Framed::unknown(frame)
+        }
+    }
+}
+
+/// Size of the address family in front of a BSD loopback packet.
+const BSD_HEADER: u32 = 4;
+
+/// In which order the bytes of the address family stand.
+#[derive(Clone, Copy)]
+enum ByteOrder {
+    /// That of the machine that captured, which nothing tells.
+    Capturing,
+    Network,
+}
+
+fn bsd<'a>(frame: Span<'a>, order: ByteOrder, faults: &mut Faults) -> Framed<'a> {
+    let payload = frame.skip(BSD_HEADER);
+    let Some(&family) = frame.bytes().first_chunk() else {
+        faults.require(frame, BSD_HEADER, Reason::NullHeader);
+        return Framed::unknown(payload);
+    };
+    let (little, big) = (u32::from_le_bytes(family), u32::from_be_bytes(family));
+    // Address families are small numbers: in the wrong order one has its bits in the upper half.
+    let family = match order {
+        ByteOrder::Capturing if u16::try_from(little).is_ok() => little,
+        ByteOrder::Capturing | ByteOrder::Network => big,
+    };
+    match family {
+        2 => Framed::opaque(ethertype::IPV4, payload),
+        // AF_INET6 of NetBSD and OpenBSD, FreeBSD, Darwin, and Linux.
+        24 | 28 | 30 | 10 => Framed::opaque(ethertype::IPV6, payload),
+        _ => Framed::unknown(payload),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bytes, ip, parse, reason};
+    use super::super::{Net, parse as parse_cut};
+    use super::*;
+
+    /// An ICMP echo request from 10.0.0.1 to 10.0.0.2.
+    const PING: &str = "4500001c0001000040016 6de 0a000001 0a000002 0800f7fd00010001";
+    /// No next header, from `fe80::1` to `fe80::2`.
+    const EMPTY_V6: &str = "6000000000003b40 fe800000000000000000000000000001 fe800000000000000000000000000002";
+
+    #[test]
+    fn cooked_v1_says_how_the_frame_moved() {
+        let header = "0004 0001 0006 001122334455 0000 0800";
+        let packet = parse(Link::LinuxSll, &format!("{header} {PING}"));
+        assert_eq!(packet.link_direction, Some(PacketType::Outgoing));
+        assert_eq!(ip(&packet).src.to_string(), "10.0.0.1");
+        assert_eq!(packet.malformed, None);
+    }
+
+    #[test]
+    fn cooked_v2_says_how_the_frame_moved() {
+        let header = "0800 0000 00000002 0001 03 06 001122334455 0000";
+        let packet = parse(Link::LinuxSll2, &format!("{header} {PING}"));
+        assert_eq!(packet.link_direction, Some(PacketType::OtherHost));
+        assert_eq!(ip(&packet).dst.to_string(), "10.0.0.2");
+    }
+
+    #[test]
+    fn cooked_frames_can_carry_a_vlan_tag_or_llc() {
+        let tagged = parse(Link::LinuxSll, &format!("0000 0001 0006 001122334455 0000 8100 0064 0800 {PING}"));
+        assert_eq!((tagged.vlan, ip(&tagged).len), (Some(100), 28));
+        let stp = parse(Link::LinuxSll, "0002 0001 0006 001122334455 0000 0004 424203 0000000000");
+        assert_eq!(stp.net, Net::Other { ethertype: 4, len: 8 });
+    }
+
+    #[test]
+    fn netlink_families_are_no_ethertypes() {
+        let packet = parse(Link::LinuxSll, "0004 0338 0000 0000000000000000 0004 1400 0000");
+        assert_eq!(packet.net, Net::Other { ethertype: 4, len: 4 });
+        assert_eq!(packet.malformed, None);
+    }
+
+    #[test]
+    fn unknown_packet_types_say_nothing() {
+        let packet = parse(Link::LinuxSll, &format!("0007 0001 0006 001122334455 0000 0800 {PING}"));
+        assert_eq!(packet.link_direction, None);
+    }
+
+    #[test]
+    fn raw_ip_is_told_by_its_version() {
+        assert_eq!(ip(&parse(Link::RawIp, PING)).src.to_string(), "10.0.0.1");
+        assert_eq!(ip(&parse(Link::RawIp, EMPTY_V6)).src.to_string(), "fe80::1");
+        let other = parse(Link::RawIp, "50000000");
+        assert_eq!(other.net, Net::Other { ethertype: 0, len: 4 });
+        assert_eq!(other.malformed.unwrap().to_string(), "raw: IP version 5, neither 4 nor 6");
+        assert_eq!(reason(&parse(Link::RawIp, "")), Some(Reason::RawEmpty));
+    }
+
+    #[test]
+    fn bsd_loopback_is_read_in_either_byte_order() {
+        for family in ["02000000", "00000002"] {
+            assert_eq!(ip(&parse(Link::BsdNull, &format!("{family} {PING}"))).src.to_string(), "10.0.0.1");
+        }
+        for family in ["18000000", "0000001c", "1e000000", "0000000a"] {
+            assert_eq!(ip(&parse(Link::BsdNull, &format!("{family} {EMPTY_V6}"))).src.to_string(), "fe80::1");
+        }
+        assert_eq!(ip(&parse(Link::BsdLoop, &format!("00000018 {EMPTY_V6}"))).len, 40);
+        assert_eq!(parse(Link::BsdLoop, "02000000 45").net, Net::Other { ethertype: 0, len: 1 });
+        assert_eq!(parse(Link::BsdNull, "07000000 ffff").net, Net::Other { ethertype: 0, len: 2 });
+    }
+
+    #[test]
+    fn cooked_bytes_begin_at_the_network_header_or_at_a_tag() {
+        assert_eq!(ip(&parse(Link::Cooked { ethertype: 0x0800 }, PING)).len, 28);
+        let tagged = parse(Link::Cooked { ethertype: 0x88a8 }, &format!("0007 8100 0008 86dd {EMPTY_V6}"));
+        assert_eq!((tagged.vlan, ip(&tagged).len), (Some(7), 40));
+        assert_eq!(parse(Link::Cooked { ethertype: 0x88cc }, "0207").net, Net::Other { ethertype: 0x88cc, len: 2 });
+    }
+
+    #[test]
+    fn a_link_header_that_is_too_short_is_named_and_one_that_was_cut_is_not() {
+        for (link, whole, expected) in [
+            (Link::Ethernet, 14, "ethernet: header of 3 bytes, 14 needed"),
+            (Link::LinuxSll, 16, "sll: header of 3 bytes, 16 needed"),
+            (Link::LinuxSll2, 20, "sll2: header of 3 bytes, 20 needed"),
+            (Link::BsdNull, 4, "null: header of 3 bytes, 4 needed"),
+        ] {
+            let packet = parse(link, "000000");
+            assert_eq!(packet.malformed.unwrap().to_string(), expected);
+            assert_eq!(packet.net, Net::Other { ethertype: 0, len: 0 });
+            let cut = parse_cut(link, &bytes("000000"), whole + 5);
+            assert_eq!((cut.malformed, cut.net), (None, Net::Other { ethertype: 0, len: 5 }));
+        }
+    }
+
+    #[test]
+    fn link_types_are_those_of_the_registry() {
+        for (number, link) in [
+            (0, Link::BsdNull),
+            (1, Link::Ethernet),
+            (12, Link::RawIp),
+            (14, Link::RawIp),
+            (101, Link::RawIp),
+            (108, Link::BsdLoop),
+            (113, Link::LinuxSll),
+            (228, Link::Cooked { ethertype: 0x0800 }),
+            (229, Link::Cooked { ethertype: 0x86dd }),
+            (276, Link::LinuxSll2),
+            // With the length of a frame check sequence in the upper bits.
+            (0x2400_0001, Link::Ethernet),
+        ] {
+            assert_eq!(Link::from_linktype(number), Some(link), "{number}");
+        }
+        assert_eq!(Link::from_linktype(105), None);
+        assert_eq!(Link::LinuxSll2.name(), "Linux cooked v2");
     }
 }

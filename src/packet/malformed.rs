@@ -1,5 +1,112 @@
 //! What can be wrong with the bytes of a packet, by name and with the numbers.
+//!
+//! The reasons themselves are in [`reason`](super::reason). A field that lies behind the end of a capture is unknown,
+//! not wrong: reasons are given only for what the packet itself is too short for.
 
-/// What is wrong with a packet (to be made whole).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
+use super::reason::Reason;
+use super::span::Span;
+use std::fmt;
+
+/// What is wrong with a packet: a [`Reason`], the number that was found and the one it is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Malformed {
+    reason: Reason,
+    found: u32,
+    bound: u32,
+}
+
+impl Malformed {
+    pub(super) const fn new(reason: Reason, found: u32, bound: u32) -> Self {
+        Self { reason, found, bound }
+    }
+
+    /// What is wrong, without the numbers.
+    pub const fn reason(self) -> Reason {
+        self.reason
+    }
+
+    /// The name for machines, which stays the same from version to version: `ipv4.header_length`.
+    pub const fn name(self) -> &'static str {
+        self.reason.name()
+    }
+
+    /// See [`Reason::discarded_by_kernel`].
+    pub const fn discarded_by_kernel(self) -> bool {
+        self.reason.discarded_by_kernel()
+    }
+}
+
+/// `ipv4: header length 3 words, at least 5`
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason.layer())?;
+        f.write_str(": ")?;
+        self.reason.describe(self.found, self.bound, f)
+    }
+}
+
+/// What was found wrong with a frame so far: the first thing stays.
+#[derive(Default)]
+pub(super) struct Faults {
+    first: Option<Malformed>,
+}
+
+impl Faults {
+    /// Notes what is wrong, unless something was noted before.
+    pub(super) fn note(&mut self, reason: Reason, found: impl Into<u32>, bound: impl Into<u32>) {
+        if self.first.is_none() {
+            self.first = Some(Malformed::new(reason, found.into(), bound.into()));
+        }
+    }
+
+    /// Notes `reason` if `span` is shorter on the wire than `needed` bytes. A span that only the capture cut short
+    /// is not at fault.
+    pub(super) fn require(&mut self, span: Span<'_>, needed: u32, reason: Reason) {
+        if span.len() < needed {
+            self.note(reason, span.len(), needed);
+        }
+    }
+
+    /// Notes `reason` if something that says it has `size` bytes does not fit in `span` as it was on the wire.
+    pub(super) fn fits(&mut self, size: u32, span: Span<'_>, reason: Reason) {
+        if size > span.len() {
+            self.note(reason, size, span.len());
+        }
+    }
+
+    /// The first thing that was noted.
+    pub(super) const fn first(&self) -> Option<Malformed> {
+        self.first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_names_the_layer_and_the_numbers() {
+        let header_length = Malformed::new(Reason::Ipv4HeaderLength, 3, 5);
+        assert_eq!(header_length.to_string(), "ipv4: header length 3 words, at least 5");
+        assert_eq!(header_length.name(), "ipv4.header_length");
+        let checksum = Malformed::new(Reason::Ipv4Checksum, 0x12, 0xbeef);
+        assert_eq!(checksum.to_string(), "ipv4: header checksum 0x0012, should be 0xbeef");
+    }
+
+    #[test]
+    fn the_first_fault_stays() {
+        let mut faults = Faults::default();
+        faults.note(Reason::Ipv4TotalLength, 3_u32, 20_u32);
+        faults.note(Reason::TcpDataOffset, 4_u8, 5_u8);
+        assert_eq!(faults.first(), Some(Malformed::new(Reason::Ipv4TotalLength, 3, 20)));
+    }
+
+    #[test]
+    fn a_span_that_the_capture_cut_is_not_at_fault() {
+        let mut faults = Faults::default();
+        faults.require(Span::new(&[0; 4], 20), 8, Reason::UdpHeader);
+        assert_eq!(faults.first(), None);
+        faults.require(Span::new(&[0; 4], 4), 8, Reason::UdpHeader);
+        assert_eq!(faults.first(), Some(Malformed::new(Reason::UdpHeader, 4, 8)));
+    }
+}

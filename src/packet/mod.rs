@@ -3,14 +3,33 @@
 //! The only place that knows wire formats. Nothing here allocates, panics or loops without a bound, whatever the
 //! bytes are. What can't be read is named in [`Packet::malformed`], and what was read before it stays.
 
+mod arp;
+mod ethernet;
+mod ethertype;
+mod extension;
+mod hardware;
+mod hop_by_hop;
+mod icmp;
+mod ipv4;
+mod ipv6;
 mod link;
 mod malformed;
-
+mod net;
 mod protocol;
+mod reason;
+mod span;
+mod tlv;
+mod transport;
 
+#[cfg(test)]
+mod testing;
+
+pub use ethertype::ethertype_name;
+pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses};
 pub use link::Link;
 pub use malformed::Malformed;
 pub use protocol::Protocol;
+pub use reason::Reason;
 
 use std::net::IpAddr;
 
@@ -117,7 +136,7 @@ pub struct Ports {
 pub struct Tcp {
     /// The ports.
     pub ports: Ports,
-    /// The flags.
+    /// The flags; none where the bytes end in front of them.
     pub flags: TcpFlags,
 }
 

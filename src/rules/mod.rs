@@ -1,9 +1,29 @@
 //! `rules.json` -> [`Ruleset`]: strict, with the place of every error.
+//!
+//! [`load`] reads a file, [`parse`] does the same without a file system; both give either a rule set with its
+//! warnings, or all errors. What a rule set means for a packet is `engine`'s matter, what the machine is `host`'s.
+
 pub mod address;
+mod block_list;
+pub mod diagnostic;
 pub mod exact;
+mod file;
 pub mod icmp;
+mod id;
+mod json;
+pub mod limits;
+mod loaded;
 pub mod model;
+mod parsed;
 pub mod port;
 pub mod protocol;
 pub mod ranges;
+mod read;
+mod suggest;
+
+#[cfg(test)]
+mod tests;
+
+pub use diagnostic::{Diagnostic, Errors, Finding, Place};
+pub use loaded::{Loaded, Origin, load, parse};
 pub use model::*;

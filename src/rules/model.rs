@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Ruleset {
     /// What happens to a packet that nothing before decided.
     pub default_policy: DefaultPolicy,
+    /// Byte offset of the default policy in the file; 0 if it is not there.
+    pub default_policy_offset: u32,
     /// Peers that are always let through (and never banned).
     pub allow_ips: Vec<AddressEntry>,
     /// Peers that are blocked.

@@ -95,9 +95,40 @@ impl<T: Number> Ranges<T> {
         Self::from_ranges(self.iter().chain(other.iter()))
     }
 
+    /// Whether every number from `first` to `last` is in the set.
+    pub fn covers(&self, first: T, last: T) -> bool {
+        self.from(first).next().is_some_and(|range| range.0 <= first && last <= range.1)
+    }
+
+    /// Whether a number from `first` to `last` is in the set.
+    pub fn overlaps(&self, first: T, last: T) -> bool {
+        self.from(first).next().is_some_and(|range| range.0 <= last)
+    }
+
+    /// The ranges that end at `value` or behind it, ascending.
+    fn from(&self, value: T) -> impl Iterator<Item = (T, T)> + '_ {
+        let start = self.ranges.partition_point(|&(_, last)| last < value);
+        self.ranges.get(start..).unwrap_or_default().iter().copied()
+    }
+
     /// Numbers in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
+        let (few, many) = if self.len() <= other.len() { (self, other) } else { (other, self) };
+        if few.len().saturating_mul(16) < many.len() { few.picked_from(many) } else { few.merged_with(many) }
+    }
+
+    /// The intersection with a set of many more ranges: each of ours is looked up in it.
+    fn picked_from(&self, many: &Self) -> Self {
+        let pick = |(first, last): (T, T)| {
+            let near = many.from(first).take_while(move |range| range.0 <= last);
+            near.map(move |range| (range.0.max(first), range.1.min(last)))
+        };
+        Self { ranges: self.iter().flat_map(pick).collect() }
+    }
+
+    /// The intersection by one walk along both sets.
+    fn merged_with(&self, other: &Self) -> Self {
         let (mut ours, mut theirs) = (self.iter().peekable(), other.iter().peekable());
         let mut ranges = Vec::new();
         while let (Some(&a), Some(&b)) = (ours.peek(), theirs.peek()) {
@@ -134,7 +165,8 @@ impl<T: Number> Ranges<T> {
     /// Numbers of this set that are not in `other`.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        self.intersection(&other.complement())
+        let common = self.intersection(other);
+        if common.is_empty() { self.clone() } else { self.intersection(&common.complement()) }
     }
 
     /// Whether every number of this set is in `other`.
@@ -169,6 +201,11 @@ mod tests {
                 prop_assert_eq!(both.contains(n), in_a && in_b);
                 prop_assert_eq!(not.contains(n), !in_a);
                 prop_assert_eq!(minus.contains(n), in_a && !in_b);
+            }
+            prop_assert_eq!(&both, &a.picked_from(&b));
+            for (first, last) in [(0, 9), (9, 9), (100, 255)] {
+                prop_assert_eq!(a.covers(first, last), (first..=last).all(|n| a.contains(n)));
+                prop_assert_eq!(a.overlaps(first, last), (first..=last).any(|n| a.contains(n)));
             }
             prop_assert_eq!(a.is_subset(&b), (0..=u8::MAX).all(|n| !a.contains(n) || b.contains(n)));
             prop_assert_eq!(a.complement().complement(), a);

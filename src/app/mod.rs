@@ -1,0 +1,6 @@
+//! The composition root: the only place that starts threads, and owns the order of start and stop.
+
+pub mod locality;
+mod pipeline;
+pub mod replay;
+mod threads;

@@ -1,0 +1,232 @@
+//! `pfw replay`: a capture file through the pipeline, on the capture's clock.
+
+use super::locality::{Inference, LOOKED_AT, Locality};
+use super::pipeline::{Circumstances, Interface, Pipeline};
+use super::threads;
+use crate::capture::file::{CaptureFile, FileInterface};
+use crate::capture::{Frame, FrameSource, Polled};
+use crate::engine::{Direction, Matcher};
+use crate::host::Host;
+use crate::packet::{self, HardwarePair, Malformed, Packet, PacketType, Reason};
+use crate::record::sink::Handle;
+use crate::record::{self, Config, EscapedName, Log, Selection, Summary};
+use crate::rules::Ruleset;
+use crate::time::Timestamp;
+use anyhow::{Result, anyhow};
+use std::io::{self, Read};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is to be replayed, and how.
+#[derive(Debug)]
+pub struct Options {
+    /// The capture file; `-` is standard input.
+    pub file: PathBuf,
+    /// The rules.
+    pub ruleset: Ruleset,
+    /// Addresses of the machine that the capture was taken on; inferred if there is none.
+    pub local: Vec<IpAddr>,
+    /// Where lines go; nowhere if they are not wanted.
+    pub log: Option<Config>,
+    /// Which packets get a line.
+    pub selection: Selection,
+}
+
+/// What came of a replay.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Counts of all that was read.
+    pub summary: Summary,
+    /// Whose machine it was taken for, and why, if that had to be inferred.
+    pub inferred: Option<(Locality, &'static str)>,
+    /// Why the capture could not be read to its end.
+    pub damage: Option<io::Error>,
+}
+
+/// Replays a capture file. An error is one that kept it from beginning; what happens later is part of the outcome.
+pub fn replay(options: Options) -> Result<Outcome> {
+    let mut source = CaptureFile::open(&options.file)?;
+    let mut ahead = ReadAhead::default();
+    let inferred = options.local.is_empty().then(|| ahead.infer(&mut source));
+    let locality = match &inferred {
+        Some((locality, _)) => locality.clone(),
+        None => Locality { addresses: options.local.iter().copied().collect(), hardware: None },
+    };
+
+    let (log, writer) = options.log.map(record::open).transpose()?.unzip();
+    let handle = log.as_ref().map(Log::handle);
+    let writer = writer.map(|writer| threads::start("writer", move || writer.run())).transpose()?;
+    let mut stage = Stage::new(options.ruleset, locality, log, options.selection);
+    let damage = play(&mut source, ahead, &mut stage, || handle.as_ref().is_some_and(Handle::is_closed)).err();
+    // Drops the log, and with that lets the writer come to its end.
+    let mut summary = stage.finish();
+
+    if let Some(writer) = writer {
+        writer.join().map_err(|_| anyhow!("the writer of the log has failed"))?;
+    }
+    summary.lost_log = handle.map_or(0, |handle| handle.counts().lost_log());
+    Ok(Outcome { summary, inferred, damage })
+}
+
+/// Sends everything through the stage: what was read ahead, then the rest, up to the end or the damage, or until
+/// nobody wants more.
+fn play<R: Read>(
+    source: &mut CaptureFile<R>,
+    ahead: ReadAhead,
+    stage: &mut Stage,
+    unwanted: impl Fn() -> bool,
+) -> io::Result<()> {
+    stage.learn(source.interfaces());
+    for seen in &ahead.seen {
+        stage.packet(seen);
+    }
+    if let Some(end) = ahead.end {
+        return end;
+    }
+    while !unwanted() {
+        let polled = source.poll(Duration::ZERO, &mut |frame| stage.packet(&Seen::of(frame)))?;
+        stage.learn(source.interfaces());
+        if polled == Polled::End {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A frame without its bytes.
+struct Seen {
+    time: Timestamp,
+    interface: u32,
+    packet: Packet,
+    hardware: Option<HardwarePair>,
+}
+
+impl Seen {
+    fn of(frame: &Frame<'_>) -> Self {
+        let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
+        packet.link_direction = packet.link_direction.or(frame.packet_type);
+        packet.vlan = frame.vlan.or(packet.vlan);
+        let hardware = packet::hardware_addresses(frame.link, frame.bytes);
+        Self { time: frame.time, interface: frame.interface, packet, hardware }
+    }
+}
+
+/// The beginning of a capture, read to find out whose machine it was taken on.
+#[derive(Default)]
+struct ReadAhead {
+    seen: Vec<Seen>,
+    /// How the file ended, if it did so already.
+    end: Option<io::Result<()>>,
+}
+
+impl ReadAhead {
+    fn infer<R: Read>(&mut self, source: &mut CaptureFile<R>) -> (Locality, &'static str) {
+        while self.end.is_none() && self.seen.len() < LOOKED_AT {
+            match source.poll(Duration::ZERO, &mut |frame| self.seen.push(Seen::of(frame))) {
+                Ok(Polled::More) => {}
+                Ok(Polled::End) => self.end = Some(Ok(())),
+                Err(error) => self.end = Some(Err(error)),
+            }
+        }
+        let mut inference = Inference::default();
+        for seen in &self.seen {
+            inference.observe(&seen.packet, seen.hardware);
+        }
+        inference.conclude()
+    }
+}
+
+/// All that a packet of a capture meets.
+struct Stage {
+    pipeline: Pipeline,
+    ruleset: Ruleset,
+    host: Host,
+    locality: Locality,
+    /// Names of the interfaces that the file has described so far.
+    names: Vec<Option<String>>,
+    /// The same as the rules in force see them; the last is that of a loopback interface without a name.
+    interfaces: Vec<Interface>,
+    loopback: Interface,
+    /// The latest time that was seen: the clock of expiry, which never goes back.
+    clock: Timestamp,
+    other_host: u64,
+}
+
+impl Stage {
+    fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection) -> Self {
+        let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
+        let host =
+            Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
+        // Nothing has expired before the first packet tells the time.
+        let clock = Timestamp::MIN;
+        let matcher = Arc::new(Matcher::new(&ruleset, &host, clock));
+        let loopback = interface(&matcher, Some("lo"));
+        let pipeline = Pipeline::new(matcher, log, selection);
+        Self {
+            pipeline,
+            ruleset,
+            host,
+            locality,
+            names: Vec::new(),
+            interfaces: Vec::new(),
+            loopback,
+            clock,
+            other_host: 0,
+        }
+    }
+
+    /// Takes note of interfaces that the file has described since.
+    fn learn(&mut self, described: &[FileInterface]) {
+        for new in described.get(self.names.len()..).unwrap_or_default() {
+            self.interfaces.push(interface(self.pipeline.matcher(), new.name.as_deref()));
+            self.names.push(new.name.clone());
+        }
+    }
+
+    fn packet(&mut self, seen: &Seen) {
+        if seen.packet.link_direction == Some(PacketType::OtherHost) {
+            self.other_host += 1;
+            return;
+        }
+        self.tick(seen.time);
+        let direction = self.locality.direction(&seen.packet, seen.hardware);
+        let number = seen.interface as usize;
+        let nameless = self.names.get(number).is_none_or(Option::is_none);
+        let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
+        let interface = named.unwrap_or(&self.loopback);
+        let around = Circumstances { time: seen.time, direction, interface, discards };
+        self.pipeline.packet(&seen.packet, &around);
+    }
+
+    /// Lets the capture's clock go on; what has expired by now is in force no more.
+    fn tick(&mut self, time: Timestamp) {
+        self.clock = self.clock.max(time);
+        if self.clock < self.pipeline.matcher().valid_until() {
+            return;
+        }
+        self.pipeline.replace(Arc::new(Matcher::new(&self.ruleset, &self.host, self.clock)));
+        let matcher = self.pipeline.matcher();
+        self.loopback = interface(matcher, Some("lo"));
+        self.interfaces = self.names.iter().map(|name| interface(matcher, name.as_deref())).collect();
+    }
+
+    fn finish(self) -> Summary {
+        Summary { other_host: self.other_host, ..self.pipeline.summary() }
+    }
+}
+
+/// An interface of a file as a rule set sees it; one without a name satisfies no condition that asks for one.
+fn interface(matcher: &Matcher, name: Option<&str>) -> Interface {
+    Interface {
+        name: name.map_or_else(EscapedName::unknown, |name| EscapedName::new(name.as_bytes())),
+        class: matcher.interface_class(name.unwrap_or_default()),
+    }
+}
+
+/// What a kernel discards before any rule. A wrong header checksum is not counted among that: in a capture it may
+/// have been left to the network card, or spoilt by whoever made the addresses anonymous.
+fn discards(fault: &Malformed, _: Direction) -> bool {
+    fault.discarded_by_kernel() && fault.reason() != Reason::Ipv4Checksum
+}

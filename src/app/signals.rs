@@ -1,0 +1,46 @@
+//! Signals as events. Ctrl-C comes through ctrlc, the others through signal-hook.
+
+use super::threads;
+use anyhow::{Context, Result};
+use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+use std::sync::mpsc::Sender;
+
+/// What the main thread waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// End, and say goodbye (SIGINT, SIGTERM, SIGQUIT).
+    Stop,
+    /// Read the rules again (SIGHUP).
+    ReadRules,
+    /// Open the log anew under its name (SIGUSR1).
+    ReopenLog,
+    /// This machine's addresses have changed.
+    AddressesChanged,
+    /// The capture has ended by itself.
+    CaptureEnded,
+}
+
+/// Sends an event for each signal from now on, for as long as the process lives.
+pub fn listen(events: &Sender<Event>) -> Result<()> {
+    let to_stop = events.clone();
+    // A send that fails means that the main thread is on its way out already.
+    ctrlc::set_handler(move || drop(to_stop.send(Event::Stop))).context("cannot listen to SIGINT")?;
+    let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
+    let events = events.clone();
+    threads::start("signals", move || {
+        for signal in signals.forever() {
+            let event = match signal {
+                SIGHUP => Event::ReadRules,
+                SIGUSR1 => Event::ReopenLog,
+                _ => Event::Stop,
+            };
+            if events.send(event).is_err() {
+                break;
+            }
+        }
+    })?;
+    // A log file at the limit of its size is an error of writing, not the end of pfw.
+    signal_hook::flag::register(libc::SIGXFSZ, std::sync::Arc::default()).context("cannot ignore SIGXFSZ")?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Classic BPF programs that decide in the kernel which frames a packet socket gets at all.
+//!
+//! They look only at what the kernel knows about a frame beside its bytes (`SKF_AD_*`, `linux/filter.h`). A program
+//! returns how many bytes of the frame are kept; 0 drops it, without a trace in the socket's counters.
+
+use libc::{
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SKF_AD_IFINDEX, SKF_AD_OFF,
+    SKF_AD_PKTTYPE, SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, sock_filter,
+};
+
+/// Most interfaces that a program can name: the kernel takes 4096 instructions.
+pub(super) const MAX_INTERFACES: usize = 2000;
+
+/// The lower 12 bits of a VLAN tag are its id.
+const VLAN_ID: u32 = 0x0fff;
+
+/// Which interfaces' frames are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// All, those too that come later.
+    All,
+    /// Those with these indexes.
+    Only(Vec<u32>),
+}
+
+/// Keeps the first `snaplen` bytes of each frame of the selected interfaces.
+pub(super) fn select(selection: &Selection, snaplen: u32) -> Vec<sock_filter> {
+    let Selection::Only(indexes) = selection else { return vec![keep(snaplen)] };
+    let mut program = vec![load(SKF_AD_IFINDEX)];
+    for &index in indexes.iter().take(MAX_INTERFACES) {
+        program.extend([unless_equal_skip(index, 1), keep(snaplen)]);
+    }
+    program.push(drop_frame());
+    program
+}
+
+/// Drops everything.
+pub(super) fn nothing() -> Vec<sock_filter> {
+    vec![drop_frame()]
+}
+
+/// Keeps what this host sent, but for what it sent with a VLAN tag: that was seen on the VLAN's own device.
+pub(super) fn outgoing(snaplen: u32) -> Vec<sock_filter> {
+    let mut program = vec![load(SKF_AD_PKTTYPE), if_equal_skip(u32::from(libc::PACKET_OUTGOING), 1), drop_frame()];
+    program.extend(untagged(snaplen));
+    program
+}
+
+/// Keeps what came in for this host, but for what has a VLAN tag: that is for the VLAN's own device, or for none.
+pub(super) fn incoming(snaplen: u32) -> Vec<sock_filter> {
+    let mut program = vec![
+        load(SKF_AD_PKTTYPE),
+        unless_equal_skip(u32::from(libc::PACKET_OUTGOING), 1),
+        drop_frame(),
+        unless_equal_skip(u32::from(libc::PACKET_OTHERHOST), 1),
+        drop_frame(),
+    ];
+    program.extend(untagged(snaplen));
+    program
+}
+
+/// Keeps frames without a VLAN tag; the id 0 stands for a priority, not for a VLAN.
+fn untagged(snaplen: u32) -> [sock_filter; 8] {
+    [
+        load(SKF_AD_VLAN_TAG_PRESENT),
+        unless_equal_skip(0, 1),
+        keep(snaplen),
+        load(SKF_AD_VLAN_TAG),
+        statement(BPF_ALU | BPF_AND | BPF_K, VLAN_ID),
+        unless_equal_skip(0, 1),
+        keep(snaplen),
+        drop_frame(),
+    ]
+}
+
+fn load(field: i32) -> sock_filter {
+    statement(BPF_LD | BPF_W | BPF_ABS, (SKF_AD_OFF + field).cast_unsigned())
+}
+
+fn keep(bytes: u32) -> sock_filter {
+    statement(BPF_RET | BPF_K, bytes)
+}
+
+fn drop_frame() -> sock_filter {
+    keep(0)
+}
+
+/// Skips `count` instructions unless the loaded value is `value`.
+fn unless_equal_skip(value: u32, count: u8) -> sock_filter {
+    jump(value, 0, count)
+}
+
+/// Skips `count` instructions if the loaded value is `value`.
+fn if_equal_skip(value: u32, count: u8) -> sock_filter {
+    jump(value, count, 0)
+}
+
+fn jump(value: u32, if_equal: u8, otherwise: u8) -> sock_filter {
+    sock_filter { jt: if_equal, jf: otherwise, ..statement(BPF_JMP | BPF_JEQ | BPF_K, value) }
+}
+
+fn statement(code: u32, k: u32) -> sock_filter {
+    // Instruction codes have 16 bits.
+    sock_filter { code: u16::try_from(code).unwrap_or(0), jt: 0, jf: 0, k }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel knows about a frame.
+    #[derive(Clone, Copy, Default)]
+    struct Known {
+        packet_type: u8,
+        interface: u32,
+        vlan: Option<u32>,
+    }
+
+    /// Runs a program as the kernel does; returns how many bytes it keeps.
+    fn run(program: &[sock_filter], frame: Known) -> u32 {
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let instruction = program[at];
+            at += 1;
+            match u32::from(instruction.code) {
+                0x20 => {
+                    accumulator = match instruction.k.cast_signed() - SKF_AD_OFF {
+                        SKF_AD_PKTTYPE => u32::from(frame.packet_type),
+                        SKF_AD_IFINDEX => frame.interface,
+                        SKF_AD_VLAN_TAG => frame.vlan.unwrap_or(0),
+                        SKF_AD_VLAN_TAG_PRESENT => u32::from(frame.vlan.is_some()),
+                        field => panic!("field {field}"),
+                    }
+                }
+                0x54 => accumulator &= instruction.k,
+                0x15 => at += usize::from(if accumulator == instruction.k { instruction.jt } else { instruction.jf }),
+                0x06 => return instruction.k,
+                code => panic!("code {code:#x}"),
+            }
+        }
+    }
+
+    #[test]
+    fn instructions_are_the_kernels() {
+        let program: Vec<_> =
+            select(&Selection::Only(vec![7]), 96).iter().map(|op| (op.code, op.jt, op.jf, op.k)).collect();
+        // tcpdump's notation: ld [#ifindex]; jeq #7, 0, 1; ret #96; ret #0
+        assert_eq!(program, [(0x20, 0, 0, 0xffff_f008), (0x15, 0, 1, 7), (0x06, 0, 0, 96), (0x06, 0, 0, 0)]);
+    }
+
+    #[test]
+    fn a_selection_keeps_the_named_interfaces_alone() {
+        let named: Vec<u32> = (10..10 + 2000).collect();
+        let program = select(&Selection::Only(named.clone()), 96);
+        assert!(program.len() <= 4096);
+        for interface in [0, 9, 10, 11, 300, 2009, 2010, u32::MAX] {
+            let kept = run(&program, Known { interface, ..Known::default() });
+            assert_eq!(kept, if named.contains(&interface) { 96 } else { 0 }, "{interface}");
+        }
+        assert_eq!(run(&select(&Selection::Only(Vec::new()), 96), Known::default()), 0);
+        assert_eq!(run(&select(&Selection::All, 96), Known::default()), 96);
+        assert_eq!(run(&nothing(), Known::default()), 0);
+    }
+
+    #[test]
+    fn one_program_keeps_what_went_out_and_one_what_came_in() {
+        for (packet_type, came, went) in [(0, 96, 0), (1, 96, 0), (2, 96, 0), (3, 0, 0), (4, 0, 96)] {
+            for (vlan, has_id) in [(None, false), (Some(0x6000), false), (Some(0x6007), true), (Some(7), true)] {
+                let frame = Known { packet_type, vlan, interface: 3 };
+                assert_eq!(run(&incoming(96), frame), if has_id { 0 } else { came });
+                assert_eq!(run(&outgoing(96), frame), if has_id { 0 } else { went });
+            }
+        }
+    }
+}

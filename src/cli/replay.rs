@@ -1,0 +1,90 @@
+//! `pfw replay`: the decisions of the rules on a capture file, without privilege.
+
+use super::options::{ConfigArgs, LogArgs};
+use super::rules_file::{refuse, rules_of};
+use super::Exit;
+use crate::app;
+use crate::app::locality::Locality;
+use crate::record::{Summary, WhenFull};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// The arguments of `pfw replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// The capture file (pcap or pcapng); - for standard input
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub config: ConfigArgs,
+
+    /// An address of the machine that the capture was taken on (may be given several times); inferred if none is named
+    #[arg(long, value_name = "ADDR")]
+    pub local: Vec<IpAddr>,
+
+    /// Write the lines to this file; standard output if none is named
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub log: LogArgs,
+
+    /// No lines, the summary alone
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print the summary as one line of JSON on standard output (and lines only with --log-file)
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Replays a capture file.
+pub fn run(args: &ReplayArgs) -> Result<Exit> {
+    let loaded = match rules_of(&args.config)? {
+        Ok(loaded) => loaded,
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    let lines_wanted = !args.quiet && (!args.json || args.log_file.is_some());
+    let outcome = app::replay::replay(app::replay::Options {
+        file: args.file.clone(),
+        ruleset: loaded.ruleset,
+        local: args.local.clone(),
+        log: lines_wanted.then(|| args.log.config(args.log_file.as_deref().unwrap_or("-".as_ref()), WhenFull::Wait)),
+        selection: args.log.log,
+    })?;
+    if let Some((locality, why)) = &outcome.inferred {
+        eprintln!("pfw: {}", whose(locality, why));
+    }
+    tell(&outcome.summary, args.json)?;
+    match outcome.damage {
+        None => Ok(Exit::Fine),
+        Some(damage) => Err(damage.into()),
+    }
+}
+
+/// Whose machine a capture was taken for, in words.
+fn whose(locality: &Locality, why: &str) -> String {
+    /// Addresses that are named; a machine seldom has more, and a line should stay one.
+    const NAMED: usize = 8;
+    if locality.addresses.is_empty() {
+        return "the capture does not tell whose machine it was taken on; --local ADDR does".to_owned();
+    }
+    let mut names: Vec<String> = locality.addresses.iter().take(NAMED).map(IpAddr::to_string).collect();
+    if locality.addresses.len() > NAMED {
+        names.push(format!("{} more", locality.addresses.len() - NAMED));
+    }
+    format!("taken for this machine: {} ({why}); --local ADDR says otherwise", names.join(", "))
+}
+
+/// Prints the summary: to people on standard error, to programs on standard output.
+fn tell(summary: &Summary, json: bool) -> Result<()> {
+    if json {
+        let line = serde_json::to_string(summary).context("cannot write the summary as JSON")?;
+        return writeln!(std::io::stdout(), "{line}").context("cannot write to standard output");
+    }
+    eprint!("{summary}");
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! The rules file that a command works with.
+
+use super::Exit;
+use super::options::{ConfigArgs, DEFAULT_CONFIG};
+use crate::rules::{self, Errors, Loaded};
+use anyhow::{Context, Result};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// What a rules file holds that pfw makes because there is none: nothing, in the four classic lists.
+const NEW_FILE: &str = r#"{
+  "default_policy": "allow",
+  "allow_ips": [],
+  "block_ips": [],
+  "block_ports": [],
+  "block_protocols": []
+}
+"#;
+
+impl ConfigArgs {
+    /// The rules file: the one that was named, or the default.
+    pub fn path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into())
+    }
+}
+
+/// Reads the rules file. The default one is made, with empty lists, if it does not exist.
+pub fn rules_of(config: &ConfigArgs) -> Result<Result<Loaded, Errors>> {
+    let path = config.path();
+    if config.config.is_none() {
+        make_if_missing(&path)?;
+    }
+    Ok(rules::load(&path))
+}
+
+fn make_if_missing(path: &Path) -> Result<()> {
+    let made = OpenOptions::new().write(true).create_new(true).open(path);
+    match made {
+        Ok(mut file) => {
+            file.write_all(NEW_FILE.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+            eprintln!("pfw: there was no {}: made one with empty lists", path.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| {
+            format!("there is no {} here, and none can be made; name one with --config", path.display())
+        }),
+    }
+}
+
+/// Prints what is wrong with a rules file.
+pub fn refuse(errors: &Errors) -> Exit {
+    eprintln!("{errors}");
+    Exit::Usage
+}

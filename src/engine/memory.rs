@@ -1,0 +1,145 @@
+//! [`Engine`]: what is remembered from packet to packet, and the order in which a packet meets it and the rules.
+
+use super::decision::{Context, Decision, State};
+use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
+use super::matcher::Matcher;
+use super::subject::{Header, Passage, Subject};
+use super::tracker::{MAX_CONNECTIONS, Opening, Tracker};
+use crate::packet::Ip;
+use crate::time::Timestamp;
+
+/// Bounds of what is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of each address family.
+    pub connections: usize,
+    /// Datagrams whose first fragment was seen.
+    pub datagrams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: MAX_CONNECTIONS, datagrams: MAX_DATAGRAMS }
+    }
+}
+
+/// What happened to the engine's memory so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Connections remembered now, those included that have expired unnoticed.
+    pub connections: usize,
+    /// Bytes that their tables take.
+    pub connection_bytes: usize,
+    /// Connections without an answer that were given up to make room.
+    pub evicted: u64,
+    /// Connections that found no place: their replies are judged like opening packets.
+    pub table_full: u64,
+    /// Later fragments whose first was not seen.
+    pub fragments_unknown: u64,
+}
+
+/// What is remembered from packet to packet: connections and fragments. It outlives a change of rules.
+pub struct Engine {
+    tracker: Tracker,
+    fragments: Fragments,
+}
+
+/// A packet as the rules see it.
+#[derive(Clone, Copy)]
+struct Seen {
+    subject: Subject,
+    state: State,
+    opening: Option<Opening>,
+    without_first: bool,
+}
+
+/// What `Engine` has to know of a decision.
+pub(super) trait Allows {
+    fn allows(&self) -> bool;
+}
+
+impl Allows for Decision {
+    fn allows(&self) -> bool {
+        Decision::allows(self)
+    }
+}
+
+impl Engine {
+    /// An engine that remembers nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self { tracker: Tracker::new(limits.connections), fragments: Fragments::new(limits.datagrams) }
+    }
+
+    /// Decides on `packet` by the rules of `matcher`.
+    pub fn decide(&mut self, matcher: &Matcher, packet: &Ip, context: &Context) -> Decision {
+        self.decide_by(packet, context, |subject, passage, state, without_first| {
+            let decision = matcher.judge(subject, passage, context.interface, state);
+            Decision { without_first, ..decision }
+        })
+    }
+
+    /// What happened to the engine's memory so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            connections: self.tracker.len(),
+            connection_bytes: self.tracker.bytes(),
+            evicted: self.tracker.evicted(),
+            table_full: self.tracker.full(),
+            fragments_unknown: self.fragments.unknown(),
+        }
+    }
+
+    /// Decides on `packet` by whatever `judge` is. Netfilter's order: the tracker sees each packet before the rules,
+    /// and remembers a new connection once the packet has left (on loopback: before it arrives).
+    pub(super) fn decide_by<D: Allows>(
+        &mut self,
+        packet: &Ip,
+        context: &Context,
+        judge: impl Fn(&Subject, Passage, State, bool) -> D,
+    ) -> D {
+        let seen = self.observe(packet, context.time);
+        let (first, second) = Passage::of(context.direction);
+        let decision = judge(&seen.subject, first, seen.state, seen.without_first);
+        if !decision.allows() {
+            return decision;
+        }
+        if let Some(opening) = seen.opening {
+            self.tracker.confirm(opening, context.time);
+        }
+        match second {
+            Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
+            None => decision,
+        }
+    }
+
+    fn observe(&mut self, packet: &Ip, now: Timestamp) -> Seen {
+        match packet.fragment {
+            Some(fragment) if fragment.offset > 0 => {
+                let told = self.fragments.recall(packet, fragment, now);
+                Seen::later_fragment(packet, told)
+            }
+            Some(fragment) => {
+                let seen = self.observe_whole(packet, now);
+                let Subject { protocol, header, .. } = seen.subject;
+                self.fragments.remember(packet, fragment, Told { protocol, header, state: seen.state }, now);
+                seen
+            }
+            None => self.observe_whole(packet, now),
+        }
+    }
+
+    fn observe_whole(&mut self, packet: &Ip, now: Timestamp) -> Seen {
+        let (state, opening) = self.tracker.track(packet, now);
+        Seen { subject: Subject::of(packet), state, opening, without_first: false }
+    }
+}
+
+impl Seen {
+    /// A later fragment is judged as if it had what its first told; the tracker has seen the datagram already.
+    fn later_fragment(packet: &Ip, told: Option<Told>) -> Self {
+        let without_first = told.is_none();
+        let told = told.unwrap_or(Told { protocol: packet.protocol, header: Header::None, state: State::Untracked });
+        let subject = Subject { protocol: told.protocol, header: told.header, ..Subject::of(packet) };
+        Self { subject, state: told.state, opening: None, without_first }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the steps look at: a packet reduced to the fields that conditions can name.
+
+use crate::packet::{Ip, Ports, Protocol, Transport};
+use std::net::IpAddr;
+
+use super::Direction;
+use crate::rules::RuleDirection;
+
+/// The fields of a packet that conditions can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// Source address.
+    pub(super) src: IpAddr,
+    /// Destination address.
+    pub(super) dst: IpAddr,
+    /// Protocol; of a later fragment, the one that its first fragment told.
+    pub(super) protocol: Protocol,
+    /// IPv4 time to live or IPv6 hop limit.
+    pub(super) ttl: u8,
+    /// The transport header; of a later fragment, that of its first.
+    pub(super) header: Header,
+}
+
+/// The part of a transport header that conditions can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// TCP.
+    Tcp(Ports),
+    /// UDP, and nothing like it: a port condition hits TCP and UDP alone.
+    Udp(Ports),
+    /// ICMP in IPv4 or ICMPv6 in IPv6.
+    Icmp {
+        /// Type.
+        kind: u8,
+        /// Code.
+        code: u8,
+    },
+    /// Nothing that a condition could name, or nothing visible.
+    None,
+}
+
+impl Header {
+    /// What conditions can name of the packet's own transport header.
+    pub(super) fn of(packet: &Ip) -> Self {
+        match packet.transport {
+            Transport::Tcp(tcp) if packet.protocol == Protocol::TCP => Self::Tcp(tcp.ports),
+            Transport::Udp(ports) if packet.protocol == Protocol::UDP => Self::Udp(ports),
+            Transport::Icmp(icmp) if icmp_belongs(packet) => Self::Icmp { kind: icmp.kind, code: icmp.code },
+            _ => Self::None,
+        }
+    }
+}
+
+/// Whether the packet's ICMP is that of its family; ICMPv6 in IPv4 is a protocol number like any other.
+pub(super) fn icmp_belongs(packet: &Ip) -> bool {
+    packet.protocol == if packet.src.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 }
+}
+
+impl Subject {
+    /// The packet by itself.
+    pub(super) fn of(packet: &Ip) -> Self {
+        Self {
+            src: packet.src,
+            dst: packet.dst,
+            protocol: packet.protocol,
+            ttl: packet.ttl,
+            header: Header::of(packet),
+        }
+    }
+}
+
+/// One passage of a packet by the rules. A packet has one of them, but two on loopback, where it leaves and arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// In by a device.
+    In,
+    /// Out by a device.
+    Out,
+    /// Out by loopback.
+    LoopbackOut,
+    /// In by loopback.
+    LoopbackIn,
+    /// From device to device.
+    Through,
+}
+
+impl Passage {
+    /// The passage of a packet, and the one that follows it.
+    pub(super) const fn of(direction: Direction) -> (Self, Option<Self>) {
+        match direction {
+            Direction::Incoming => (Self::In, None),
+            Direction::Outgoing => (Self::Out, None),
+            Direction::Loopback => (Self::LoopbackOut, Some(Self::LoopbackIn)),
+            Direction::Forwarded => (Self::Through, None),
+        }
+    }
+
+    /// The direction that rules name. `Through` has none, and no step asks for it there.
+    pub(super) fn direction(self) -> RuleDirection {
+        match self {
+            Self::Out | Self::LoopbackOut => RuleDirection::Out,
+            Self::In | Self::LoopbackIn | Self::Through => RuleDirection::In,
+        }
+    }
+
+    /// Whether it is by the loopback interface.
+    pub(super) fn is_loopback(self) -> bool {
+        matches!(self, Self::LoopbackOut | Self::LoopbackIn)
+    }
+}

@@ -1,0 +1,178 @@
+//! The connection tracker: what conntrack would call a packet (`net/netfilter/nf_conntrack_core.c`).
+//!
+//! It keeps netfilter's states and its default time-outs, on the clock of the packets. It does not look at TCP
+//! sequence numbers or at checksums, has no helpers (a related *connection* is a new one here), and knows nothing of
+//! address translation. UDP-Lite, SCTP and all other protocols are tracked by their addresses and, where they have any,
+//! ports.
+
+mod connections;
+mod marks;
+mod tcp;
+mod tuple;
+
+pub use connections::MAX_CONNECTIONS;
+
+use super::decision::State;
+use crate::packet::{Ip, Quoted};
+use crate::time::Timestamp;
+use connections::{Connections, Entry, Key, Placed};
+use std::net::IpAddr;
+use tcp::{Effect, Segment, TcpState};
+use tuple::{AnyKey, Flow, Kind, Tuple};
+
+/// Seconds that an ICMP query waits for its answer.
+const ICMP_TIMEOUT: u32 = 30;
+/// Seconds of a UDP flow that was not answered, or only just.
+const UDP_TIMEOUT: u32 = 30;
+/// Seconds of a UDP flow that went both ways for longer than [`UDP_STREAM_AGE`].
+const UDP_STREAM_TIMEOUT: u32 = 120;
+/// Milliseconds after which a UDP flow that goes both ways counts as a stream.
+const UDP_STREAM_AGE: u32 = 2_000;
+/// Seconds of any other protocol.
+const GENERIC_TIMEOUT: u32 = 600;
+
+/// All connections.
+pub(super) struct Tracker {
+    v4: Connections<2>,
+    v6: Connections<5>,
+    evicted: u64,
+    full: u64,
+}
+
+/// A connection that a packet would open: it is remembered only once the packet has passed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    key: AnyKey,
+    entry: Entry,
+}
+
+impl Tracker {
+    /// A tracker for at most `limit` connections of each family.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { v4: Connections::new(limit), v6: Connections::new(limit), evicted: 0, full: 0 }
+    }
+
+    /// The state of a packet that is no later fragment, and what it would open. The connection that it belongs to is
+    /// moved on, whatever the rules will say of the packet.
+    pub(super) fn track(&mut self, packet: &Ip, now: Timestamp) -> (State, Option<Opening>) {
+        match Flow::of(packet) {
+            Flow::Untracked => (State::Untracked, None),
+            Flow::Invalid => (State::Invalid, None),
+            Flow::Error(quoted) => (self.error(quoted, packet.dst, now), None),
+            Flow::Of(tuple, kind) => match tuple.key {
+                AnyKey::V4(key) => follow(&mut self.v4, &key, &tuple, kind, now),
+                AnyKey::V6(key) => follow(&mut self.v6, &key, &tuple, kind, now),
+            },
+        }
+    }
+
+    /// Remembers a connection whose first packet was let through.
+    pub(super) fn confirm(&mut self, opening: Opening, now: Timestamp) {
+        let placed = match opening.key {
+            AnyKey::V4(key) => self.v4.insert(&key, opening.entry, now),
+            AnyKey::V6(key) => self.v6.insert(&key, opening.entry, now),
+        };
+        match placed {
+            Placed::Free => {}
+            Placed::Evicting => self.evicted += 1,
+            Placed::Full => self.full += 1,
+        }
+    }
+
+    /// How many connections are remembered, those included that have expired unnoticed.
+    pub(super) fn len(&self) -> usize {
+        self.v4.len() + self.v6.len()
+    }
+
+    /// How many were given up for another.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// How many found no place.
+    pub(super) fn full(&self) -> u64 {
+        self.full
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.v4.bytes() + self.v6.bytes()
+    }
+
+    /// An error is related if it is about a known connection, and goes to who sent the packet that it quotes.
+    fn error(&mut self, quoted: Option<Quoted>, to: IpAddr, now: Timestamp) -> State {
+        let about = quoted.filter(|quoted| quoted.src == to).as_ref().and_then(Tuple::of_quoted);
+        let known = about.is_some_and(|tuple| match tuple.key {
+            AnyKey::V4(key) => self.v4.get_mut(&key, now).is_some(),
+            AnyKey::V6(key) => self.v6.get_mut(&key, now).is_some(),
+        });
+        if known { State::Related } else { State::Invalid }
+    }
+}
+
+/// Moves the packet's connection on, or says what it would open.
+fn follow<const N: usize>(
+    connections: &mut Connections<N>,
+    key: &Key<N>,
+    tuple: &Tuple,
+    kind: Kind,
+    now: Timestamp,
+) -> (State, Option<Opening>) {
+    let Some(entry) = connections.get_mut(key, now) else { return open(tuple, kind, now) };
+    let reply = tuple.symmetric || tuple.from_first != entry.has(marks::FIRST_END_OPENED);
+    match advance(entry, kind, reply, now) {
+        Effect::Refresh(timeout) => entry.refresh(now, timeout),
+        Effect::Keep => {}
+        Effect::End => connections.remove(key),
+        Effect::Invalid => return (State::Invalid, None),
+        Effect::Reopen => {
+            connections.remove(key);
+            return open(tuple, kind, now);
+        }
+    }
+    (if reply { State::Reply } else { State::Original }, None)
+}
+
+fn advance(entry: &mut Entry, kind: Kind, reply: bool, now: Timestamp) -> Effect {
+    let effect = match kind {
+        Kind::Tcp(flags) => match Segment::of(flags) {
+            Some(segment) => tcp::advance(entry, segment, reply),
+            None => Effect::Invalid,
+        },
+        Kind::Udp => Effect::Refresh(advance_udp(entry, now)),
+        Kind::Icmp => Effect::Refresh(ICMP_TIMEOUT),
+        Kind::Generic => Effect::Refresh(GENERIC_TIMEOUT),
+    };
+    if reply && effect != Effect::Invalid {
+        entry.put(marks::REPLIED, true);
+    }
+    effect
+}
+
+fn advance_udp(entry: &mut Entry, now: Timestamp) -> u32 {
+    if !entry.has(marks::REPLIED) || !entry.is_older_than(UDP_STREAM_AGE, now) {
+        return UDP_TIMEOUT;
+    }
+    entry.put(marks::ASSURED, true);
+    UDP_STREAM_TIMEOUT
+}
+
+/// What a packet without a connection opens.
+fn open(tuple: &Tuple, kind: Kind, now: Timestamp) -> (State, Option<Opening>) {
+    let (timeout, tcp, last) = match kind {
+        Kind::Tcp(flags) => {
+            let first = Segment::of(flags).and_then(|segment| Some((tcp::open(segment)?, segment)));
+            let Some((state, segment)) = first else { return (State::Invalid, None) };
+            (tcp::open_timeout(state), state, segment)
+        }
+        Kind::Icmp if !tuple.from_first => return (State::Invalid, None),
+        Kind::Icmp => (ICMP_TIMEOUT, TcpState::None, Segment::None),
+        Kind::Udp => (UDP_TIMEOUT, TcpState::None, Segment::None),
+        Kind::Generic => (GENERIC_TIMEOUT, TcpState::None, Segment::None),
+    };
+    let entry = Entry::new(now, timeout, tcp, last, tuple.from_first);
+    (State::New, Some(Opening { key: tuple.key, entry }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Packets -> the connection that they would belong to (netfilter's tuples).
+
+use super::connections::Key;
+use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, TcpFlags, Transport};
+use std::net::IpAddr;
+
+/// What a packet is to the tracker.
+pub(super) enum Flow {
+    /// A packet of the connection `Tuple`.
+    Of(Tuple, Kind),
+    /// An error about the packet that it quotes.
+    Error(Option<Quoted>),
+    /// Not tracked.
+    Untracked,
+    /// Can't be tracked: too short, or a message that belongs to nothing.
+    Invalid,
+}
+
+/// Which protocol's rules it follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Tcp(TcpFlags),
+    Udp,
+    /// An ICMP query or its answer; a query alone can open.
+    Icmp,
+    Generic,
+}
+
+/// A connection and the direction of a packet in it. Both directions have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tuple {
+    pub(super) key: AnyKey,
+    /// The packet's source is the end that the key names first.
+    pub(super) from_first: bool,
+    /// Both ends are the same, so that no direction can be told.
+    pub(super) symmetric: bool,
+}
+
+/// The key of either family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnyKey {
+    V4(Key<2>),
+    V6(Key<5>),
+}
+
+impl Flow {
+    /// What `packet`, which is no later fragment, is to the tracker.
+    pub(super) fn of(packet: &Ip) -> Self {
+        let between = |ports| Tuple::between(packet.src, packet.dst, ports, packet.protocol);
+        match (packet.protocol, packet.transport) {
+            (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp(icmp)) => Self::of_icmp(packet, icmp),
+            (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags)),
+            // The header is there but could not be read whole.
+            (Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::SCTP, Transport::None) => {
+                Self::Invalid
+            }
+            (_, Transport::Udp(ports)) => Self::Of(between(ports), Kind::Udp),
+            (_, Transport::Sctp(ports)) => Self::Of(between(ports), Kind::Generic),
+            _ => Self::Of(between(Ports { src: 0, dst: 0 }), Kind::Generic),
+        }
+    }
+
+    fn of_icmp(packet: &Ip, icmp: Icmp) -> Self {
+        match (packet.src, packet.protocol, icmp.kind) {
+            (IpAddr::V4(_), Protocol::ICMP, 3 | 4 | 5 | 11 | 12) | (IpAddr::V6(_), Protocol::ICMPV6, 0..=127) => {
+                Self::Error(icmp.quoted)
+            }
+            (IpAddr::V6(_), Protocol::ICMPV6, 130..=137 | 143) => Self::Untracked,
+            (src, protocol, _) if src.is_ipv4() == (protocol == Protocol::ICMP) => {
+                let query = Query { id: icmp.id, kind: icmp.kind, code: icmp.code };
+                Tuple::of_query(packet.src, packet.dst, query, protocol)
+                    .map_or(Self::Invalid, |tuple| Self::Of(tuple, Kind::Icmp))
+            }
+            _ => Self::Invalid,
+        }
+    }
+}
+
+/// What tells ICMP queries apart.
+#[derive(Clone, Copy)]
+struct Query {
+    id: u16,
+    kind: u8,
+    code: u8,
+}
+
+impl Tuple {
+    /// The connection of a packet that an error quotes.
+    pub(super) fn of_quoted(quoted: &Quoted) -> Option<Self> {
+        let Quoted { src, dst, protocol, ports } = *quoted;
+        match protocol {
+            Protocol::ICMP | Protocol::ICMPV6 if src.is_ipv4() != (protocol == Protocol::ICMP) => None,
+            Protocol::ICMP | Protocol::ICMPV6 => {
+                let [kind, code] = ports.dst.to_be_bytes();
+                Self::of_query(src, dst, Query { id: ports.src, kind, code }, protocol)
+            }
+            _ => Some(Self::between(src, dst, ports, protocol)),
+        }
+    }
+
+    /// The ends are ordered by address and port, so that both directions have one key.
+    fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
+        let (from, to) = ((src, ports.src), (dst, ports.dst));
+        let (first, second) = if from <= to { (from, to) } else { (to, from) };
+        let tail = u64::from(first.1) << 48 | u64::from(second.1) << 32 | u64::from(protocol.0);
+        Self { key: AnyKey::new(first.0, second.0, tail), from_first: from <= to, symmetric: from == to }
+    }
+
+    /// The ends are the one that asks and the one that answers; the answer's type is mapped to the query's.
+    fn of_query(src: IpAddr, dst: IpAddr, query: Query, protocol: Protocol) -> Option<Self> {
+        let (asked, is_query) = match (protocol, query.kind) {
+            // Echo, timestamp, information and address mask; ICMPv6: echo and node information.
+            (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128 | 139) => (query.kind, true),
+            (Protocol::ICMP, 0) => (8, false),
+            (Protocol::ICMP, 14 | 16 | 18) | (Protocol::ICMPV6, 129 | 140) => (query.kind - 1, false),
+            _ => return None,
+        };
+        let (first, second) = if is_query { (src, dst) } else { (dst, src) };
+        let what = u16::from_be_bytes([asked, query.code]);
+        let tail = u64::from(query.id) << 48 | u64::from(what) << 32 | u64::from(protocol.0);
+        Some(Self { key: AnyKey::new(first, second, tail), from_first: is_query, symmetric: false })
+    }
+}
+
+impl AnyKey {
+    fn new(first: IpAddr, second: IpAddr, tail: u64) -> Self {
+        if let (IpAddr::V4(first), IpAddr::V4(second)) = (first, second) {
+            return Self::V4([u64::from(first.to_bits()) << 32 | u64::from(second.to_bits()), tail]);
+        }
+        let ([a, b], [c, d]) = (words(first), words(second));
+        Self::V6([a, b, c, d, tail])
+    }
+}
+
+/// A packet's addresses are of one family; of two, which nothing builds, the IPv4 one stands for its mapped address.
+fn words(address: IpAddr) -> [u64; 2] {
+    let bits = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let halves = [(bits >> 64) as u64, bits as u64];
+    halves
+}

@@ -1,0 +1,307 @@
+//! IPv4 (RFC 791), with options and fragments.
+
+use super::malformed::Faults;
+use super::net::Family;
+use super::reason::Reason;
+use super::span::Span;
+use super::{Fragment, Ip, Protocol, Transport, tlv, transport};
+use pnet::packet::ipv4::Ipv4Packet;
+
+/// Size of a header without options.
+pub(super) const HEADER: u32 = 20;
+/// The same in words of four bytes, as the header says it.
+pub(super) const HEADER_WORDS: u8 = 5;
+/// The length of the largest packet, and so the end of the last fragment.
+pub(super) const MAX_PACKET: u32 = 65_535;
+/// Fragments begin and, but for the last, end at multiples of this.
+pub(super) const FRAGMENT_UNIT: u32 = 8;
+/// A TCP packet that says length 0 and is longer than an Ethernet frame's payload is one that the network card was
+/// to cut into segments: it is as long as its frame.
+pub(super) const MAX_UNSEGMENTED: u32 = 1500;
+/// The flag "more fragments" among the three of the header.
+const MORE_FRAGMENTS: u8 = 0b001;
+
+/// Reads an IPv4 packet; `None` if there is no whole header without options, or one of another version.
+pub(super) fn parse(frame: Span<'_>, faults: &mut Faults) -> Option<Ip> {
+    let Some(header) = Ipv4Packet::new(frame.bytes()) else {
+        faults.require(frame, HEADER, Reason::Ipv4Header);
+        return None;
+    };
+    let version = header.get_version();
+    if version != 4 {
+        faults.note(Reason::Ipv4Version, version, 4_u8);
+        return None;
+    }
+    let protocol = Protocol(header.get_next_level_protocol().0);
+    let header_len = u32::from(header.get_header_length()) * 4;
+    let len = total_length(&header, frame);
+    check_lengths(&header, header_len, len, frame, faults);
+    check_options(frame.limit(header_len), faults);
+    let packet = frame.limit(len);
+    // Nobody knows where the payload begins behind a header shorter than the shortest.
+    let payload = if header_len < HEADER { packet.limit(0) } else { packet.skip(header_len) };
+    let fragment = fragment(&header);
+    let transport = match fragment {
+        None => transport::parse(Family::V4, protocol, payload, faults),
+        Some(fragment) => {
+            check_fragment(fragment, header_len, len, faults);
+            first_of_fragments(fragment, protocol, payload, faults)
+        }
+    };
+    check_checksum(&header, frame.limit(header_len), faults);
+    Some(Ip {
+        src: header.get_source().into(),
+        dst: header.get_destination().into(),
+        protocol,
+        ttl: header.get_ttl(),
+        len,
+        fragment,
+        transport,
+    })
+}
+
+/// The length of the packet as it says it, or of its frame where segmentation was left to the network card.
+fn total_length(header: &Ipv4Packet<'_>, frame: Span<'_>) -> u32 {
+    let is_tcp = header.get_next_level_protocol().0 == Protocol::TCP.0;
+    match header.get_total_length() {
+        0 if is_tcp && frame.len() > MAX_UNSEGMENTED => frame.len(),
+        length => length.into(),
+    }
+}
+
+/// In the order of `ip_rcv_core`.
+fn check_lengths(header: &Ipv4Packet<'_>, header_len: u32, len: u32, frame: Span<'_>, faults: &mut Faults) {
+    let words = header.get_header_length();
+    if words < HEADER_WORDS {
+        faults.note(Reason::Ipv4HeaderLength, words, HEADER_WORDS);
+    }
+    faults.fits(header_len, frame, Reason::Ipv4HeaderBeyondFrame);
+    faults.fits(len, frame, Reason::Ipv4BeyondFrame);
+    if len < header_len {
+        faults.note(Reason::Ipv4TotalLength, len, header_len);
+    }
+}
+
+fn check_options(header: Span<'_>, faults: &mut Faults) {
+    if header.len() > HEADER {
+        let options = header.skip(HEADER);
+        tlv::check(options, Reason::Ipv4OptionLength, Reason::Ipv4OptionBeyondHeader, faults);
+    }
+}
+
+/// Where the packet belongs if it is one of several.
+fn fragment(header: &Ipv4Packet<'_>) -> Option<Fragment> {
+    let more = header.get_flags() & MORE_FRAGMENTS != 0;
+    let offset = u32::from(header.get_fragment_offset()) * FRAGMENT_UNIT;
+    (more || offset > 0).then(|| Fragment { id: header.get_identification().into(), offset, more })
+}
+
+fn check_fragment(fragment: Fragment, header_len: u32, len: u32, faults: &mut Faults) {
+    let payload_len = len.saturating_sub(header_len);
+    if payload_len == 0 {
+        faults.note(Reason::Ipv4FragmentEmpty, 0_u32, 1_u32);
+    }
+    if fragment.more && !payload_len.is_multiple_of(FRAGMENT_UNIT) {
+        faults.note(Reason::Ipv4FragmentLength, payload_len, FRAGMENT_UNIT);
+    }
+    let end = fragment.offset.saturating_add(len);
+    if end > MAX_PACKET {
+        faults.note(Reason::Ipv4FragmentEnd, end, MAX_PACKET);
+    }
+}
+
+/// The transport header is in the first fragment, which may end anywhere in it.
+fn first_of_fragments(fragment: Fragment, protocol: Protocol, payload: Span<'_>, faults: &mut Faults) -> Transport {
+    match fragment.offset {
+        0 => transport::parse(Family::V4, protocol, payload.open_ended(), faults),
+        _ => Transport::None,
+    }
+}
+
+/// Holds the header's checksum against its bytes, if they were all captured and nothing else is wrong. A checksum
+/// of 0 was left to the network card to fill in.
+fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut Faults) {
+    let stated = header.get_checksum();
+    let is_whole = header_bytes.bytes().len() == header_bytes.len() as usize;
+    if stated == 0 || !is_whole || faults.first().is_some() {
+        return;
+    }
+    let sum = ones_complement_sum(header_bytes.bytes());
+    if sum != u16::MAX {
+        // Taking the stated checksum out of the sum leaves the complement of the right one.
+        let expected = !ones_complement_add(sum, !stated);
+        faults.note(Reason::Ipv4Checksum, stated, expected);
+    }
+}
+
+/// The sum of RFC 1071 over 16-bit words, of which there is an even number: two at a time (its section 2.C).
+fn ones_complement_sum(bytes: &[u8]) -> u16 {
+    let (words, _) = bytes.as_chunks();
+    let sum: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
+    let [a, b, c, d, e, f, g, h] = sum.to_be_bytes();
+    let add = |sum, word| ones_complement_add(sum, u16::from_be_bytes(word));
+    [[a, b], [c, d], [e, f], [g, h]].into_iter().fold(0, add)
+}
+
+fn ones_complement_add(a: u16, b: u16) -> u16 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + u16::from(carry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{bytes, ip, parse, reason, sentence};
+    use super::super::{Link, Net, Packet, Ports, parse as parse_cut};
+    use super::*;
+
+    const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
+    const ADDRESSES: &str = "c0a80107 0a000005";
+    /// Behind the length: identification, flags and offset, time to live, protocol UDP, checksum not filled in.
+    const UDP_FIELDS: &str = "1234 0000 40 11 0000";
+    const UDP_53: &str = "c000 0035 0008 0000";
+
+    fn ipv4(hex: &str) -> Packet {
+        parse(IPV4, hex)
+    }
+
+    #[test]
+    fn a_packet_is_read() {
+        let packet = ipv4(&format!("4500001c {UDP_FIELDS} {ADDRESSES} {UDP_53}"));
+        let expected = Ip {
+            src: [192, 168, 1, 7].into(),
+            dst: [10, 0, 0, 5].into(),
+            protocol: Protocol::UDP,
+            ttl: 64,
+            len: 28,
+            fragment: None,
+            transport: Transport::Udp(Ports { src: 49152, dst: 53 }),
+        };
+        assert_eq!((packet.net, packet.malformed), (Net::Ip(expected), None));
+    }
+
+    #[test]
+    fn padding_behind_the_packet_is_not_part_of_it() {
+        // A TCP segment of 20 bytes, announced with 16: the rest is padding.
+        let packet = ipv4(&format!("45000024 1234 0000 40 06 0000 {ADDRESSES} {}", "00".repeat(30)));
+        assert_eq!((ip(&packet).len, reason(&packet)), (36, Some(Reason::TcpHeader)));
+    }
+
+    #[test]
+    fn the_transport_header_is_behind_the_options() {
+        let packet = ipv4(&format!("46000020 {UDP_FIELDS} {ADDRESSES} 94040000 {UDP_53}"));
+        assert_eq!(ip(&packet).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
+        assert_eq!(packet.malformed, None);
+    }
+
+    #[test]
+    fn a_first_fragment_has_the_ports_and_a_later_one_has_not() {
+        // A datagram of 1000 bytes whose first 16 are here.
+        let first = ipv4(&format!("45000024 1234 2000 40 11 0000 {ADDRESSES} c000 0035 03e8 0000 0000000000000000"));
+        assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x1234, offset: 0, more: true }));
+        assert_eq!(ip(&first).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
+        assert_eq!(first.malformed, None);
+        let last = ipv4(&format!("4500001c 1234 0002 40 11 0000 {ADDRESSES} {UDP_53}"));
+        assert_eq!(ip(&last).fragment, Some(Fragment { id: 0x1234, offset: 16, more: false }));
+        assert_eq!((ip(&last).transport, last.malformed), (Transport::None, None));
+    }
+
+    #[test]
+    fn a_tiny_first_fragment_is_legal() {
+        let packet = ipv4(&format!("4500001c 1234 2000 40 06 0000 {ADDRESSES} c000 0050 00000001"));
+        let Transport::Tcp(tcp) = ip(&packet).transport else { panic!("{packet:?}") };
+        assert_eq!((tcp.ports.dst, tcp.flags.0, packet.malformed), (80, 0, None));
+    }
+
+    #[test]
+    fn length_0_of_a_super_segment_is_that_of_the_frame() {
+        let segment =
+            format!("45000000 1234 4000 40 06 0000 {ADDRESSES} c000 0050 00000001 00000000 50100000 00000000");
+        let large = parse_cut(IPV4, &bytes(&segment), 70_000);
+        assert_eq!((ip(&large).len, large.malformed), (70_000, None));
+        assert!(matches!(ip(&large).transport, Transport::Tcp(_)));
+        let small = parse_cut(IPV4, &bytes(&segment), 1500);
+        assert_eq!((ip(&small).len, reason(&small)), (0, Some(Reason::Ipv4TotalLength)));
+    }
+
+    #[test]
+    fn ah_is_a_protocol_of_ipv4() {
+        let packet = ipv4(&format!("45000020 1234 0000 40 33 0000 {ADDRESSES} 0604 0000 00000001 00000001"));
+        assert_eq!((ip(&packet).protocol, ip(&packet).transport), (Protocol::AH, Transport::None));
+    }
+
+    #[test]
+    fn a_checksum_is_reported_where_it_is_wrong_filled_in_and_alone() {
+        let with =
+            |checksum: &str, total: &str| ipv4(&format!("4500 {total} 1234 0000 4011 {checksum} {ADDRESSES} {UDP_53}"));
+        assert_eq!(with("9ce9", "001c").malformed, None);
+        assert_eq!(with("0000", "001c").malformed, None);
+        let wrong = with("9cea", "001c");
+        assert_eq!(sentence(&wrong), "ipv4: header checksum 0x9cea, should be 0x9ce9");
+        assert_eq!(ip(&wrong).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
+        assert_eq!(reason(&with("9cea", "00ff")), Some(Reason::Ipv4BeyondFrame));
+    }
+
+    #[test]
+    fn what_the_capture_cut_off_is_unknown_and_not_malformed() {
+        let whole = bytes(&format!("46000020 1234 0000 4011 0001 {ADDRESSES} 94040000 {UDP_53}"));
+        for kept in 20..=24 {
+            let packet = parse_cut(IPV4, &whole[..kept], 32);
+            assert_eq!(ip(&packet).len, 32);
+            let checked = kept == 24;
+            assert_eq!(reason(&packet), checked.then_some(Reason::Ipv4Checksum), "{kept}");
+        }
+        let nothing = parse_cut(IPV4, &whole[..19], 32);
+        assert_eq!((nothing.net, nothing.malformed), (Net::Other { ethertype: 0x0800, len: 32 }, None));
+    }
+
+    #[test]
+    fn faults_of_the_header_are_named_and_what_was_read_stays() {
+        assert_eq!(sentence(&ipv4("45000014")), "ipv4: header of 4 bytes, 20 needed");
+        let version = ipv4(&format!("6500001c {UDP_FIELDS} {ADDRESSES} {UDP_53}"));
+        assert_eq!(sentence(&version), "ipv4: version 6, not 4");
+        assert_eq!(version.net, Net::Other { ethertype: 0x0800, len: 28 });
+        for (start, expected) in [
+            ("4300001c", "ipv4: header length 3 words, at least 5"),
+            ("4f00001c", "ipv4: header of 60 bytes in a frame of 28"),
+            ("45000013", "ipv4: total length 19, header 20"),
+            ("4500001d", "ipv4: total length 29, frame 28"),
+        ] {
+            let packet = ipv4(&format!("{start} {UDP_FIELDS} {ADDRESSES} {UDP_53}"));
+            assert_eq!(sentence(&packet), expected);
+            assert_eq!((ip(&packet).src, ip(&packet).protocol), ([192, 168, 1, 7].into(), Protocol::UDP));
+        }
+    }
+
+    #[test]
+    fn ports_are_kept_where_only_the_total_length_is_wrong() {
+        let packet = ipv4(&format!("4500ffff {UDP_FIELDS} {ADDRESSES} {UDP_53}"));
+        assert_eq!(ip(&packet).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
+    }
+
+    #[test]
+    fn faults_of_options_are_named() {
+        for (options, expected) in [
+            ("94010000", "ipv4: option length 1, at least 2"),
+            ("01940800", "ipv4: option of 8 bytes, 3 left"),
+            ("01010194", "ipv4: option of 2 bytes, 1 left"),
+        ] {
+            assert_eq!(sentence(&ipv4(&format!("46000020 {UDP_FIELDS} {ADDRESSES} {options} {UDP_53}"))), expected);
+        }
+        // Behind the end of the list nothing is an option.
+        let ended = ipv4(&format!("46000020 {UDP_FIELDS} {ADDRESSES} 00940100 {UDP_53}"));
+        assert_eq!(ended.malformed, None);
+    }
+
+    #[test]
+    fn faults_of_fragments_are_named() {
+        for (length_and_place, payload, expected) in [
+            ("0014 1234 0002", "", "ipv4: fragment without payload"),
+            ("0019 1234 2002", "0000000000", "ipv4: fragment of 5 bytes, not a multiple of 8"),
+            ("001c 1234 1fff", UDP_53, "ipv4: fragment ends at 65556, at most 65535"),
+        ] {
+            let packet = ipv4(&format!("4500 {length_and_place} 4011 0000 {ADDRESSES} {payload}"));
+            assert_eq!(sentence(&packet), expected);
+            assert!(ip(&packet).fragment.is_some());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The events that have a line, as values.
+
+use super::super::escape::{EscapedName, Place, push_escaped};
+use super::names;
+use crate::engine::{Direction, RuleInfo};
+use crate::packet::{Malformed, Packet};
+use crate::time::Timestamp;
+use std::str::FromStr;
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Lines for people, `grep` and `awk`.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("expected `text` or `json`"),
+        }
+    }
+}
+
+/// Which packets are written down (`--log`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Selection {
+    /// Every packet.
+    #[default]
+    All,
+    /// Packets that are blocked, or would be, and suspicious ones.
+    Blocked,
+    /// No packet at all.
+    None,
+}
+
+impl Selection {
+    /// Whether a packet with this verdict has a line.
+    #[inline]
+    pub fn wants(self, verdict: Verdict) -> bool {
+        match self {
+            Self::All => true,
+            Self::Blocked => verdict != Verdict::Allowed,
+            Self::None => false,
+        }
+    }
+
+    /// Whether a suspicious packet has a line.
+    pub fn wants_suspicious(self) -> bool {
+        self != Self::None
+    }
+}
+
+impl FromStr for Selection {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self::All),
+            "blocked" => Ok(Self::Blocked),
+            "none" => Ok(Self::None),
+            _ => Err("expected `all`, `blocked` or `none`"),
+        }
+    }
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// No rule of pfw dropped it.
+    Allowed,
+    /// The kernel dropped it by a rule of pfw.
+    Blocked,
+    /// The rules say block, and nobody enforces them here.
+    WouldBlock,
+}
+
+/// A packet and the circumstances in which it was seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    /// When.
+    pub time: Timestamp,
+    /// Which way it went, where that is known.
+    pub direction: Option<Direction>,
+    /// On which interface.
+    pub interface: &'a EscapedName,
+    /// The packet.
+    pub packet: &'a Packet,
+}
+
+/// A packet and its verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketLine<'a> {
+    /// The packet.
+    pub seen: Sighting<'a>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// The rule that decided.
+    pub rule: &'a RuleText,
+}
+
+/// A malformed packet.
+#[derive(Clone, Copy, Debug)]
+pub struct AnomalyLine<'a> {
+    /// The packet, with all that could be read.
+    pub seen: Sighting<'a>,
+    /// What is wrong.
+    pub malformed: Malformed,
+}
+
+/// Step, id and punctuation of a rule as lines carry them, made once per rule set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleText {
+    /// ` rule=block_ips:192.168.1.7 reason="`
+    text: Box<[u8]>,
+    /// `,"step":"block_ips","rule":"block_ips:192.168.1.7","reason":"`
+    json: Box<[u8]>,
+}
+
+impl RuleText {
+    /// What lines say of `rule`.
+    pub fn new(rule: &RuleInfo) -> Self {
+        let mut text = b" rule=".to_vec();
+        push_escaped(&mut text, Place::Bare, rule.id.as_bytes());
+        text.extend_from_slice(b" reason=\"");
+        let mut json = b",\"step\":\"".to_vec();
+        json.extend_from_slice(names::step(rule).as_bytes());
+        json.extend_from_slice(b"\",\"rule\":\"");
+        push_escaped(&mut json, Place::Json, rule.id.as_bytes());
+        json.extend_from_slice(b"\",\"reason\":\"");
+        Self { text: text.into(), json: json.into() }
+    }
+
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(super) fn json(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+/// Why events were not logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LostCause {
+    /// The kernel had no room for packets that pfw had not read yet.
+    KernelRing,
+    /// The writer was behind, and its queue full.
+    LogQueue,
+    /// The log file took no more: disk full, an error, folder gone.
+    LogWrite,
+}
+
+impl LostCause {
+    /// All causes, in the order of their discriminants.
+    pub const ALL: [Self; 3] = [Self::KernelRing, Self::LogQueue, Self::LogWrite];
+
+    /// The name that lines carry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::KernelRing => "kernel-ring-full",
+            Self::LogQueue => "log-queue-full",
+            Self::LogWrite => "log-write-failed",
+        }
+    }
+
+    /// The cause in words.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::KernelRing => "the kernel had no room for packets that were not read yet",
+            Self::LogQueue => "lines came faster than they could be written",
+            Self::LogWrite => "the log file could not be written",
+        }
+    }
+}
+
+/// Events that were not logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// How many.
+    pub n: u64,
+    /// Why.
+    pub cause: LostCause,
+    /// None of them was before this time.
+    pub from: Timestamp,
+    /// None of them was after this time.
+    pub to: Timestamp,
+}
+
+/// Something that happened to pfw itself.
+#[derive(Clone, Copy, Debug)]
+pub struct PfwLine<'a> {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub event: PfwEvent,
+    /// The interface it is about.
+    pub interface: Option<&'a EscapedName>,
+    /// In words.
+    pub reason: &'a str,
+}
+
+/// What happens to pfw itself, by the name that lines carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PfwEvent {
+    /// pfw is ready.
+    Started,
+    /// A rule set is in effect.
+    RulesLoaded,
+    /// A rule set was refused; the one before stays.
+    RulesRefused,
+    /// An interface appeared, or can be watched again.
+    InterfaceUp,
+    /// An interface went down.
+    InterfaceDown,
+    /// An interface vanished.
+    InterfaceGone,
+    /// pfw ends.
+    Stopped,
+}
+
+impl PfwEvent {
+    /// The name that lines carry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::RulesLoaded => "rules-loaded",
+            Self::RulesRefused => "rules-refused",
+            Self::InterfaceUp => "interface-up",
+            Self::InterfaceDown => "interface-down",
+            Self::InterfaceGone => "interface-gone",
+            Self::Stopped => "stopped",
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The form of every event, as text and as JSON: one event, one line, fixed order.
+//!
+//! # Text
+//!
+//! `TIME [WORD] ...`, fields between single spaces. After time and word the order is:
+//!
+//! - a packet: direction, interface, protocol, `SRC > DST`, `len=`, then what the packet has of `flags=` (TCP: the
+//!   letters of `FSRPAUEW`, `none`), `type=` `code=` (ICMP), `arp=` (`request`, `reply` or a number), `frag=` (offset in bytes, `+`
+//!   if more fragments follow), `vlan=`, then `rule=` and `reason="..."`;
+//! - a `[SUSPICIOUS]` packet: the same with `anomaly=` in the place of `rule=`;
+//! - `[LOST] n=COUNT cause=CAUSE from=TIME to=TIME reason="..."`: all events that were lost lie between the times;
+//! - `[PFW] event=EVENT [interface=NAME] reason="..."`.
+//!
+//! Ports follow the address behind a colon, an IPv6 address with a port stands in brackets, and what is not known is
+//! `-`. Frames that carry no IP have the name of their EtherType, or its number (`0x88cc`), in the protocol's place.
+//!
+//! # JSON
+//!
+//! One object a line, with the names of Suricata's EVE where EVE has the field (`timestamp`, `in_iface`,
+//! `event_type`, `vlan`, `src_ip`, `src_port`, `dest_ip`, `dest_port`, `proto`, `icmp_type`, `icmp_code`,
+//! `tcp_flags`, `pkt_len`, `arp`, `anomaly`), and ours: `direction`, `verdict`, `step`, `rule`, `reason`,
+//! `fragment`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
+//! not there.
+
+mod event;
+mod json;
+mod names;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use event::Verdict;
+pub use event::{AnomalyLine, Format, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting};
+
+use super::stamp::Stamp;
+use jiff::tz::TimeZone;
+use names::Labels;
+
+/// Turns events into lines. Each call appends one whole line with its end, and nothing else.
+#[derive(Clone, Debug)]
+pub struct Formatter {
+    format: Format,
+    stamp: Stamp,
+    labels: Box<Labels>,
+}
+
+impl Formatter {
+    /// Lines of this format with times of this zone.
+    pub fn new(format: Format, zone: TimeZone) -> Self {
+        Self { format, stamp: Stamp::new(format, zone), labels: Box::new(Labels::new()) }
+    }
+
+    /// The format of the lines.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Appends the line of a packet's verdict. `reason` appends why, in plain words; what it writes is escaped.
+    #[inline]
+    pub fn packet(&mut self, out: &mut Vec<u8>, line: &PacketLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
+        match self.format {
+            Format::Text => text::packet(out, &mut self.stamp, &self.labels, line, reason),
+            Format::Json => json::packet(out, &mut self.stamp, &self.labels, line, reason),
+        }
+    }
+
+    /// Appends the line of a malformed packet.
+    pub fn anomaly(&mut self, out: &mut Vec<u8>, line: &AnomalyLine<'_>) {
+        match self.format {
+            Format::Text => text::anomaly(out, &mut self.stamp, &self.labels, line),
+            Format::Json => json::anomaly(out, &mut self.stamp, &self.labels, line),
+        }
+    }
+
+    /// Appends the line of events that were not logged. It carries the time of the last of them.
+    pub fn lost(&mut self, out: &mut Vec<u8>, lost: &Lost) {
+        match self.format {
+            Format::Text => text::lost(out, &mut self.stamp, lost),
+            Format::Json => json::lost(out, &mut self.stamp, lost),
+        }
+    }
+
+    /// Appends a line about pfw itself.
+    pub fn pfw(&mut self, out: &mut Vec<u8>, line: &PfwLine<'_>) {
+        match self.format {
+            Format::Text => text::pfw(out, &mut self.stamp, line),
+            Format::Json => json::pfw(out, &mut self.stamp, line),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The log file: opened so that nobody can make it something else, rotated by size, and found again when somebody
+//! moved it.
+
+use super::FileConfig;
+use super::append::{Appender, Stopped, end_of_last_line};
+use super::counters::Shared;
+use super::owner::effective_user;
+use super::rotation::rotate;
+use anyhow::{Context, bail, ensure};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Mode of a new log file, whatever the umask.
+const MODE: u32 = 0o640;
+
+/// The file of a log, and how much is in it.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    config: FileConfig,
+    appender: Appender,
+    size: u64,
+    /// Rotation failed: the file grows on until the next look.
+    stuck: bool,
+    /// The file was removed, and there is no other yet: what is written to it nobody could find.
+    gone: bool,
+    shared: Arc<Shared>,
+}
+
+impl LogFile {
+    /// Opens or makes the file.
+    pub(super) fn open(config: FileConfig, shared: Arc<Shared>) -> anyhow::Result<Self> {
+        let file = open_log(&config.path, config.group)?;
+        let size = size_of(&file);
+        Ok(Self { config, appender: Appender::new(file), size, stuck: false, gone: false, shared })
+    }
+
+    /// Appends lines, in as many files as the limit asks for. The error counts what was written of them in all.
+    pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Stopped> {
+        if self.gone {
+            let error = io::Error::new(ErrorKind::NotFound, "the log file was removed");
+            return Err(Stopped { written: 0, error });
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let fits = self.fitting(rest);
+            if fits == 0 {
+                self.rotate();
+                continue;
+            }
+            let (now, later) = rest.split_at_checked(fits).unwrap_or((rest, &[]));
+            if let Err(stopped) = self.appender.append(now) {
+                self.size += stopped.written as u64;
+                return Err(Stopped { written: stopped.written + lines.len() - rest.len(), ..stopped });
+            }
+            self.size += fits as u64;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// How many bytes of `lines` the file takes before it has to be rotated: whole lines, and into an empty file one
+    /// at least.
+    fn fitting(&self, lines: &[u8]) -> usize {
+        let room = self.config.max_size.saturating_sub(self.size);
+        if self.config.max_size == 0 || self.stuck || lines.len() as u64 <= room {
+            return lines.len();
+        }
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let fits = end_of_last_line(lines.get(..room).unwrap_or_default());
+        if fits == 0 && self.size == 0 {
+            return lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |end| end + 1);
+        }
+        fits
+    }
+
+    /// Begins a new file, and keeps the full one under the next name. If that can't be done, the log goes on in the
+    /// old file: too long a log is better than none.
+    fn rotate(&mut self) {
+        if let Err(error) = self.try_rotate() {
+            tracing::warn!("cannot rotate the log, it grows on: {error:#}");
+            self.stuck = true;
+        }
+    }
+
+    fn try_rotate(&mut self) -> anyhow::Result<()> {
+        // If the name is no longer our file's, somebody else has rotated.
+        if self.is_in_place() {
+            rotate(&self.config.path, self.config.keep)?;
+            self.shared.count_rotation();
+        }
+        self.reopen()
+    }
+
+    /// Opens the file of that name anew, and makes it if it is missing.
+    ///
+    /// # Errors
+    /// The old file stays in use as long as it has a name, be it another one.
+    pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
+        match open_log(&self.config.path, self.config.group) {
+            Ok(file) => {
+                self.size = size_of(&file);
+                self.appender = Appender::new(file);
+                self.stuck = false;
+                self.gone = false;
+                Ok(())
+            }
+            Err(error) => {
+                self.gone = !self.appender.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the file of that name still is ours.
+    pub(super) fn is_in_place(&self) -> bool {
+        let there = self.config.path.symlink_metadata();
+        let ours = self.appender.file.metadata();
+        there.is_ok_and(|there| ours.is_ok_and(|ours| identity(&there) == identity(&ours)))
+    }
+
+    /// Takes note of what others did to the file (copied and emptied it, say), and allows another try at rotating.
+    pub(super) fn look(&mut self) {
+        self.stuck = false;
+        self.size = size_of(&self.appender.file);
+    }
+}
+
+fn size_of(file: &File) -> u64 {
+    file.metadata().map_or(0, |metadata| metadata.len())
+}
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Opens the log file `path` for appending; makes it, with mode 0640 and the group, if it is missing.
+fn open_log(path: &Path, group: Option<u32>) -> anyhow::Result<File> {
+    let shown = path.display();
+    // Not to wait for the reader of a FIFO, and not to follow a link that somebody put here.
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let open = |create| OpenOptions::new().append(true).create_new(create).custom_flags(flags).mode(MODE).open(path);
+    match open(true) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(MODE))
+                .with_context(|| format!("cannot set the mode of {shown}"))?;
+            if let Some(group) = group
+                && let Err(error) = fchown(&file, None, Some(group))
+            {
+                tracing::warn!("cannot give {shown} to group {group}: {error}");
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let file = open(false).or_else(|error| explain(path, error))?;
+            let metadata = file.metadata().with_context(|| format!("cannot look at {shown}"))?;
+            require_plain_file(path, &metadata)?;
+            require_own_file(path, &metadata)?;
+            Ok(file)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot create the log file {shown}")),
+    }
+}
+
+/// The reason why an existing file can't be opened: what it is, where that is the reason.
+fn explain(path: &Path, error: io::Error) -> anyhow::Result<File> {
+    if let Ok(metadata) = path.symlink_metadata() {
+        require_plain_file(path, &metadata)?;
+    }
+    Err(error).with_context(|| format!("cannot open the log file {}", path.display()))
+}
+
+/// A regular file of one name: anything else was put there by somebody who wants the log to end up elsewhere.
+fn require_plain_file(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
+    let shown = path.display();
+    let kind = metadata.file_type();
+    ensure!(!kind.is_symlink(), "the log file {shown} is a symbolic link; remove it, or name its target as --log-file");
+    if !kind.is_file() {
+        let what = match () {
+            () if kind.is_dir() => "a folder",
+            () if kind.is_fifo() => "a FIFO",
+            () if kind.is_socket() => "a socket",
+            () => "a device",
+        };
+        bail!("the log file {shown} is {what}; choose another --log-file, or - for standard output");
+    }
+    let links = metadata.nlink();
+    ensure!(links <= 1, "the log file {shown} has {links} names (hard links); remove it, or choose another --log-file");
+    Ok(())
+}
+
+/// Owned by us or by root: the owner of a log can rewrite it.
+fn require_own_file(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
+    let (owner, user) = (metadata.uid(), effective_user());
+    ensure!(
+        owner == user || owner == 0,
+        "the log file {} belongs to user {owner}, and pfw runs as user {user}; remove it, or choose another --log-file",
+        path.display()
+    );
+    Ok(())
+}

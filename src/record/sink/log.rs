@@ -1,0 +1,185 @@
+//! The producer's end of the log.
+
+use super::chunk::Chunk;
+use super::counters::{LogCounts, Shared};
+use super::losses::Losses;
+use super::{CHUNK_SIZE, FLUSH_AFTER, WhenFull};
+use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine};
+use crate::record::printer::Feed;
+use crate::time::Timestamp;
+use std::mem;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::time::Instant;
+
+/// Takes events, makes lines of them, and hands the lines on in chunks.
+///
+/// Dropping it hands on what is left, waits for room in the queue if it must, and so lets the writer come to its end.
+#[derive(Debug)]
+pub struct Log {
+    formatter: Formatter,
+    chunk: Chunk,
+    /// When the chunk was first seen to have lines.
+    since: Option<Instant>,
+    queue: SyncSender<Chunk>,
+    spares: Receiver<Chunk>,
+    when_full: WhenFull,
+    /// Losses that no chunk carries yet.
+    losses: Losses,
+    printer: Option<Feed>,
+    shared: Arc<Shared>,
+}
+
+impl Log {
+    pub(super) fn new(
+        formatter: Formatter,
+        when_full: WhenFull,
+        queue: SyncSender<Chunk>,
+        spares: Receiver<Chunk>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let chunk = Chunk::new();
+        Self {
+            formatter,
+            chunk,
+            since: None,
+            queue,
+            spares,
+            when_full,
+            losses: Losses::default(),
+            printer: None,
+            shared,
+        }
+    }
+
+    /// Gives each chunk to a [`Printer`](crate::record::printer::Printer) too, as far as it keeps up.
+    #[must_use]
+    pub fn with_printer(self, printer: Feed) -> Self {
+        // `Log` has a `Drop`, so its fields can't be moved out by `..self`.
+        let mut log = self;
+        log.printer = Some(printer);
+        log
+    }
+
+    /// What other threads may ask for.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Writes down the verdict on a packet. `reason` appends why, in plain words; it is escaped here.
+    #[inline]
+    pub fn packet(&mut self, line: &PacketLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
+        self.formatter.packet(&mut self.chunk.bytes, line, reason);
+        self.count(line.seen.time);
+    }
+
+    /// Writes down a malformed packet.
+    pub fn anomaly(&mut self, line: &AnomalyLine<'_>) {
+        self.formatter.anomaly(&mut self.chunk.bytes, line);
+        self.count(line.seen.time);
+    }
+
+    /// Writes down something about pfw itself, and hands it on: such lines are rare, and somebody may wait for them.
+    pub fn pfw(&mut self, line: &PfwLine<'_>) {
+        self.formatter.pfw(&mut self.chunk.bytes, line);
+        self.count(line.time);
+        self.flush();
+    }
+
+    /// Counts events that never reached the log. Their `[LOST]` line comes before the next line that is written.
+    pub fn lost(&mut self, lost: Lost) {
+        // What is in the chunk came before: it must not stand behind the loss.
+        self.flush();
+        self.shared.count_lost(lost.cause, lost.n);
+        self.losses.add(lost);
+    }
+
+    /// Hands the chunk on if it is old enough. To be called at least every 100 ms; `now` is a monotonic time.
+    #[inline]
+    pub fn flush_if_due(&mut self, now: Instant) {
+        if self.chunk.lines == 0 && self.losses.is_empty() {
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= FLUSH_AFTER {
+            self.flush();
+        }
+    }
+
+    /// Hands on what there is.
+    pub fn flush(&mut self) {
+        self.hand_on(self.when_full);
+    }
+
+    #[inline]
+    fn count(&mut self, time: Timestamp) {
+        self.chunk.count(time);
+        if self.chunk.bytes.len() >= CHUNK_SIZE {
+            self.flush();
+        }
+    }
+
+    /// Hands the chunk to the writer, with the losses before it; what can't be handed on is lost.
+    #[cold]
+    fn hand_on(&mut self, when_full: WhenFull) {
+        self.since = None;
+        if self.chunk.is_empty() && self.losses.is_empty() {
+            return;
+        }
+        if let Some(printer) = &mut self.printer {
+            printer.offer(&self.chunk.bytes, self.chunk.lines);
+        }
+        let next = self.spares.try_recv().unwrap_or_else(|_| Chunk::new());
+        let mut chunk = mem::replace(&mut self.chunk, next);
+        chunk.losses.append(&mut self.losses);
+        let refused = match when_full {
+            WhenFull::Lose => self.queue.try_send(chunk).err().map(|error| match error {
+                TrySendError::Full(chunk) | TrySendError::Disconnected(chunk) => chunk,
+            }),
+            WhenFull::Wait => self.queue.send(chunk).err().map(|error| error.0),
+        };
+        if let Some(chunk) = refused {
+            self.lose(chunk);
+        }
+    }
+
+    /// Counts the lines of a chunk that the queue did not take, and uses the chunk again.
+    fn lose(&mut self, mut chunk: Chunk) {
+        self.losses.append(&mut chunk.losses);
+        self.shared.count_lost(LostCause::LogQueue, chunk.lines);
+        let (from, to) = chunk.span;
+        self.losses.add(Lost { n: chunk.lines, cause: LostCause::LogQueue, from, to });
+        chunk.clear();
+        self.chunk = chunk;
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.hand_on(WhenFull::Wait);
+    }
+}
+
+/// What other threads may ask of a log.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// What was counted so far.
+    pub fn counts(&self) -> LogCounts {
+        self.shared.counts()
+    }
+
+    /// Asks for the file to be opened anew under its name (SIGUSR1), which happens before the next chunk is written
+    /// and within a second.
+    pub fn reopen(&self) {
+        self.shared.ask_reopen();
+    }
+
+    /// Whether nobody reads standard output any more, so that further lines are for nobody.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+}

@@ -1,0 +1,149 @@
+//! What is said of a whole run or a whole capture file.
+
+use super::sink::LogCounts;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The numbers of a run. Serialized it is the one line of JSON that `--json` asks for; shown it is the table that
+/// ends a run.
+///
+/// `packets = allowed + blocked + would_block + malformed`, always: what else there is was counted beside them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Packets that were judged, and malformed ones, which have no verdict.
+    pub packets: u64,
+    /// Packets that no rule of pfw dropped.
+    pub allowed: u64,
+    /// Packets that the kernel dropped by a rule of pfw.
+    pub blocked: u64,
+    /// Packets that the rules would have blocked, had they been enforced.
+    pub would_block: u64,
+    /// Packets with a `[SUSPICIOUS]` line.
+    pub suspicious: u64,
+    /// Packets that could not be judged because their bytes make no sense.
+    pub malformed: u64,
+    /// Frames that carry no IP, of those that were allowed.
+    pub non_ip: u64,
+    /// Packets that the kernel had no room for: never seen.
+    pub lost_kernel: u64,
+    /// Lines that the log could not take.
+    pub lost_log: u64,
+    /// Frames for other hosts: seen, neither judged nor logged.
+    pub other_host: u64,
+    /// Further sightings of packets that were judged elsewhere (bridge and port, `lo` twice).
+    pub duplicates: u64,
+    /// Frames that never reached the IP stack of this host.
+    pub not_for_stack: u64,
+    /// Rules that decided a packet, by id, with how many.
+    pub rules: BTreeMap<String, u64>,
+}
+
+impl Summary {
+    /// Takes over what the log counted.
+    pub fn add_log(&mut self, counts: &LogCounts) {
+        self.lost_log += counts.lost_log();
+    }
+
+    /// The rules that hit, most hits first, those with as many by id.
+    fn ranked(&self) -> Vec<(&str, u64)> {
+        let mut rules: Vec<_> = self.rules.iter().map(|(id, &hits)| (id.as_str(), hits)).collect();
+        // The sort is stable, and the map is in the order of ids.
+        rules.sort_by_key(|&(_, hits)| std::cmp::Reverse(hits));
+        rules.retain(|&(_, hits)| hits > 0);
+        rules
+    }
+}
+
+impl fmt::Display for Summary {
+    /// A table of the numbers, and one of the rules. The six that belong to every run always have a line, the others
+    /// if they are not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let always = [
+            ("packets", self.packets),
+            ("allowed", self.allowed),
+            ("would-block", self.would_block),
+            ("malformed", self.malformed),
+            ("lost in the kernel", self.lost_kernel),
+            ("lost in the log", self.lost_log),
+        ];
+        let sometimes = [
+            ("blocked", self.blocked),
+            ("suspicious", self.suspicious),
+            ("not IP", self.non_ip),
+            ("for other hosts", self.other_host),
+            ("seen again", self.duplicates),
+            ("not for the IP stack", self.not_for_stack),
+        ];
+        for (name, n) in always.into_iter().chain(sometimes.into_iter().filter(|&(_, n)| n > 0)) {
+            writeln!(f, "{name:<20} {n:>12}")?;
+        }
+        let rules = self.ranked();
+        if !rules.is_empty() {
+            writeln!(f, "\n{:>12}  rule", "hits")?;
+        }
+        for (id, hits) in rules {
+            writeln!(f, "{hits:>12}  {id}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let rules = [("reply", 40), ("default_policy", 57), ("block_ips:192.0.2.1", 3), ("ping", 40), ("unused", 0)];
+        Summary {
+            packets: 141,
+            allowed: 137,
+            would_block: 3,
+            malformed: 1,
+            suspicious: 1,
+            non_ip: 2,
+            rules: rules.map(|(id, hits)| (id.to_owned(), hits)).into(),
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn the_table_has_the_numbers_and_the_rules_that_hit() {
+        let expected = "\
+packets                       141
+allowed                       137
+would-block                     3
+malformed                       1
+lost in the kernel              0
+lost in the log                 0
+suspicious                      1
+not IP                          2
+
+        hits  rule
+          57  default_policy
+          40  ping
+          40  reply
+           3  block_ips:192.0.2.1
+";
+        assert_eq!(summary().to_string(), expected);
+    }
+
+    #[test]
+    fn json_is_one_line_with_the_names_of_the_contract() {
+        let json = serde_json::to_string(&summary()).unwrap();
+        assert!(!json.contains('\n'));
+        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+        for (name, n) in [("packets", 141), ("allowed", 137), ("would_block", 3), ("suspicious", 1), ("malformed", 1)] {
+            assert_eq!(value[name], n, "{name}");
+        }
+        assert_eq!(value["rules"]["block_ips:192.0.2.1"], 3);
+        assert_eq!(value["lost_log"], 0);
+    }
+
+    #[test]
+    fn what_the_log_lost_is_taken_over() {
+        let mut summary = Summary::default();
+        summary.add_log(&LogCounts { lost_queue: 3, lost_write: 4, lost_kernel: 9, ..LogCounts::default() });
+        assert_eq!((summary.lost_log, summary.lost_kernel), (7, 0));
+    }
+}

@@ -1,0 +1,136 @@
+//! Small helpers that the black-box tests share: the built binary, a scratch folder, waiting with a bound.
+
+#![allow(dead_code, reason = "each test binary takes what it needs")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// No step of a test may take longer: far above what any of them needs on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The built binary with `args`, its time zone fixed so that lines can be compared.
+pub fn pfw<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pfw"));
+    command.args(args).env("TZ", "UTC").env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// What a finished command printed, with its exit code.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// Runs `pfw` to its end in `folder`.
+pub fn run_in<'a>(folder: &Path, args: impl IntoIterator<Item = &'a str>) -> Ran {
+    pfw(args).current_dir(folder).output().expect("the built binary runs").into()
+}
+
+/// Writes a file of the scratch folder and returns its path.
+pub fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, content).expect("the scratch folder is writable");
+    path
+}
+
+/// Waits until `what` yields something, and fails the test with `name` if it does not in time.
+pub fn wait_for<T>(name: &str, mut what: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = what() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {name}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A `pfw` that runs in the background until it is stopped.
+pub struct Running {
+    child: Child,
+    stderr: mpsc::Receiver<String>,
+    /// All lines of standard error so far.
+    pub said: Vec<String>,
+}
+
+impl Running {
+    /// Starts `command` and waits for its ready line.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the built binary starts");
+        let stderr = lines_of(child.stderr.take().expect("standard error is a pipe"));
+        let mut running = Self { child, stderr, said: Vec::new() };
+        running.wait_to_say("pfw: ready");
+        running
+    }
+
+    /// Waits for a line of standard error that contains `words`, and returns it.
+    pub fn wait_to_say(&mut self, words: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.stderr.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    self.said.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("pfw did not say '{words}' ({error}); it said:\n{}", self.said.join("\n")),
+            }
+        }
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, by number.
+    pub fn signal(&self, signal: i32) {
+        let pid = i32::try_from(self.child.id()).expect("a pid is small");
+        // SAFETY: kill has no memory effects; the child has not been waited for, so the pid is its own.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the signal can be sent");
+    }
+
+    /// Ends it with `signal` and returns its exit code and all it said on standard error.
+    pub fn stop(mut self, signal: i32) -> (i32, String) {
+        self.signal(signal);
+        let status = wait_for("pfw to end", || self.child.try_wait().expect("the child can be waited for"));
+        self.said.extend(self.stderr.iter());
+        (status.code().unwrap_or(-1), self.said.join("\n"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Whatever became of the test: no process stays behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines_of(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,86 @@
+//! The real kernel, real packets, the built binary: each case runs in network and mount namespaces of its own.
+//!
+//! The runner re-executes itself under `unshare` once for each case, with the case's name in the environment. A case
+//! that can't run here is *ignored*, with the reason, unless `PFW_REQUIRE_NETNS=1`, which makes it fail.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod monitor;
+mod world;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::{Command, ExitCode};
+
+/// The environment variable that tells the re-executed runner which case it is.
+const CASE: &str = "PFW_NETNS_CASE";
+
+type Case = (&'static str, fn());
+
+fn cases() -> Vec<Case> {
+    [monitor::CASES].concat()
+}
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(CASE) {
+        return inside(&name);
+    }
+    let missing = what_is_missing();
+    let required = std::env::var("PFW_REQUIRE_NETNS").is_ok_and(|value| value == "1");
+    if let Some(reason) = &missing {
+        eprintln!("kernel tests can't run here: {reason}");
+    }
+    let trials = cases()
+        .into_iter()
+        .map(|(name, _)| {
+            let reason = missing.clone();
+            Trial::test(name, move || match reason {
+                Some(reason) => Err(Failed::from(reason)),
+                None => in_namespaces(name),
+            })
+            .with_ignored_flag(missing.is_some() && !required)
+        })
+        .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Runs a case as a child in fresh namespaces and hands on what it printed if it failed.
+fn in_namespaces(name: &str) -> Result<(), Failed> {
+    let this = std::env::current_exe()?;
+    let output = Command::new("unshare").args(unshare_flags()).arg(this).env(CASE, name).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into())
+}
+
+/// As root plain namespaces; otherwise an unprivileged user namespace around them.
+fn unshare_flags() -> &'static [&'static str] {
+    // SAFETY: geteuid reads a number.
+    if unsafe { libc::geteuid() } == 0 { &["-n", "-m"] } else { &["-r", "-n", "-m"] }
+}
+
+/// Why no case can run here, if so.
+fn what_is_missing() -> Option<String> {
+    for tool in ["unshare", "ip", "ping"] {
+        if Command::new(tool).arg("-V").output().is_err() {
+            return Some(format!("'{tool}' is not installed"));
+        }
+    }
+    let probe = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip netns add probe && ip link add a type veth peer name b";
+    match Command::new("unshare").args(unshare_flags()).args(["sh", "-c", probe]).output() {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+fn inside(name: &str) -> ExitCode {
+    match cases().into_iter().find(|(case, _)| *case == name) {
+        // A panic prints its message and ends the process with 101.
+        Some((_, case)) => {
+            case();
+            ExitCode::SUCCESS
+        }
+        None => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,92 @@
+//! Two hosts on a veth pair: this process's network namespace is the machine that pfw runs on, `peer` is the other.
+
+use crate::common::{Running, pfw};
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub const HOST4: &str = "10.77.0.1";
+pub const PEER4: &str = "10.77.0.2";
+pub const HOST6: &str = "fd77::1";
+pub const PEER6: &str = "fd77::2";
+
+/// The two hosts and a scratch folder; all of it goes with the namespaces.
+pub struct World {
+    pub folder: tempfile::TempDir,
+}
+
+impl World {
+    /// Builds both hosts; IPv6 without duplicate address detection, so that addresses serve at once.
+    pub fn new() -> Self {
+        sh("mount -t tmpfs tmpfs /run && mkdir -p /run/netns");
+        sh("ip netns add peer");
+        sh("ip link set lo up && ip -n peer link set lo up");
+        quiet_ipv6("");
+        quiet_ipv6("ip netns exec peer ");
+        sh("ip link add eth0 type veth peer name eth0 netns peer");
+        for (ns, v4, v6) in [("", HOST4, HOST6), ("-n peer ", PEER4, PEER6)] {
+            sh(&format!("ip {ns}addr add {v4}/24 dev eth0 && ip {ns}addr add {v6}/64 dev eth0 nodad && ip {ns}link set eth0 up"));
+        }
+        Self { folder: tempfile::tempdir().expect("a scratch folder") }
+    }
+
+    /// A path in the scratch folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `rules.json` and starts `pfw run --monitor-only` with `args` added.
+    pub fn watch<'a>(&self, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
+        std::fs::write(self.path("rules.json"), rules).expect("the scratch folder is writable");
+        let mut command = pfw(["run", "--monitor-only", "--config", "rules.json"]);
+        Running::start({
+            command.args(args).current_dir(self.folder.path());
+            command
+        })
+    }
+
+    /// The lines of the log.
+    pub fn log(&self) -> Vec<String> {
+        read_lines(&self.path("firewall.log"))
+    }
+}
+
+/// The lines of a file; none if it does not exist.
+pub fn read_lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// No router solicitations and no duplicate address detection: only the packets that a test sends.
+fn quiet_ipv6(prefix: &str) {
+    sh(&format!(
+        "{prefix}sh -c 'for f in /proc/sys/net/ipv6/conf/*/; do echo 0 >$f/accept_dad; echo 0 >$f/router_solicitations; done'"
+    ));
+}
+
+/// Runs a shell command that must succeed.
+pub fn sh(script: &str) -> String {
+    let output = try_sh(script);
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a shell command whatever becomes of it.
+pub fn try_sh(script: &str) -> Output {
+    Command::new("sh").args(["-c", script]).output().expect("sh runs")
+}
+
+/// Does `work` on the peer; sockets that it opens stay there.
+pub fn on_peer<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                let namespace = File::open("/run/netns/peer").expect("the peer exists");
+                // SAFETY: setns moves this thread alone; the descriptor is open for the call.
+                assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0, "the peer can be entered");
+                work()
+            })
+            .join()
+            .expect("the work on the peer succeeds")
+    })
+}
