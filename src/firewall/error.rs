@@ -120,12 +120,16 @@ impl fmt::Display for Error {
                 "{} has a chain {chain} that pfw did not make; rename it or delete it with '{0} -X {chain}'",
                 family.tool()
             ),
-            Self::Different { family, what } => write!(f, "{} did not take the rules as they are: {what}", family.tool()),
+            Self::Different { family, what } => {
+                write!(f, "{} did not take the rules as they are: {what}", family.tool())
+            }
             Self::Set { name, what } => write!(f, "set {name}: {what}"),
             Self::Locked { pid: Some(pid) } => {
                 write!(f, "another pfw, process {pid}, enforces rules in this network namespace; stop it first")
             }
-            Self::Locked { pid: None } => f.write_str("another pfw enforces rules in this network namespace; stop it first"),
+            Self::Locked { pid: None } => {
+                f.write_str("another pfw enforces rules in this network namespace; stop it first")
+            }
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
             Self::NotUndone { first, then } => write!(f, "{first}; and it could not be undone: {then}"),
         }

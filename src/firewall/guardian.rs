@@ -84,7 +84,8 @@ fn watch(variant: Variant) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     for _ in 0..TRIES {
-        if Tools::find(variant).is_ok_and(|tools| removal::remove(&tools, removal::Emptied::Ours, is_set_name).is_ok()) {
+        if Tools::find(variant).is_ok_and(|tools| removal::remove(&tools, removal::Emptied::Ours, is_set_name).is_ok())
+        {
             return ExitCode::SUCCESS;
         }
         std::thread::sleep(PAUSE);

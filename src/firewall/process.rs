@@ -71,7 +71,8 @@ impl Invocation<'_> {
     }
 
     fn error(&self, end: End, stderr: String) -> CommandError {
-        let argv = std::iter::once(self.program.display().to_string()).chain(self.args.iter().map(|&arg| arg.to_owned()));
+        let argv =
+            std::iter::once(self.program.display().to_string()).chain(self.args.iter().map(|&arg| arg.to_owned()));
         let line = line_number(&stderr).and_then(|number| self.input.lines().nth(number.checked_sub(1)?));
         let with_rule = |line: &str| {
             let comment = Fingerprint::of(line).comment;
@@ -83,7 +84,14 @@ impl Invocation<'_> {
 
 /// Starts a program that outlives the call, with the given standard descriptors and nothing else.
 pub(super) fn start(program: &Path, args: &[&str], stdin: Stdio, stdout: Stdio) -> io::Result<Child> {
-    Command::new(program).args(args).env_clear().current_dir("/").stdin(stdin).stdout(stdout).stderr(Stdio::null()).spawn()
+    Command::new(program)
+        .args(args)
+        .env_clear()
+        .current_dir("/")
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::null())
+        .spawn()
 }
 
 fn wait(child: &mut Child) -> io::Result<End> {
@@ -146,11 +154,20 @@ mod tests {
         let input = "*filter\n-A PFW-IN -m comment --comment web -j NONSENSE\n";
         let error = sh("echo 'iptables-restore: line 2 failed' >&2; exit 2", input).expect_err("it fails");
         assert_eq!(error.end, End::Exit(2));
-        assert_eq!(error.line, Some(("-A PFW-IN -m comment --comment web -j NONSENSE".to_owned(), Some("web".to_owned()))));
+        assert_eq!(
+            error.line,
+            Some(("-A PFW-IN -m comment --comment web -j NONSENSE".to_owned(), Some("web".to_owned())))
+        );
         let text = error.to_string();
-        assert!(text.starts_with("'/bin/sh -c ") && text.contains("exit status 2: iptables-restore: line 2 failed; its input there, for rule web:"), "{text}");
+        assert!(
+            text.starts_with("'/bin/sh -c ")
+                && text.contains("exit status 2: iptables-restore: line 2 failed; its input there, for rule web:"),
+            "{text}"
+        );
         assert_eq!(sh("kill -9 $$", "").expect_err("killed").end, End::Signal(9));
-        let missing = Invocation { program: Path::new("/nowhere/iptables"), args: &[], input: "" }.run().expect_err("no such program");
+        let missing = Invocation { program: Path::new("/nowhere/iptables"), args: &[], input: "" }
+            .run()
+            .expect_err("no such program");
         assert_eq!(missing.end, End::Exit(127));
     }
 

@@ -43,7 +43,8 @@ impl Table {
                 if is_chain_name(name) {
                     table.chains.push((name.to_owned(), Vec::new()));
                 }
-            } else if let Some((chain, specification)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' ')) {
+            } else if let Some((chain, specification)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' '))
+            {
                 table.add(chain, specification);
             }
         }
@@ -103,7 +104,8 @@ impl<'a> Wanted<'a> {
     /// `None` if there is nothing to do.
     pub(super) fn transaction(&self, current: &Table) -> Option<String> {
         let wanted = |name: &str| self.chains.iter().any(|(chain, _)| *chain == name);
-        let obsolete: Vec<_> = current.chains.iter().map(|(name, _)| name.as_str()).filter(|name| !wanted(name)).collect();
+        let obsolete: Vec<_> =
+            current.chains.iter().map(|(name, _)| name.as_str()).filter(|name| !wanted(name)).collect();
         if self.chains.is_empty() && current.is_clean() {
             return None;
         }
@@ -149,7 +151,9 @@ impl<'a> Wanted<'a> {
                 return Some(format!("chain {name} has the rule '{there}' instead of '{wanted}'"));
             }
         }
-        if let Some((name, _)) = found.chains.iter().find(|(name, _)| !self.chains.iter().any(|(chain, _)| chain == name)) {
+        if let Some((name, _)) =
+            found.chains.iter().find(|(name, _)| !self.chains.iter().any(|(chain, _)| chain == name))
+        {
             return Some(format!("chain {name} is still there"));
         }
         let mut hooks = Hook::ALL.iter().zip(&found.hooks).zip(&self.jumps);
@@ -185,7 +189,10 @@ mod tests {
     #[test]
     fn only_marked_chains_and_exact_jumps_are_ours() {
         let table = Table::read(SAVED);
-        assert_eq!(table.chains.iter().map(|(name, rules)| (name.as_str(), rules.len())).collect::<Vec<_>>(), [("PFW-IN", 2), ("PFW-OLD", 1)]);
+        assert_eq!(
+            table.chains.iter().map(|(name, rules)| (name.as_str(), rules.len())).collect::<Vec<_>>(),
+            [("PFW-IN", 2), ("PFW-OLD", 1)]
+        );
         assert_eq!(table.strangers, [("PFW-THEIRS".to_owned(), 1), ("PFW-EMPTY".to_owned(), 0)]);
         assert_eq!(table.hooks[0], HookState { jumps: 1, in_front: Some("-p tcp -j ufw-x".to_owned()) });
         assert_eq!(table.hooks[2], HookState::default());

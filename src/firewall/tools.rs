@@ -86,7 +86,8 @@ impl Tools {
     pub(super) fn all_in_use() -> Result<Vec<Self>, Error> {
         let usual = Self::find(Variant::Usual)?;
         let legacy_tables = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
-        let has_legacy = legacy_tables.iter().any(|path| std::fs::read_to_string(path).is_ok_and(|names| !names.trim().is_empty()));
+        let has_legacy =
+            legacy_tables.iter().any(|path| std::fs::read_to_string(path).is_ok_and(|names| !names.trim().is_empty()));
         let others = [(Variant::Nft, usual.is_legacy()), (Variant::Legacy, !usual.is_legacy() && has_legacy)];
         let others = others.into_iter().filter(|&(_, ask)| ask).filter_map(|(variant, _)| Self::find(variant).ok());
         let others: Vec<_> = others.collect();
@@ -139,7 +140,9 @@ impl fmt::Display for Tools {
 /// A program that only its owner can have changed.
 fn find(name: &str) -> Option<PathBuf> {
     let trusted = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0 && data.permissions().mode() & 0o022 == 0)
+        std::fs::metadata(path).is_ok_and(|data| {
+            data.is_file() && data.permissions().mode() & 0o111 != 0 && data.permissions().mode() & 0o022 == 0
+        })
     };
     FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(trusted)
 }

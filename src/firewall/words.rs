@@ -57,7 +57,10 @@ mod tests {
 
     #[test]
     fn words_are_split_as_iptables_does() {
-        assert_eq!(words(r#"-A X  -m comment --comment "a \"b\" \\" -j DROP"#), ["-A", "X", "-m", "comment", "--comment", r#"a "b" \"#, "-j", "DROP"]);
+        assert_eq!(
+            words(r#"-A X  -m comment --comment "a \"b\" \\" -j DROP"#),
+            ["-A", "X", "-m", "comment", "--comment", r#"a "b" \"#, "-j", "DROP"]
+        );
         assert_eq!(words(r#""" x"#), ["", "x"]);
     }
 

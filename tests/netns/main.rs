@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod firewall;
 mod monitor;
 mod world;
 
@@ -17,10 +18,14 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [monitor::CASES].concat()
+    [monitor::CASES, firewall::CASES].concat()
 }
 
 fn main() -> ExitCode {
+    // The guardian is this binary again, as it is pfw's own in life.
+    if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     if let Ok(name) = std::env::var(CASE) {
         return inside(&name);
     }
@@ -75,7 +80,7 @@ fn what_is_missing() -> Option<String> {
 }
 
 fn inside(name: &str) -> ExitCode {
-    match cases().into_iter().find(|(case, _)| *case == name) {
+    match cases().into_iter().chain(firewall::ROLES.iter().copied()).find(|(case, _)| *case == name) {
         // A panic prints its message and ends the process with 101.
         Some((_, case)) => {
             case();

@@ -94,7 +94,8 @@ impl<'a> Writer<'a> {
     /// An ordered rule, whatever it asks for: a conjunction of conditions.
     pub(super) fn rule(&mut self, number: u32, action: Action, conditions: &[Condition]) {
         let conditions: Vec<_> = conditions.iter().filter(|one| !one.is_always()).collect();
-        let combinations = conditions.iter().fold(1_usize, |product, one| product.saturating_mul(one.any_of.len().max(1)));
+        let combinations =
+            conditions.iter().fold(1_usize, |product, one| product.saturating_mul(one.any_of.len().max(1)));
         if combinations <= FLAT && conditions.iter().all(|one| one.none_of.is_empty()) {
             for combination in product(&conditions) {
                 self.act(number, action, &combination);

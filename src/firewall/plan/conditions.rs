@@ -1,6 +1,6 @@
 //! Conditions of rules as alternatives that one kernel rule each can express.
 
-use super::prefixes::{Address, as_prefix};
+use super::prefixes::{Address, as_prefix, prefixes};
 use super::sets::{Content, Sets};
 use super::spec::Match;
 use crate::firewall::family::Family;
@@ -93,13 +93,19 @@ pub(super) fn addresses<A: Address>(ranges: &Ranges<A>, end: End, sets: &mut Set
         return None;
     }
     let others = ranges.complement();
-    let any_of = match others.iter().next() {
+    let first_other = others.iter().next();
+    let any_of = match first_other {
         Some(other) if ranges.len() > 1 && others.len() == 1 => vec![range(other, end, true)],
         _ if is_short(ranges.len()) => plain(ranges, end),
-        _ if others.len() < ranges.len() => vec![set(&sets.name(A::content(others)), end, true)],
+        _ if networks(&others) < networks(ranges) => vec![set(&sets.name(A::content(others)), end, true)],
         _ => vec![set(&sets.name(A::content(ranges.clone())), end, false)],
     };
     Some(Condition::any_of(any_of))
+}
+
+/// How many entries a set of these ranges has.
+fn networks<A: Address>(ranges: &Ranges<A>) -> usize {
+    ranges.iter().map(|range| prefixes(range).count()).sum()
 }
 
 /// The protocols of the set.
@@ -204,7 +210,10 @@ fn port_pair(src: Option<&PortSet>, dst: Option<&PortSet>, protocol: Protocol, s
 /// The interfaces of a rule at a hook; `None` if no interface satisfies it.
 pub(super) fn interfaces(rule: &Rule, hook: Hook) -> Option<Condition> {
     let letter = if hook == Hook::Output { 'o' } else { 'i' };
-    let text = |not: &str, name: &str| Match { interface: Some(format!("{not}-{letter} {}", quoted(name))), ..Match::default() };
+    let text = |not: &str, name: &str| Match {
+        interface: Some(format!("{not}-{letter} {}", quoted(name))),
+        ..Match::default()
+    };
     let of = |negated: bool| rule.interface.iter().filter(move |(not, _)| *not == negated).map(|(_, name)| &**name);
     if of(true).any(|name| name == "+") {
         return None;
@@ -283,11 +292,17 @@ mod tests {
     #[test]
     fn many_ports_are_a_multiport_and_too_many_a_set() {
         let text = |ranges: &Ranges<u16>| {
-            texts(&Condition::any_of(vec![ports(ranges, Protocol::UDP, End::Destination, &mut Sets::new(1)).expect("some")])).0
+            texts(&Condition::any_of(vec![
+                ports(ranges, Protocol::UDP, End::Destination, &mut Sets::new(1)).expect("some"),
+            ]))
+            .0
         };
         assert_eq!(text(&Ranges::from_ranges([(137, 139)])), ["-m udp --dport 137:139"]);
         assert_eq!(text(&Ranges::from_ranges([(80, 80), (137, 139)])), ["-m multiport --dports 80,137:139"]);
-        assert_eq!(text(&Ranges::from_ranges((0..16).map(|n| (n * 2, n * 2)))), ["-m set --match-set PFWP-00000001-00000 dst"]);
+        assert_eq!(
+            text(&Ranges::from_ranges((0..16).map(|n| (n * 2, n * 2)))),
+            ["-m set --match-set PFWP-00000001-00000 dst"]
+        );
     }
 
     #[test]

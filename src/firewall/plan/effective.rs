@@ -64,12 +64,19 @@ impl<'a> Effective<'a> {
         let policy = rules.default_policy;
         let denies = [policy.incoming, policy.outgoing].contains(&Policy::Deny);
         let number = denies.then(|| ledger.add(&"default_policy".into(), Origin::DefaultPolicy));
-        let deny = (
-            number.filter(|_| policy.incoming == Policy::Deny),
-            number.filter(|_| policy.outgoing == Policy::Deny),
-        );
+        let deny =
+            (number.filter(|_| policy.incoming == Policy::Deny), number.filter(|_| policy.outgoing == Policy::Deny));
         let block_protocols = block_protocols.into_iter().filter(|listed| !listed.set.is_empty()).collect();
-        Self { allow_ips, block_ips, block_ports, block_protocols, rules: ordered, allow_protocols, other_protocols, deny }
+        Self {
+            allow_ips,
+            block_ips,
+            block_ports,
+            block_protocols,
+            rules: ordered,
+            allow_protocols,
+            other_protocols,
+            deny,
+        }
     }
 
     /// Whether a list blocks anything: steps 3, 5 and 6, which are all that forwarded traffic knows.
@@ -79,7 +86,8 @@ impl<'a> Effective<'a> {
 
     /// Whether a step after 6 can block in `direction`: only then it matters what is a reply.
     pub(super) fn later_steps_block(&self, direction: RuleDirection) -> bool {
-        let blocks = |rule: &Rule| rule.action != Action::Allow && rule.direction.is_none_or(|wanted| wanted == direction);
+        let blocks =
+            |rule: &Rule| rule.action != Action::Allow && rule.direction.is_none_or(|wanted| wanted == direction);
         self.other_protocols.is_some()
             || self.denies(direction).is_some()
             || self.rules.iter().any(|(_, rule)| blocks(rule))
@@ -167,7 +175,10 @@ fn address_list(
     allowed: &AddressSet,
     ledger: &mut Ledger,
 ) -> Vec<Peers> {
-    list(entries, now, name, origin, ledger).into_iter().map(|listed| peers(listed.number, listed.set, allowed)).collect()
+    list(entries, now, name, origin, ledger)
+        .into_iter()
+        .map(|listed| peers(listed.number, listed.set, allowed))
+        .collect()
 }
 
 fn peers(number: u32, addresses: AddressSet, allowed: &AddressSet) -> Peers {
@@ -175,13 +186,7 @@ fn peers(number: u32, addresses: AddressSet, allowed: &AddressSet) -> Peers {
 }
 
 /// Block lists are bulk that nobody has read: what this machine lives on is taken out of them.
-fn block_lists(
-    rules: &Ruleset,
-    host: &Host,
-    now: Timestamp,
-    allowed: &AddressSet,
-    ledger: &mut Ledger,
-) -> Vec<Peers> {
+fn block_lists(rules: &Ruleset, host: &Host, now: Timestamp, allowed: &AddressSet, ledger: &mut Ledger) -> Vec<Peers> {
     let spared = spared(host);
     let active = rules.block_lists.iter().filter(|list| list.enabled && ahead(list.expires, now));
     let mut all = Vec::new();

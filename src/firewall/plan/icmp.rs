@@ -94,7 +94,10 @@ mod tests {
             texts(&set, Family::V4).0,
             ["-p icmp -m icmp --icmp-type 3/3", "-p icmp -m icmp --icmp-type 3/4", "-p icmp -m icmp --icmp-type 8"]
         );
-        assert_eq!(texts(&Ranges::from_ranges([(0x8000, 0x80ff)]), Family::V6).0, ["-p ipv6-icmp -m icmp6 --icmpv6-type 128"]);
+        assert_eq!(
+            texts(&Ranges::from_ranges([(0x8000, 0x80ff)]), Family::V6).0,
+            ["-p ipv6-icmp -m icmp6 --icmpv6-type 128"]
+        );
     }
 
     #[test]
@@ -115,7 +118,10 @@ mod tests {
     fn type_255_is_no_wildcard() {
         let last = Ranges::from_ranges([(0xff00_u16, 0xffff)]);
         assert_eq!(texts(&last, Family::V4).0, ["-p icmp -m u32 --u32 0x0>>0x16&0x3c@0x0>>0x10=0xff00:0xffff"]);
-        assert_eq!(texts(&last.complement(), Family::V4).1, ["-p icmp -m u32 --u32 0x0>>0x16&0x3c@0x0>>0x10=0xff00:0xffff"]);
+        assert_eq!(
+            texts(&last.complement(), Family::V4).1,
+            ["-p icmp -m u32 --u32 0x0>>0x16&0x3c@0x0>>0x10=0xff00:0xffff"]
+        );
         assert_eq!(texts(&last, Family::V6).0, ["-p ipv6-icmp -m icmp6 --icmpv6-type 255"]);
         assert_eq!(texts(&Ranges::all(), Family::V4).0, ["-p icmp"]);
     }

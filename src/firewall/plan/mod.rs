@@ -17,7 +17,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(super) use chains::{Chain, KernelRule};
+pub(super) use chains::Chain;
 pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 

@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn equal_contents_share_a_set_and_the_text_makes_each_once() {
         let mut sets = Sets::new(7);
-        let networks = || Content::V4(Ranges::from_ranges([(0x0a00_0000_u32, 0x0a00_00ff), (0x0a00_0101, 0x0a00_0103)]));
+        let networks =
+            || Content::V4(Ranges::from_ranges([(0x0a00_0000_u32, 0x0a00_00ff), (0x0a00_0101, 0x0a00_0103)]));
         assert_eq!(sets.name(networks()), "PFW4-00000007-00000");
         assert_eq!(sets.name(Content::Ports(Ranges::from_ranges([(1_u16, 5), (80, 80)]))), "PFWP-00000007-00001");
         assert_eq!(sets.name(networks()), "PFW4-00000007-00000");

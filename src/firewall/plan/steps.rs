@@ -1,7 +1,9 @@
 //! The order of decision as chains: each function is a step of the contract, in its order.
 
 use super::chains::Writer;
-use super::conditions::{self, Condition, End, addresses, interfaces, is_short, plain, port_text, ports_at_either_end, set, transport};
+use super::conditions::{
+    self, Condition, End, addresses, interfaces, is_short, plain, port_text, ports_at_either_end, set, transport,
+};
 use super::effective::{Effective, Listed};
 use super::icmp::of_type;
 use super::prefixes::{Address, prefixes};
@@ -96,7 +98,11 @@ impl Steps<'_, '_> {
     /// enough that it stands somewhere. This one needs no connection tracking, which defragments too.
     fn defragment(&mut self) {
         let nobody = self.family().nobody();
-        let conditions = Match { src: Some(format!("-s {nobody}")), dst: Some(format!("-d {nobody}")), ..Match::module("-m socket") };
+        let conditions = Match {
+            src: Some(format!("-s {nobody}")),
+            dst: Some(format!("-d {nobody}")),
+            ..Match::module("-m socket")
+        };
         self.writer.built_in("guard:defragment", &conditions, &Target::None);
     }
 
@@ -134,10 +140,8 @@ impl Steps<'_, '_> {
         };
         let reset = here.and(Match::protocol(Protocol::TCP)).with("-m tcp --tcp-flags RST RST");
         let error = here.and(Match::protocol(self.family().icmp()));
-        let mut all = vec![
-            reset.with(format!("{STATE} RELATED")),
-            error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED")),
-        ];
+        let mut all =
+            vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
         if direction == RuleDirection::Out {
             all.push(reset.with(format!("{STATE} INVALID")).with("-m owner ! --socket-exists"));
         }
@@ -167,17 +171,17 @@ impl Steps<'_, '_> {
         }
     }
 
-    fn peer_matches(&mut self, addresses: &AddressSet, end: End) -> Vec<Match> {
+    fn peer_matches(&mut self, peers: &AddressSet, end: End) -> Vec<Match> {
         fn of<A: Address>(ranges: &Ranges<A>, end: End, sets: &mut Sets) -> Vec<Match> {
-            match addresses(ranges, end, sets) {
+            match conditions::addresses(ranges, end, sets) {
                 Some(condition) if condition.is_always() => vec![Match::default()],
                 Some(condition) => condition.any_of,
                 None => Vec::new(),
             }
         }
         match self.family() {
-            Family::V4 => of(&addresses.v4, end, self.sets),
-            Family::V6 => of(&addresses.v6, end, self.sets),
+            Family::V4 => of(&peers.v4, end, self.sets),
+            Family::V6 => of(&peers.v6, end, self.sets),
         }
     }
 
@@ -302,7 +306,8 @@ impl Steps<'_, '_> {
     /// Step 8, and what step 9 says of loopback: only the rules that name it act there, and behind them it is allowed.
     fn ordered_rules(&mut self, direction: RuleDirection) {
         let effective = self.effective;
-        let acting = || effective.rules.iter().filter(|(_, rule)| rule.direction.is_none_or(|wanted| wanted == direction));
+        let acting =
+            || effective.rules.iter().filter(|(_, rule)| rule.direction.is_none_or(|wanted| wanted == direction));
         let on_loopback = acting().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
         let on_loopback: Vec<_> = on_loopback.collect();
         let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
@@ -347,7 +352,8 @@ impl Steps<'_, '_> {
         }
         let kinds: &[&str] = if self.family() == Family::V4 { &["multicast", "broadcast"] } else { &["multicast"] };
         for kind in kinds {
-            let conditions = Match::module("-m addrtype --src-type LOCAL").with(format!("-m pkttype --pkt-type {kind}"));
+            let conditions =
+                Match::module("-m addrtype --src-type LOCAL").with(format!("-m pkttype --pkt-type {kind}"));
             self.writer.built_in("own-multicast", &conditions, &Target::Return);
         }
     }
