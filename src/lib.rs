@@ -1,4 +1,52 @@
-//! pfw, a personal firewall for Linux.
+//! pfw, a personal firewall for Linux: it watches every packet, says for each whether the rules let it through or
+//! block it, by which rule and why, and writes that down.
+//!
+//! *Capture observes, the rules decide, the record proves; one evaluator serves them all.*
+//!
+//! # The rooms
+//!
+//! Each room is a module whose own doc says what it is responsible for and where its border runs. Imports go one way,
+//! upwards in this table; a test (`tests/cli/house.rs`) holds the sentences of this page against the code.
+//!
+//! | room | what goes in and out | sees |
+//! |---|---|---|
+//! | [`cli`] | what a user types -> what is to be done; what happened -> messages and exit codes | all below |
+//! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
+//! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
+//! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
+//! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
+//! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
+//! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
+//! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
+//! | [`netlink`], `sys` | the kernel's sockets, made safe | |
+//! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
+//!
+//! # The path of a packet
+//!
+//! 1. [`capture`] hands out a borrowed frame: bytes, time, interface, and the kernel's word on which way it went.
+//! 2. Live, the interfaces tell whether its packet has its line here or on another device ([`capture::interfaces`]);
+//!    in a file, `app::locality` tells whose machine it was and with that the direction.
+//! 3. [`packet::parse`] makes a [`packet::Packet`] of it, without allocation.
+//! 4. [`engine::Engine::decide`] asks the compiled rules ([`engine::Matcher`], immutable and shared) and what it
+//!    remembers of connections: no lock, no allocation, no system call.
+//! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
+//!
+//! # Threads
+//!
+//! `main` waits for signals and compiles rules; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
+//! copies of them on a terminal. They start in the order writer, printer, capture, and end in the reverse order, each
+//! when all that feeds it has ended, so that what was accepted is written. A replay needs `main` and `writer` alone.
+//!
+//! New rules are compiled by `main` and handed to `capture` as one [`std::sync::Arc`]: a packet is decided by the old
+//! rules or by the new ones, never by half of each.
+//!
+//! # Bounds
+//!
+//! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
+//! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
+//! ([`engine::MAX_DATAGRAMS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
+//! ([`capture::file::MAX_RECORD`]).
+
 pub mod app;
 pub mod capture;
 pub mod cli;

@@ -34,7 +34,7 @@ impl Timestamp {
 
     /// Whole seconds since the epoch, rounded down, and the nanoseconds within that second.
     pub const fn parts(self) -> (i64, u32) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a remainder of 10^9 fits")]
+        #[expect(clippy::cast_possible_truncation, reason = "a remainder of 10^9 fits")]
         let nanos = self.0.rem_euclid(1_000_000_000) as u32;
         (self.0.div_euclid(1_000_000_000), nanos)
     }

@@ -13,9 +13,9 @@ use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
 use crate::host::{self, Host};
-use crate::record::printer::{printer, wants_colours};
+use crate::record::printer::printer;
 use crate::record::sink::Handle;
-use crate::record::{self, Config, Log, PfwEvent, PfwLine, Selection, Summary};
+use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, stdout_wants_colours};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result, anyhow};
@@ -63,10 +63,11 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let rules = Rules { matcher: compile(&options.ruleset, &host), host };
     let names = options.capture.names.clone();
     let source = Live::open(options.capture)?;
+    let format = options.log.format;
     let (log, writer) = record::open(options.log)?;
     let handle = log.handle();
     let writer = threads::start("writer", move || writer.run())?;
-    let (log, printer) = if options.print { with_printer(log)? } else { (log, None) };
+    let (log, printer) = if options.print { with_printer(log, format)? } else { (log, None) };
 
     let watched = if names.is_empty() { present(&source) } else { names };
     let remarks = source.remarks();
@@ -98,11 +99,11 @@ fn compile(ruleset: &Ruleset, host: &Host) -> Arc<Matcher> {
 }
 
 fn present(source: &Live) -> Vec<String> {
-    source.interfaces().iter().map(|interface| interface.name.to_string()).collect()
+    source.interfaces().iter().map(|interface| interface.name.clone()).collect()
 }
 
-fn with_printer(log: Log) -> Result<(Log, Option<JoinHandle<()>>)> {
-    let (feed, printer) = printer(log.format(), wants_colours());
+fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>)> {
+    let (feed, printer) = printer(format, stdout_wants_colours());
     let thread = threads::start("printer", move || printer.run())?;
     Ok((log.with_printer(feed), Some(thread)))
 }

@@ -115,8 +115,7 @@ impl Pipeline {
         self.counts.suspicious += 1;
         let wanted = self.selection.wants_suspicious();
         let Some(log) = self.log.as_mut().filter(|_| wanted) else { return };
-        let line = AnomalyLine { seen, name: fault.name() };
-        log.anomaly(&line, |out| out.extend_from_slice(fault.to_string().as_bytes()));
+        log.anomaly(&AnomalyLine { seen, malformed: *fault });
     }
 
     /// The line that says what becomes of a packet.

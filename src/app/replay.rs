@@ -157,8 +157,7 @@ struct Stage {
 impl Stage {
     fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
-        let host =
-            Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
+        let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
         // Nothing has expired before the first packet tells the time.
         let clock = Timestamp::MIN;
         let matcher = Arc::new(Matcher::new(&ruleset, &host, clock));

@@ -24,8 +24,11 @@ pub enum Event {
 /// Sends an event for each signal from now on, for as long as the process lives.
 pub fn listen(events: &Sender<Event>) -> Result<()> {
     let to_stop = events.clone();
-    // A send that fails means that the main thread is on its way out already.
-    ctrlc::set_handler(move || drop(to_stop.send(Event::Stop))).context("cannot listen to SIGINT")?;
+    let on_ctrl_c = move || {
+        // A send that fails means that the main thread is on its way out already.
+        let _ = to_stop.send(Event::Stop);
+    };
+    ctrlc::set_handler(on_ctrl_c).context("cannot listen to SIGINT")?;
     let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
     let events = events.clone();
     threads::start("signals", move || {

@@ -83,10 +83,7 @@ impl Stage {
         let Some(direction) = direction else { return self.duplicates += 1 };
         let interface = self.known.entry(interface).or_insert_with(|| {
             let name = self.interfaces.name(interface).unwrap_or_default();
-            Interface {
-                name: EscapedName::new(name.as_bytes()),
-                class: self.pipeline.matcher().interface_class(name),
-            }
+            Interface { name: EscapedName::new(name.as_bytes()), class: self.pipeline.matcher().interface_class(name) }
         });
         self.pipeline.packet(&packet, &Circumstances { time: frame.time, direction, interface, discards });
     }
@@ -117,15 +114,16 @@ impl Stage {
 
     /// Writes down what happened to an interface.
     pub fn link_event(&mut self, event: &LinkEvent, now: Timestamp) {
-        let kind = match event {
-            LinkEvent::Appeared { .. } => PfwEvent::InterfaceAppeared,
-            LinkEvent::Vanished { .. } => PfwEvent::InterfaceVanished,
-            LinkEvent::Renamed { .. } => PfwEvent::InterfaceRenamed,
-            LinkEvent::Up { .. } => PfwEvent::InterfaceUp,
-            LinkEvent::Down { .. } => PfwEvent::InterfaceDown,
+        let (kind, name) = match event {
+            LinkEvent::Appeared { name } => (PfwEvent::InterfaceAppeared, name),
+            LinkEvent::Vanished { name } => (PfwEvent::InterfaceVanished, name),
+            LinkEvent::Renamed { to, .. } => (PfwEvent::InterfaceRenamed, to),
+            LinkEvent::Up { name } => (PfwEvent::InterfaceUp, name),
+            LinkEvent::Down { name } => (PfwEvent::InterfaceDown, name),
+            LinkEvent::NotWatched { name, .. } => (PfwEvent::InterfaceNotWatched, name),
             LinkEvent::AddressesChanged => return,
         };
-        let name = EscapedName::new(event.name().unwrap_or_default().as_bytes());
+        let name = EscapedName::new(name.as_bytes());
         self.note(&PfwLine { time: now, event: kind, interface: Some(&name), reason: &event.to_string() });
     }
 

@@ -7,4 +7,6 @@ use std::io::Write;
 #[derive(clap::Args, Clone, Debug)]
 pub struct CheckRulesArgs {}
 /// Body.
-pub fn run(_: &CheckRulesArgs, _: &Host, _: &mut impl Write, _: &mut impl Write) -> Result<Exit> { Ok(Exit::Usage) }
+pub fn run(_: &CheckRulesArgs, _: &Host, _: &mut impl Write, _: &mut impl Write) -> Result<Exit> {
+    Ok(Exit::Usage)
+}

@@ -42,7 +42,7 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say more on standard error (-vv: even more); RUST_LOG is honoured too
+    /// Say more on standard error; -vv says even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -68,7 +68,7 @@ impl Cli {
         let _diagnostics = diagnostics::init(self.verbose)?;
         match &self.command {
             Command::Run(args) => run::run(args),
-            Command::CheckRules(args) => check_rules::run(args, &host::Host::default(), &mut stdout(), &mut stderr()),
+            Command::CheckRules(args) => check_rules::run(args, &host::read(), &mut stdout(), &mut stderr()),
             Command::Replay(args) => replay::run(args),
             Command::Completions(args) => completions::completions(args),
             Command::Man => completions::man(),

@@ -1,6 +1,6 @@
 //! Options that several commands share, and the values behind them.
 
-use crate::record::sink::sudo_group;
+use crate::record::sink::{parse_size, sudo_group};
 use crate::record::{Config, FileConfig, Format, Selection, Target, WhenFull};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -59,34 +59,3 @@ pub struct ConfigArgs {
 
 /// The rules file when `--config` does not name one.
 pub const DEFAULT_CONFIG: &str = "rules.json";
-
-/// Reads a size: a number of bytes, or one with K, M or G (powers of 1024; a trailing B or iB is fine).
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("'{text}' is not a size: give bytes, or a number with K, M or G, such as 100M");
-    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, unit) = text.split_at(digits_end);
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    let shift = match unit.to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(1 << shift).ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_has_a_unit_or_is_bytes() {
-        for (text, bytes) in [("0", 0), ("500", 500), ("500K", 512_000), ("100M", 104_857_600), ("1gib", 1 << 30)] {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "M", "-1", "1.5M", "1T", "99999999999999999999", "18446744073709551615K"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
-}

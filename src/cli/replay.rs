@@ -1,8 +1,8 @@
 //! `pfw replay`: the decisions of the rules on a capture file, without privilege.
 
+use super::Exit;
 use super::options::{ConfigArgs, LogArgs};
 use super::rules_file::{refuse, rules_of};
-use super::Exit;
 use crate::app;
 use crate::app::locality::Locality;
 use crate::record::{Summary, WhenFull};
@@ -16,29 +16,29 @@ use std::path::PathBuf;
 #[derive(Args, Clone, Debug)]
 pub struct ReplayArgs {
     /// The capture file (pcap or pcapng); - for standard input
-    pub file: PathBuf,
+    file: PathBuf,
 
     #[command(flatten)]
-    pub config: ConfigArgs,
+    config: ConfigArgs,
 
     /// An address of the machine that the capture was taken on (may be given several times); inferred if none is named
     #[arg(long, value_name = "ADDR")]
-    pub local: Vec<IpAddr>,
+    local: Vec<IpAddr>,
 
     /// Write the lines to this file; standard output if none is named
     #[arg(long, value_name = "FILE")]
-    pub log_file: Option<PathBuf>,
+    log_file: Option<PathBuf>,
 
     #[command(flatten)]
-    pub log: LogArgs,
+    log: LogArgs,
 
     /// No lines, the summary alone
     #[arg(short, long)]
-    pub quiet: bool,
+    quiet: bool,
 
     /// Print the summary as one line of JSON on standard output (and lines only with --log-file)
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 }
 
 /// Replays a capture file.

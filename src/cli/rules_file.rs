@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::options::{ConfigArgs, DEFAULT_CONFIG};
+use crate::host::Host;
 use crate::rules::{self, Errors, Loaded};
 use anyhow::{Context, Result};
 use std::fs::OpenOptions;
@@ -53,4 +54,11 @@ fn make_if_missing(path: &Path) -> Result<()> {
 pub fn refuse(errors: &Errors) -> Exit {
     eprintln!("{errors}");
     Exit::Usage
+}
+
+/// Prints what is legal in a rules file but surely not meant.
+pub fn warn(loaded: &Loaded, _host: &Host) {
+    for warning in loaded.locate(loaded.warnings.clone()) {
+        eprintln!("{warning}");
+    }
 }

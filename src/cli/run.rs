@@ -1,12 +1,13 @@
 //! `pfw run`: watch, and say of each packet what the rules make of it.
 
 use super::Exit;
-use super::options::{ConfigArgs, LogArgs, parse_size};
+use super::options::{ConfigArgs, LogArgs};
 use super::rules_file::{refuse, rules_of, warn};
 use crate::app::live::{Desk, Options, run as watch};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
 use crate::host;
 use crate::record::WhenFull;
+use crate::record::sink::parse_size;
 use crate::rules::{self, Ruleset};
 use anyhow::Result;
 use clap::{Args, ValueEnum};

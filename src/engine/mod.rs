@@ -41,4 +41,6 @@ pub use protected::{Protection, Spared, SparedNetwork};
 pub use tracker::MAX_CONNECTIONS;
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

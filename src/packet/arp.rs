@@ -3,7 +3,7 @@
 use super::malformed::Faults;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Arp, ethertype};
+use super::{Arp, Net, ethertype};
 use pnet::packet::arp::ArpPacket;
 
 /// Size of the part in front of the addresses.
@@ -16,8 +16,14 @@ const HARDWARE_IEEE_802: u16 = 6;
 const MAC_LENGTH: u8 = 6;
 const IPV4_LENGTH: u8 = 4;
 
-/// Reads an ARP packet; `None` if it is not one for IPv4 over Ethernet, or not all of it is there.
-pub(super) fn parse(payload: Span<'_>, faults: &mut Faults) -> Option<Arp> {
+/// Reads an ARP packet into `net`, which stays as it is if the packet is not whole or not for IPv4 over Ethernet.
+pub(super) fn read(payload: Span<'_>, net: &mut Net, faults: &mut Faults) {
+    if let Some(arp) = parse(payload, faults) {
+        *net = Net::Arp(arp);
+    }
+}
+
+fn parse(payload: Span<'_>, faults: &mut Faults) -> Option<Arp> {
     let Some(&[hardware_high, hardware_low, protocol_high, protocol_low, mac_length, ip_length, _, _]) =
         payload.bytes().first_chunk::<{ FIXED as usize }>()
     else {
@@ -53,8 +59,8 @@ pub(super) fn parse(payload: Span<'_>, faults: &mut Faults) -> Option<Arp> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Link;
     use super::super::testing::{parse, reason};
-    use super::super::{Link, Net};
     use super::*;
     use std::net::Ipv4Addr;
 

@@ -4,7 +4,7 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Fragment, Ip, Protocol, Transport, tlv, transport};
+use super::{Fragment, Ip, Net, Protocol, Transport, tlv, transport};
 use pnet::packet::ipv4::Ipv4Packet;
 
 /// Size of a header without options.
@@ -15,58 +15,57 @@ pub(super) const HEADER_WORDS: u8 = 5;
 pub(super) const MAX_PACKET: u32 = 65_535;
 /// Fragments begin and, but for the last, end at multiples of this.
 pub(super) const FRAGMENT_UNIT: u32 = 8;
-/// A TCP packet that says length 0 and is longer than an Ethernet frame's payload is one that the network card was
-/// to cut into segments: it is as long as its frame.
-pub(super) const MAX_UNSEGMENTED: u32 = 1500;
+/// The longest payload of an ordinary Ethernet frame.
+const MAX_UNSEGMENTED: u32 = 1500;
 /// The flag "more fragments" among the three of the header.
 const MORE_FRAGMENTS: u8 = 0b001;
 
-/// Reads an IPv4 packet; `None` if there is no whole header without options, or one of another version.
-pub(super) fn parse(frame: Span<'_>, faults: &mut Faults) -> Option<Ip> {
+/// Reads an IPv4 packet into `net`, which stays as it is if there are fewer bytes than a header has without options, or
+/// a header of another version.
+pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let Some(header) = Ipv4Packet::new(frame.bytes()) else {
-        faults.require(frame, HEADER, Reason::Ipv4Header);
-        return None;
+        return faults.require(frame, HEADER, Reason::Ipv4Header);
     };
     let version = header.get_version();
     if version != 4 {
-        faults.note(Reason::Ipv4Version, version, 4_u8);
-        return None;
+        return faults.note(Reason::Ipv4Version, version, 4_u8);
     }
     let protocol = Protocol(header.get_next_level_protocol().0);
     let header_len = u32::from(header.get_header_length()) * 4;
-    let len = total_length(&header, frame);
+    let len = total_length(header.get_total_length(), protocol, frame);
     check_lengths(&header, header_len, len, frame, faults);
     check_options(frame.limit(header_len), faults);
     let packet = frame.limit(len);
     // Nobody knows where the payload begins behind a header shorter than the shortest.
     let payload = if header_len < HEADER { packet.limit(0) } else { packet.skip(header_len) };
     let fragment = fragment(&header);
-    let transport = match fragment {
-        None => transport::parse(Family::V4, protocol, payload, faults),
-        Some(fragment) => {
-            check_fragment(fragment, header_len, len, faults);
-            first_of_fragments(fragment, protocol, payload, faults)
-        }
-    };
-    check_checksum(&header, frame.limit(header_len), faults);
-    Some(Ip {
+    if let Some(fragment) = fragment {
+        check_fragment(fragment, header_len, len, faults);
+    }
+    *net = Net::Ip(Ip {
         src: header.get_source().into(),
         dst: header.get_destination().into(),
         protocol,
         ttl: header.get_ttl(),
         len,
         fragment,
-        transport,
-    })
+        transport: Transport::None,
+    });
+    if let (Net::Ip(ip), Some(payload)) = (net, readable(payload, fragment)) {
+        transport::read(Family::V4, protocol, payload, &mut ip.transport, faults);
+    }
+    check_checksum(&header, frame.limit(header_len), faults);
 }
 
 /// The length of the packet as it says it, or of its frame where segmentation was left to the network card.
-fn total_length(header: &Ipv4Packet<'_>, frame: Span<'_>) -> u32 {
-    let is_tcp = header.get_next_level_protocol().0 == Protocol::TCP.0;
-    match header.get_total_length() {
-        0 if is_tcp && frame.len() > MAX_UNSEGMENTED => frame.len(),
-        length => length.into(),
-    }
+fn total_length(stated: u16, protocol: Protocol, frame: Span<'_>) -> u32 {
+    if stated == 0 && is_super_segment(protocol, frame.len()) { frame.len() } else { stated.into() }
+}
+
+/// Whether a packet of this many bytes that says length 0 is one that the network card was to cut into segments: TCP
+/// that is longer than a frame, or anything (TCP in a tunnel) that is longer than the field can say ("BIG TCP").
+pub(super) fn is_super_segment(protocol: Protocol, len: u32) -> bool {
+    len > MAX_PACKET || protocol == Protocol::TCP && len > MAX_UNSEGMENTED
 }
 
 /// In the order of `ip_rcv_core`.
@@ -110,11 +109,12 @@ fn check_fragment(fragment: Fragment, header_len: u32, len: u32, faults: &mut Fa
     }
 }
 
-/// The transport header is in the first fragment, which may end anywhere in it.
-fn first_of_fragments(fragment: Fragment, protocol: Protocol, payload: Span<'_>, faults: &mut Faults) -> Transport {
-    match fragment.offset {
-        0 => transport::parse(Family::V4, protocol, payload.open_ended(), faults),
-        _ => Transport::None,
+/// Where the transport header is to be read: it is in the first fragment, which may end anywhere in it.
+fn readable(payload: Span<'_>, fragment: Option<Fragment>) -> Option<Span<'_>> {
+    match fragment {
+        None => Some(payload),
+        Some(Fragment { offset: 0, .. }) => Some(payload.open_ended()),
+        Some(_) => None,
     }
 }
 
@@ -138,9 +138,9 @@ fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut 
 fn ones_complement_sum(bytes: &[u8]) -> u16 {
     let (words, _) = bytes.as_chunks();
     let sum: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
-    let [a, b, c, d, e, f, g, h] = sum.to_be_bytes();
-    let add = |sum, word| ones_complement_add(sum, u16::from_be_bytes(word));
-    [[a, b], [c, d], [e, f], [g, h]].into_iter().fold(0, add)
+    let bytes = sum.to_be_bytes();
+    let (folded, _) = bytes.as_chunks();
+    folded.iter().fold(0, |sum, &word| ones_complement_add(sum, u16::from_be_bytes(word)))
 }
 
 fn ones_complement_add(a: u16, b: u16) -> u16 {
@@ -151,7 +151,7 @@ fn ones_complement_add(a: u16, b: u16) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, parse, reason, sentence};
-    use super::super::{Link, Net, Packet, Ports, parse as parse_cut};
+    use super::super::{Link, Packet, Ports, parse as parse_cut};
     use super::*;
 
     const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
@@ -221,6 +221,10 @@ mod tests {
         assert!(matches!(ip(&large).transport, Transport::Tcp(_)));
         let small = parse_cut(IPV4, &bytes(&segment), 1500);
         assert_eq!((ip(&small).len, reason(&small)), (0, Some(Reason::Ipv4TotalLength)));
+        // In a tunnel, where UDP can't say the length either.
+        let tunnel = bytes(&format!("45000000 {UDP_FIELDS} {ADDRESSES} c000 12b5 0000 0000"));
+        assert_eq!(parse_cut(IPV4, &tunnel, 70_000).malformed, None);
+        assert_eq!(reason(&parse_cut(IPV4, &tunnel, 9000)), Some(Reason::Ipv4TotalLength));
     }
 
     #[test]

@@ -3,41 +3,52 @@
 
 use super::extension::Chain;
 use super::hop_by_hop::{self, Jumbo};
-use super::ipv4::MAX_UNSEGMENTED;
 use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Ip, Protocol, Transport, transport};
+use super::{Ip, Net, Protocol, Transport, ipv4, transport};
 use pnet::packet::ipv6::Ipv6Packet;
+use std::net::Ipv6Addr;
 
 /// Size of the fixed header.
 pub(super) const HEADER: u32 = 40;
+/// Where the addresses stand in it.
+const ADDRESSES_AT: usize = 8;
 
-/// Reads an IPv6 packet; `None` if there is no whole header, or one of another version.
-pub(super) fn parse(frame: Span<'_>, faults: &mut Faults) -> Option<Ip> {
-    let Some(header) = Ipv6Packet::new(frame.bytes()) else {
-        faults.require(frame, HEADER, Reason::Ipv6Header);
-        return None;
+/// Reads an IPv6 packet into `net`, which stays as it is if there is no whole header, or one of another version.
+pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
+    let (Some(header), Some((src, dst))) = (Ipv6Packet::new(frame.bytes()), addresses(frame.bytes())) else {
+        return faults.require(frame, HEADER, Reason::Ipv6Header);
     };
     let version = header.get_version();
     if version != 6 {
-        faults.note(Reason::Ipv6Version, version, 6_u8);
-        return None;
+        return faults.note(Reason::Ipv6Version, version, 6_u8);
     }
     let first = Protocol(header.get_next_header().0);
     let behind = frame.skip(HEADER);
     let payload_len = payload_length(header.get_payload_length(), first, behind, faults);
     let chain = Chain::walk(first, behind.limit(payload_len), faults);
-    Some(Ip {
-        src: header.get_source().into(),
-        dst: header.get_destination().into(),
+    *net = Net::Ip(Ip {
+        src: src.into(),
+        dst: dst.into(),
         protocol: chain.protocol,
         ttl: header.get_hop_limit(),
         len: payload_len.saturating_add(HEADER),
         fragment: chain.fragment,
-        transport: transport(&chain, faults),
-    })
+        transport: Transport::None,
+    });
+    if let (Net::Ip(ip), Some(payload)) = (net, readable(&chain, faults)) {
+        transport::read(Family::V6, chain.protocol, payload, &mut ip.transport, faults);
+    }
+}
+
+/// Source and destination. The header view puts them together word by word, which takes longer than all the rest.
+fn addresses(header: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr)> {
+    let (_, addresses) = header.split_at_checked(ADDRESSES_AT)?;
+    let (&src, behind) = addresses.split_first_chunk()?;
+    let &dst = behind.first_chunk()?;
+    Some((Ipv6Addr::from_octets(src), Ipv6Addr::from_octets(dst)))
 }
 
 /// The payload's length as the packet says it: in the header, or for more than 65,535 bytes in a jumbo payload option
@@ -57,7 +68,7 @@ fn payload_length(stated: u16, first: Protocol, behind: Span<'_>, faults: &mut F
                 behind.len()
             }
         },
-        0 if first == Protocol::TCP && behind.len() > MAX_UNSEGMENTED => behind.len(),
+        0 if ipv4::is_super_segment(first, behind.len()) => behind.len(),
         _ => {
             if is_hop_by_hop {
                 hop_by_hop::check(stated, behind.limit(stated.into()), faults);
@@ -67,21 +78,20 @@ fn payload_length(stated: u16, first: Protocol, behind: Span<'_>, faults: &mut F
     }
 }
 
-fn transport(chain: &Chain<'_>, faults: &mut Faults) -> Transport {
-    match (chain.payload, chain.fragment) {
-        (None, _) => Transport::None,
-        (Some(payload), None) => transport::parse(Family::V6, chain.protocol, payload, faults),
-        (Some(payload), Some(_)) => {
-            faults.require(payload, transport::header_size(chain.protocol), Reason::Ipv6FirstFragment);
-            transport::parse(Family::V6, chain.protocol, payload.open_ended(), faults)
-        }
+/// Where the transport header is to be read: the first of several fragments must hold all of it, but not more.
+fn readable<'a>(chain: &Chain<'a>, faults: &mut Faults) -> Option<Span<'a>> {
+    let payload = chain.payload?;
+    if chain.fragment.is_none() {
+        return Some(payload);
     }
+    faults.require(payload, transport::header_size(chain.protocol), Reason::Ipv6FirstFragment);
+    Some(payload.open_ended())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, parse, reason, sentence};
-    use super::super::{Fragment, Link, Net, Packet, Ports, parse as parse_cut};
+    use super::super::{Fragment, Link, Packet, Ports, parse as parse_cut};
     use super::*;
 
     const IPV6: Link = Link::Cooked { ethertype: 0x86dd };

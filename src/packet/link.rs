@@ -6,7 +6,7 @@ use super::ethernet::{self, Framed};
 use super::malformed::Faults;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Packet, PacketType, ethertype, net};
+use super::{Net, Packet, PacketType, ethertype, net};
 
 /// The type of a frame's first header. The numbers are those of the LINKTYPE registry
 /// (<https://www.tcpdump.org/linktypes.html>), which pcap and pcapng files carry.
@@ -95,8 +95,11 @@ pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     };
     let (vlan, framed) = ethernet::untag(framed, &mut faults);
     let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
-    let net = net::parse(ethertype, payload, &mut faults);
-    Packet { vlan, link_direction, net, malformed: faults.first() }
+    let net = Net::Other { ethertype, len: payload.len() };
+    let mut packet = Packet { vlan, link_direction, net, malformed: None };
+    net::read(ethertype, payload, &mut packet.net, &mut faults);
+    packet.malformed = faults.first();
+    packet
 }
 
 /// Size of the Linux cooked header (`LINKTYPE_LINUX_SLL`).
@@ -190,8 +193,8 @@ fn bsd<'a>(frame: Span<'a>, order: ByteOrder, faults: &mut Faults) -> Framed<'a>
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse as parse_cut;
     use super::super::testing::{bytes, ip, parse, reason};
-    use super::super::{Net, parse as parse_cut};
     use super::*;
 
     /// An ICMP echo request from 10.0.0.1 to 10.0.0.2.

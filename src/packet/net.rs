@@ -1,4 +1,7 @@
 //! EtherType -> network layer.
+//!
+//! From here on a layer is read into the place where it stays, not returned: a [`Net`] is large, and handing it up
+//! layer by layer would cost more than reading it.
 
 use super::malformed::Faults;
 use super::span::Span;
@@ -11,13 +14,12 @@ pub(super) enum Family {
     V6,
 }
 
-/// Reads what stands behind the link layer.
-pub(super) fn parse(ethertype: u16, payload: Span<'_>, faults: &mut Faults) -> Net {
-    let net = match ethertype {
-        ethertype::IPV4 => ipv4::parse(payload, faults).map(Net::Ip),
-        ethertype::IPV6 => ipv6::parse(payload, faults).map(Net::Ip),
-        ethertype::ARP => arp::parse(payload, faults).map(Net::Arp),
-        _ => None,
-    };
-    net.unwrap_or(Net::Other { ethertype, len: payload.len() })
+/// Reads what stands behind the link layer into `net`, which stays as it is where there is too little to read.
+pub(super) fn read(ethertype: u16, payload: Span<'_>, net: &mut Net, faults: &mut Faults) {
+    match ethertype {
+        ethertype::IPV4 => ipv4::read(payload, net, faults),
+        ethertype::IPV6 => ipv6::read(payload, net, faults),
+        ethertype::ARP => arp::read(payload, net, faults),
+        _ => {}
+    }
 }

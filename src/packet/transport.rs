@@ -23,19 +23,25 @@ const SCTP_CHUNK_HEADER: u16 = 4;
 /// Size of the smallest IGMP message.
 const IGMP_MESSAGE: u32 = 8;
 
-/// Reads the header of `protocol` that `payload` begins with.
-pub(super) fn parse(family: Family, protocol: Protocol, payload: Span<'_>, faults: &mut Faults) -> Transport {
+/// Reads the header of `protocol` that `payload` begins with into `transport`, which stays as it is where there is
+/// none that pfw reads.
+pub(super) fn read(
+    family: Family,
+    protocol: Protocol,
+    payload: Span<'_>,
+    transport: &mut Transport,
+    faults: &mut Faults,
+) {
     match (protocol, family) {
-        (Protocol::TCP, _) => tcp(payload, faults),
-        (Protocol::UDP, _) => udp(family, payload, faults),
-        (Protocol::UDPLITE, _) => udplite(payload, faults),
-        (Protocol::SCTP, _) => sctp(payload, faults),
-        (Protocol::ICMP, Family::V4) | (Protocol::ICMPV6, Family::V6) => icmp::parse(family, payload, faults),
-        (Protocol::IGMP, Family::V4) => {
-            faults.require(payload, IGMP_MESSAGE, Reason::IgmpHeader);
-            Transport::None
+        (Protocol::TCP, _) => *transport = tcp(payload, faults),
+        (Protocol::UDP, _) => *transport = udp(family, payload, faults),
+        (Protocol::UDPLITE, _) => *transport = udplite(payload, faults),
+        (Protocol::SCTP, _) => *transport = sctp(payload, faults),
+        (Protocol::ICMP, Family::V4) | (Protocol::ICMPV6, Family::V6) => {
+            *transport = icmp::parse(family, payload, faults);
         }
-        _ => Transport::None,
+        (Protocol::IGMP, Family::V4) => faults.require(payload, IGMP_MESSAGE, Reason::IgmpHeader),
+        _ => {}
     }
 }
 
@@ -86,8 +92,8 @@ fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
         return ports(datagram.bytes()).map_or(Transport::None, Transport::Udp);
     };
     let length = header.get_length();
-    // In IPv6, 0 stands for a length that the field can't say (RFC 2675 section 4).
-    let is_unsaid = length == 0 && family == Family::V6;
+    // 0 stands for a length that the field can't say (RFC 2675 section 4). Linux takes it so for any in IPv6.
+    let is_unsaid = length == 0 && (family == Family::V6 || datagram.len() > u16::MAX.into());
     if length < UDP_HEADER && !is_unsaid {
         faults.note(Reason::UdpLength, length, UDP_HEADER);
     }

@@ -4,8 +4,8 @@
 //! for few messages: it drops what does not fit its queue, and its guard waits a second at most at the end.
 
 use super::escape::{Place, push_escaped};
+use super::terminal::wants_colours;
 use std::fmt;
-use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use tracing::{Event, Level, Subscriber};
@@ -68,7 +68,7 @@ impl Style {
     fn of_stderr() -> Self {
         if is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref(), stderr_identity()) {
             Self::Journal
-        } else if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
+        } else if wants_colours(&std::io::stderr()) {
             Self::Coloured
         } else {
             Self::Plain

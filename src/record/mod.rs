@@ -17,6 +17,7 @@ pub mod printer;
 pub mod sink;
 mod stamp;
 pub mod summary;
+mod terminal;
 
 pub use escape::EscapedName;
 pub use line::{
@@ -24,5 +25,6 @@ pub use line::{
     Verdict,
 };
 pub use printer::printer;
-pub use sink::{Config, FileConfig, Log, Target, WhenFull, Writer, open};
+pub use sink::{Config, FileConfig, Log, Target, WhenFull, Writer, open, parse_size};
 pub use summary::Summary;
+pub use terminal::stdout_wants_colours;

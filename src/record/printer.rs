@@ -4,7 +4,8 @@
 //! log loses none by it.
 
 use super::line::Format;
-use std::io::{self, IsTerminal, Write};
+use super::terminal::{standard_output, write_counting};
+use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Buffers between log and screen, each a chunk of the log: 4 MiB at most, some 20,000 lines. A person reads fewer.
@@ -49,11 +50,6 @@ pub fn printer(format: Format, coloured: bool) -> (Feed, Printer) {
     (feed, Printer { queue: lines, spent, coloured: coloured && format == Format::Text })
 }
 
-/// Whether standard output is to have colours: a terminal, and nobody objects (<https://no-color.org>).
-pub fn wants_colours() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 impl Feed {
     /// Copies lines for the screen if there is room.
     pub(super) fn offer(&mut self, bytes: &[u8], lines: u64) {
@@ -92,23 +88,23 @@ impl Printer {
     /// does not return: who ends the program must not wait for it without a bound.
     pub fn run(self) {
         // No error to tell: there is nobody at the other end to tell it to.
-        let _ = self.print(&mut io::stdout().lock());
+        let _ = standard_output().and_then(|mut screen| self.print(&mut screen));
     }
 
     fn print(self, screen: &mut impl Write) -> io::Result<()> {
+        let mut show = |bytes: &[u8]| write_counting(screen, bytes).map_err(|(_, error)| error);
         let mut coloured = Vec::new();
         for Shown { skipped, bytes } in &self.queue {
             if skipped > 0 {
-                writeln!(screen, "pfw: {skipped} lines were not shown: the terminal is too slow (the log has them)")?;
+                show(format!("pfw: {skipped} lines were not shown: the terminal is too slow\n").as_bytes())?;
             }
             if self.coloured {
                 coloured.clear();
                 push_coloured(&mut coloured, &bytes);
-                screen.write_all(&coloured)?;
+                show(&coloured)?;
             } else {
-                screen.write_all(&bytes)?;
+                show(&bytes)?;
             }
-            screen.flush()?;
             // The pool has room for every buffer there is, but for the empty one at the end.
             let _ = self.spent.try_send(bytes);
         }

@@ -16,7 +16,8 @@ pub const START: u32 = 1_795_290_001;
 
 /// A classic pcap file (microseconds, little endian, Ethernet) with `frames`, a millisecond apart.
 pub fn pcap(frames: &[Vec<u8>]) -> Vec<u8> {
-    pcap_of(1, &frames.iter().enumerate().map(|(i, frame)| (START, i as u32 * 1000, frame.clone())).collect::<Vec<_>>())
+    let times = (0..).step_by(1000);
+    pcap_of(1, &frames.iter().zip(times).map(|(frame, micros)| (START, micros, frame.clone())).collect::<Vec<_>>())
 }
 
 /// The same with a link type and each frame's time in seconds and microseconds.
@@ -26,7 +27,8 @@ pub fn pcap_of(link_type: u32, frames: &[(u32, u32, Vec<u8>)]) -> Vec<u8> {
         file.extend(word.to_le_bytes());
     }
     for (seconds, micros, frame) in frames {
-        for word in [*seconds, *micros, frame.len() as u32, frame.len() as u32] {
+        let len = u32::try_from(frame.len()).expect("a frame is small");
+        for word in [*seconds, *micros, len, len] {
             file.extend(word.to_le_bytes());
         }
         file.extend(frame);
@@ -60,7 +62,10 @@ impl Way {
     }
 }
 
-fn finish<T>(step: etherparse::PacketBuilderStep<T>, write: impl FnOnce(etherparse::PacketBuilderStep<T>, &mut Vec<u8>)) -> Vec<u8> {
+fn finish<T>(
+    step: etherparse::PacketBuilderStep<T>,
+    write: impl FnOnce(etherparse::PacketBuilderStep<T>, &mut Vec<u8>),
+) -> Vec<u8> {
     let mut frame = Vec::new();
     write(step, &mut frame);
     frame
@@ -104,7 +109,8 @@ pub fn ping(way: Way, request: bool) -> Vec<u8> {
 
 /// An ARP request from the peer.
 pub fn arp() -> Vec<u8> {
-    let mut frame = [&[0xff; 6][..], &PEER_MAC, &[8, 6], &[0, 1, 8, 0, 6, 4, 0, 1], &PEER_MAC, &PEER, &[0; 6], &US].concat();
+    let mut frame =
+        [&[0xff; 6][..], &PEER_MAC, &[8, 6], &[0, 1, 8, 0, 6, 4, 0, 1], &PEER_MAC, &PEER, &[0; 6], &US].concat();
     frame.resize(60, 0);
     frame
 }

@@ -1,6 +1,6 @@
 //! `pfw replay`: captures made here, each line and the summary checked.
 
-use crate::capture::{START, US, Way, arp, pcap, pcap_of, ping, tcp, tcp6, udp};
+use crate::capture::{START, Way, arp, pcap, pcap_of, ping, tcp, tcp6, udp};
 use crate::common::{Ran, run_in, write};
 use std::path::Path;
 use tempfile::{TempDir, tempdir};
@@ -10,7 +10,8 @@ fn replay(frames: &[Vec<u8>], rules: &str, args: &[&str]) -> (TempDir, Ran) {
     let folder = tempdir().expect("a scratch folder");
     write(folder.path(), "x.pcap", pcap(frames));
     write(folder.path(), "rules.json", rules);
-    let ran = run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json"].into_iter().chain(args.iter().copied()));
+    let ran =
+        run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json"].into_iter().chain(args.iter().copied()));
     (folder, ran)
 }
 
@@ -26,7 +27,7 @@ fn each_line_is_as_the_contract_shows_it() {
     let line = ran.stdout.lines().find(|line| line.contains("[WOULD-BLOCK]")).expect("a line");
     assert_eq!(
         line,
-        "2026-11-21T19:40:01.000000+00:00 [WOULD-BLOCK] incoming if0 TCP 192.168.1.7:443 > 10.0.0.5:51512 len=40 flags=S \
+        "2026-11-21T19:40:01.000000+00:00 [WOULD-BLOCK] incoming - TCP 192.168.1.7:443 > 10.0.0.5:51512 len=40 flags=S \
          rule=block_ips:192.168.1.7 reason=\"peer 192.168.1.7 is in block_ips\""
     );
 }
@@ -77,7 +78,8 @@ fn the_order_of_decision_shows_in_the_lines() {
 #[test]
 fn the_summary_is_one_line_of_json_that_adds_up() {
     let frames = [tcp(Way::In, 443, 51512, "S"), tcp(Way::Out, 51512, 443, "RA"), arp(), broken_header()];
-    let (_folder, ran) = replay(&frames, r#"{ "block_ports": ["443/tcp"] }"#, &["--json", "--quiet", "--local", "10.0.0.5"]);
+    let (_folder, ran) =
+        replay(&frames, r#"{ "block_ports": ["443/tcp"] }"#, &["--json", "--quiet", "--local", "10.0.0.5"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
     let summary = summary(&ran);
@@ -133,7 +135,11 @@ fn the_machine_is_inferred_and_said() {
     let (_folder, ran) = replay(&frames, "{}", &[]);
     assert!(ran.stderr.contains("10.0.0.5") && ran.stderr.contains("--local"), "{ran:?}");
     let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("[ALLOWED]")).collect();
-    assert!(lines[0].contains("outgoing") && lines[1].contains("incoming") && lines[2].contains("outgoing"), "{}", ran.stdout);
+    assert!(
+        lines[0].contains("outgoing") && lines[1].contains("incoming") && lines[2].contains("outgoing"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -203,14 +209,16 @@ fn standard_input_serves_as_a_capture() {
     let capture = write(folder.path(), "x.pcap", pcap(&[tcp(Way::In, 1, 2, "S")]));
     write(folder.path(), "rules.json", "{}");
     let mut command = crate::common::pfw(["replay", "-", "--config", "rules.json", "--quiet", "--json"]);
-    let output = command.current_dir(folder.path()).stdin(std::fs::File::open(capture).expect("there")).output().expect("runs");
+    let output =
+        command.current_dir(folder.path()).stdin(std::fs::File::open(capture).expect("there")).output().expect("runs");
     let ran = Ran::from(output);
     assert_eq!(summary(&ran)["packets"], 1, "{ran:?}");
 }
 
 #[test]
 fn the_same_input_gives_the_same_bytes() {
-    let frames: Vec<Vec<u8>> = (0..500).map(|i| if i % 3 == 0 { ping(Way::In, true) } else { tcp(Way::In, 1000 + i, 80, "S") }).collect();
+    let frames: Vec<Vec<u8>> =
+        (0..500).map(|i| if i % 3 == 0 { ping(Way::In, true) } else { tcp(Way::In, 1000 + i, 80, "S") }).collect();
     let rules = r#"{ "default_policy": "deny" }"#;
     let first = replay(&frames, rules, &[]).1.stdout;
     assert_eq!(first, replay(&frames, rules, &[]).1.stdout);
@@ -224,7 +232,8 @@ fn a_reader_that_goes_away_ends_the_replay_quietly() {
     write(folder.path(), "x.pcap", pcap(&frames));
     write(folder.path(), "rules.json", "{}");
     let shell = format!("{} replay x.pcap --config rules.json | head -n 1", env!("CARGO_BIN_EXE_pfw"));
-    let output = std::process::Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).output().expect("sh runs");
+    let output =
+        std::process::Command::new("sh").args(["-c", &shell]).current_dir(folder.path()).output().expect("sh runs");
     let ran = Ran::from(output);
     assert_eq!(ran.stdout.lines().count(), 1);
     assert!(!ran.stderr.contains("panic"), "{ran:?}");

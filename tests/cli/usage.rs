@@ -18,7 +18,14 @@ fn help_names_each_command_and_ends_well() {
 
 #[test]
 fn wrong_usage_is_exit_code_2() {
-    for args in [&["fly"][..], &[], &["run", "--nonsense"], &["replay"], &["run", "--log", "some"], &["replay", "x", "--local", "here"]] {
+    for args in [
+        &["fly"][..],
+        &[],
+        &["run", "--nonsense"],
+        &["replay"],
+        &["run", "--log", "some"],
+        &["replay", "x", "--local", "here"],
+    ] {
         let ran = here(args);
         assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
         assert!(!ran.stderr.is_empty(), "{args:?}");
@@ -28,15 +35,61 @@ fn wrong_usage_is_exit_code_2() {
 #[test]
 fn every_flag_of_the_contract_parses() {
     let ran = here(&[
-        "run", "--monitor-only", "--config", "missing.json", "-i", "eth0", "--interface", "eth1", "--log-file", "x.log", "--log-format", "json",
-        "--log", "blocked", "--log-max-size", "10M", "--log-keep", "3", "--print", "--capture", "pnet", "--yes", "--confirm", "30", "--keep",
-        "--control", "pfw.sock", "-v", "--ring-size", "8M",
+        "run",
+        "--monitor-only",
+        "--config",
+        "missing.json",
+        "-i",
+        "eth0",
+        "--interface",
+        "eth1",
+        "--log-file",
+        "x.log",
+        "--log-format",
+        "json",
+        "--log",
+        "blocked",
+        "--log-max-size",
+        "10M",
+        "--log-keep",
+        "3",
+        "--print",
+        "--capture",
+        "pnet",
+        "--yes",
+        "--confirm",
+        "30",
+        "--keep",
+        "--control",
+        "pfw.sock",
+        "-v",
+        "--ring-size",
+        "8M",
     ]);
     assert_eq!(ran.code, 2, "the named file is missing: {ran:?}");
     assert!(ran.stderr.contains("missing.json"), "and that is all that is wrong: {ran:?}");
     let ran = here(&[
-        "replay", "missing.pcap", "--config", "missing.json", "--log-file", "x.log", "--log-format", "text", "--log", "none", "--log-max-size", "0",
-        "--log-keep", "0", "--quiet", "--json", "--local", "10.0.0.5", "--local", "fe80::1", "-v",
+        "replay",
+        "missing.pcap",
+        "--config",
+        "missing.json",
+        "--log-file",
+        "x.log",
+        "--log-format",
+        "text",
+        "--log",
+        "none",
+        "--log-max-size",
+        "0",
+        "--log-keep",
+        "0",
+        "--quiet",
+        "--json",
+        "--local",
+        "10.0.0.5",
+        "--local",
+        "fe80::1",
+        "-v",
     ]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("missing.json"), "{ran:?}");
@@ -55,7 +108,9 @@ fn run_does_not_pretend_to_enforce() {
 fn a_rules_file_with_errors_stops_run_and_replay_with_all_of_them() {
     let folder = tempdir().expect("a scratch folder");
     write(folder.path(), "bad.json", "{ \"block_portz\": [80],\n  \"default_policy\": 7 }");
-    for command in [&["run", "--monitor-only", "--config", "bad.json"][..], &["replay", "x.pcap", "--config", "bad.json"]] {
+    for command in
+        [&["run", "--monitor-only", "--config", "bad.json"][..], &["replay", "x.pcap", "--config", "bad.json"]]
+    {
         let ran = run_in(folder.path(), command.iter().copied());
         assert_eq!(ran.code, 2, "{ran:?}");
         assert!(ran.stderr.contains("bad.json:1:3") && ran.stderr.contains("bad.json:2:"), "{ran:?}");

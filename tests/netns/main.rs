@@ -3,6 +3,14 @@
 //! The runner re-executes itself under `unshare` once for each case, with the case's name in the environment. A case
 //! that can't run here is *ignored*, with the reason, unless `PFW_REQUIRE_NETNS=1`, which makes it fail.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unsafe_code,
+    reason = "a test says so by failing"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod firewall;
@@ -71,7 +79,7 @@ fn what_is_missing() -> Option<String> {
             return Some(format!("'{tool}' is not installed"));
         }
     }
-    let probe = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip netns add probe && ip link add a type veth peer name b";
+    let probe = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip netns add probe && ip link add probe0 type veth peer name probe1";
     match Command::new("unshare").args(unshare_flags()).args(["sh", "-c", probe]).output() {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),

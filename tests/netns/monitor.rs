@@ -33,7 +33,8 @@ const OPEN: &str = "{}";
 
 /// Waits until `count` lines of the log contain all of `words`, and makes sure that there are no more.
 fn expect_lines(world: &World, count: usize, words: &[&str]) -> Vec<String> {
-    let matching = || world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect::<Vec<_>>();
+    let matching =
+        || world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect::<Vec<_>>();
     let lines = wait_for(&format!("{count} lines with {words:?} in\n{}", world.log().join("\n")), || {
         Some(matching()).filter(|lines| lines.len() >= count)
     });
@@ -49,7 +50,11 @@ fn ping_is_logged_in_both_directions_and_families() {
     expect_lines(&world, 3, &["[ALLOWED] outgoing eth0 ICMP", &format!("{HOST4} > {PEER4}"), "type=8"]);
     expect_lines(&world, 3, &["[ALLOWED] incoming eth0 ICMP", &format!("{PEER4} > {HOST4}"), "type=0", "rule=reply"]);
     expect_lines(&world, 3, &["[ALLOWED] outgoing eth0 ICMPv6", &format!("{HOST6} > {PEER6}"), "type=128"]);
-    expect_lines(&world, 3, &["[ALLOWED] incoming eth0 ICMPv6", &format!("{PEER6} > {HOST6}"), "type=129", "rule=reply"]);
+    expect_lines(
+        &world,
+        3,
+        &["[ALLOWED] incoming eth0 ICMPv6", &format!("{PEER6} > {HOST6}"), "type=129", "rule=reply"],
+    );
     expect_lines(&world, 2, &["[ALLOWED] incoming eth0 ICMP", "type=8", "rule=default_policy"]);
     expect_lines(&world, 2, &["[ALLOWED] outgoing eth0 ICMP", "type=0", "rule=reply"]);
     assert_eq!(pfw.stop(libc::SIGINT).0, 0);
@@ -104,7 +109,11 @@ fn would_block_names_the_rule_and_drops_nothing() {
     expect_lines(&world, 2, &["[WOULD-BLOCK] incoming eth0 ICMP", "rule=block_protocols:icmp"]);
     expect_lines(&world, 1, &["[WOULD-BLOCK] outgoing eth0 UDP", ":9000 ", "rule=block_ports:9000/udp"]);
     expect_lines(&world, 1, &["[WOULD-BLOCK] outgoing eth0 TCP", "flags=S ", ":8080", "rule=no-web"]);
-    expect_lines(&world, 1, &["[WOULD-BLOCK] outgoing eth0 TCP", "flags=S ", &format!("[{PEER6}]:80 "), &format!("rule=block_ips:{PEER6}")]);
+    expect_lines(
+        &world,
+        1,
+        &["[WOULD-BLOCK] outgoing eth0 TCP", "flags=S ", &format!("[{PEER6}]:80 "), &format!("rule=block_ips:{PEER6}")],
+    );
     assert!(!world.log().iter().any(|line| line.contains("[BLOCKED]")), "nothing is enforced");
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert!(said.contains("no-web"), "the summary names the rules that hit:\n{said}");
@@ -157,6 +166,9 @@ fn lost_in(lines: &[String]) -> usize {
 /// Floods, and holds what the log says against what was sent.
 fn flood_with_ring(ring: &str) -> usize {
     let world = World::new();
+    // No multicast listener messages: only the flood, its answers and ARP.
+    sh("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6");
+    sh("ip netns exec peer sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6'");
     let pfw = world.watch(OPEN, ["--ring-size", ring, "--log-max-size", "0"]);
     let (sent_before, answers_before) = (frames_of_peer("tx"), frames_of_peer("rx"));
     flood_from_peer();
@@ -177,7 +189,8 @@ fn flood_with_ring(ring: &str) -> usize {
 fn frames_of_peer(side: &str) -> usize {
     let json = sh("ip -n peer -s -j link show dev eth0");
     let links: serde_json::Value = serde_json::from_str(&json).expect("ip prints JSON");
-    let value = links.pointer(&format!("/0/stats64/{side}/packets")).and_then(serde_json::Value::as_u64).expect("a counter");
+    let value =
+        links.pointer(&format!("/0/stats64/{side}/packets")).and_then(serde_json::Value::as_u64).expect("a counter");
     usize::try_from(value).expect("small")
 }
 
@@ -198,7 +211,9 @@ fn interfaces_come_and_go_and_are_logged() {
     sh("ip link set late0 down && ip link set late0 name later0 && ip link set later0 up");
     expect_lines(&world, 1, &["[PFW]", "late0", "later0", "renamed"]);
     try_sh("ping -q -c 1 -W 0.3 10.78.0.2");
-    wait_for("frames of the renamed interface", || world.log().iter().any(|line| line.contains(" later0 ARP ")).then_some(()));
+    wait_for("frames of the renamed interface", || {
+        world.log().iter().any(|line| line.contains(" later0 ARP ")).then_some(())
+    });
     sh("ip link del later0");
     expect_lines(&world, 1, &["[PFW]", "later0", "vanished"]);
     sh(&format!("ping -q -c 1 {PEER4}"));
@@ -224,7 +239,7 @@ fn an_interface_that_is_down_costs_no_cpu() {
         sh("ip link set eth0 down");
         let before = cpu_time(pfw.pid());
         std::thread::sleep(Duration::from_secs(2));
-        let used = cpu_time(pfw.pid()) - before;
+        let used = cpu_time(pfw.pid()).saturating_sub(before);
         assert!(used < Duration::from_millis(200), "{source}: {used:?} of processor time in 2 s");
         sh("ip link set eth0 up");
         wait_for("frames after the interface is back", || {
@@ -246,7 +261,11 @@ fn only_the_chosen_interface_is_watched() {
 
     let refused = crate::common::run_in(world.folder.path(), ["run", "--monitor-only", "-i", "eth7"]);
     assert_eq!(refused.code, 2, "{refused:?}");
-    assert!(refused.stderr.contains("eth7") && refused.stderr.contains("eth0"), "it says which there are: {}", refused.stderr);
+    assert!(
+        refused.stderr.contains("eth7") && refused.stderr.contains("eth0"),
+        "it says which there are: {}",
+        refused.stderr
+    );
 }
 
 fn a_bridged_packet_is_logged_once() {
@@ -291,25 +310,29 @@ fn sigusr1_reopens_the_log() {
     let world = World::new();
     let pfw = world.watch(OPEN, []);
     sh(&format!("ping -q -c 1 {PEER4}"));
-    expect_lines(&world, 1, &["outgoing eth0 ICMP"]);
+    expect_lines(&world, 1, &["outgoing eth0 ICMP "]);
     std::fs::rename(world.path("firewall.log"), world.path("moved.log")).expect("renamed");
     pfw.signal(libc::SIGUSR1);
     wait_for("a new log", || world.path("firewall.log").exists().then_some(()));
     sh(&format!("ping -q -c 1 {PEER4}"));
-    expect_lines(&world, 1, &["outgoing eth0 ICMP"]);
+    expect_lines(&world, 1, &["outgoing eth0 ICMP "]);
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
     let old = read_lines(&world.path("moved.log"));
-    assert_eq!(old.iter().filter(|line| line.contains("outgoing eth0 ICMP")).count(), 1);
+    assert_eq!(old.iter().filter(|line| line.contains("outgoing eth0 ICMP ")).count(), 1);
 }
 
 fn a_full_disk_is_survived() {
     let world = World::new();
     let small = world.path("small");
     std::fs::create_dir(&small).expect("made");
-    sh(&format!("mount -t tmpfs -o size=64k tmpfs {} && head -c 40k /dev/zero > {}/ballast", small.display(), small.display()));
+    sh(&format!(
+        "mount -t tmpfs -o size=64k tmpfs {} && head -c 40k /dev/zero > {}/ballast",
+        small.display(),
+        small.display()
+    ));
     let mut pfw = world.watch(OPEN, ["--log-file", "small/firewall.log", "-i", "eth0"]);
     sh(&format!("ping -q -c 400 -i 0.002 {PEER4}"));
-    pfw.wait_to_say("cannot write");
+    pfw.wait_to_say("can't be written");
     std::fs::remove_file(small.join("ballast")).expect("removed");
     let log = small.join("firewall.log");
     wait_for("a LOST line", || read_lines(&log).iter().any(|line| line.contains("[LOST]")).then_some(()));
@@ -318,7 +341,10 @@ fn a_full_disk_is_survived() {
     let lines = read_lines(&log);
     assert!(lines.iter().all(|line| line.starts_with("20") && line.contains("] ")), "no torn line");
     let icmp = lines.iter().filter(|line| line.contains(" eth0 ICMP ")).count();
-    let others = lines.iter().filter(|line| line.contains(" eth0 ") && !line.contains(" ICMP ") && !line.contains("[PFW]")).count();
+    let others = lines
+        .iter()
+        .filter(|line| line.contains(" eth0 ") && !line.contains(" ICMP ") && !line.contains("[PFW]"))
+        .count();
     let total = icmp + others + lost_in(&lines);
     assert!((800..=860).contains(&total), "{icmp} + {others} + {} lost of 800 and a few ARP frames", lost_in(&lines));
 }
@@ -335,8 +361,14 @@ fn the_summary_adds_up() {
     let log = world.log();
     let lines = |word: &str| log.iter().filter(|line| line.contains(word)).count();
     let number = |name: &str| {
-        let line = said.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("no '{name}' in\n{said}"));
-        line.split_whitespace().last().and_then(|n| n.parse::<usize>().ok()).unwrap_or_else(|| panic!("no number: {line}"))
+        let line = said
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_else(|| panic!("no '{name}' in\n{said}"));
+        line.split_whitespace()
+            .last()
+            .and_then(|n| n.parse::<usize>().ok())
+            .unwrap_or_else(|| panic!("no number: {line}"))
     };
     assert_eq!(number("allowed"), lines("[ALLOWED]"));
     assert_eq!(number("would-block"), lines("[WOULD-BLOCK]"));
@@ -364,8 +396,11 @@ fn json_lines_are_valid_and_carry_eve_names() {
     tcp_echo(&format!("{PEER4}:8080"));
     sh(&format!("ping -q -c 1 {PEER6}"));
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
-    let events: Vec<serde_json::Value> =
-        world.log().iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    let events: Vec<serde_json::Value> = world
+        .log()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
     let syn = events.iter().find(|event| event["tcp_flags"] == "02").expect("a SYN");
     assert_eq!(syn["event_type"], "packet");
     assert_eq!(syn["in_iface"], "eth0");
@@ -390,9 +425,9 @@ fn an_expired_entry_stops_acting_at_its_second() {
     wait_for("the block", || world.log().iter().any(|line| line.contains("[WOULD-BLOCK] outgoing")).then_some(()));
     wait_for("the end of the block", || {
         sh(&format!("ping -q -c 1 {PEER4}"));
-        world.log().iter().any(|line| line.contains("[ALLOWED] outgoing eth0 ICMP")).then_some(())
+        world.log().iter().any(|line| line.contains("[ALLOWED] outgoing eth0 ICMP ")).then_some(())
     });
-    for line in world.log().iter().filter(|line| line.contains("outgoing eth0 ICMP")) {
+    for line in world.log().iter().filter(|line| line.contains("outgoing eth0 ICMP ")) {
         let blocked = line.contains("[WOULD-BLOCK]");
         // Both are RFC 3339 in UTC: they compare as text up to the second.
         assert_eq!(blocked, line[..19] < expires[..19], "{line} with expiry {expires}");
@@ -402,7 +437,10 @@ fn an_expired_entry_stops_acting_at_its_second() {
 
 fn a_tun_device_is_read() {
     let world = World::new();
-    if !try_sh("ip tuntap add dev tun9 mode tun && ip addr add 10.79.0.1/24 dev tun9 && ip link set tun9 up").status.success() {
+    if !try_sh("ip tuntap add dev tun9 mode tun && ip addr add 10.79.0.1/24 dev tun9 && ip link set tun9 up")
+        .status
+        .success()
+    {
         panic!("this kernel has no tun devices");
     }
     let pfw = world.watch(OPEN, []);
@@ -416,9 +454,8 @@ fn a_tun_device_is_read() {
 }
 
 /// ICMP echo request 10.79.0.2 > 10.79.0.1, both checksums right, without a link header.
-const ECHO_REQUEST: [u8; 28] = [
-    0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x66, 0x40, 10, 79, 0, 2, 10, 79, 0, 1, 8, 0, 0xf7, 0xfd, 0, 1, 0, 1,
-];
+const ECHO_REQUEST: [u8; 28] =
+    [0x45, 0, 0, 28, 0, 1, 0, 0, 64, 1, 0x66, 0x40, 10, 79, 0, 2, 10, 79, 0, 1, 8, 0, 0xf7, 0xfd, 0, 1, 0, 1];
 
 /// Opens the user side of a tun device.
 fn attach_tun(name: &str) -> std::fs::File {

@@ -26,7 +26,9 @@ impl World {
         quiet_ipv6("ip netns exec peer ");
         sh("ip link add eth0 type veth peer name eth0 netns peer");
         for (ns, v4, v6) in [("", HOST4, HOST6), ("-n peer ", PEER4, PEER6)] {
-            sh(&format!("ip {ns}addr add {v4}/24 dev eth0 && ip {ns}addr add {v6}/64 dev eth0 nodad && ip {ns}link set eth0 up"));
+            sh(&format!(
+                "ip {ns}addr add {v4}/24 dev eth0 && ip {ns}addr add {v6}/64 dev eth0 nodad && ip {ns}link set eth0 up"
+            ));
         }
         Self { folder: tempfile::tempdir().expect("a scratch folder") }
     }
@@ -83,7 +85,11 @@ pub fn on_peer<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             .spawn(|| {
                 let namespace = File::open("/run/netns/peer").expect("the peer exists");
                 // SAFETY: setns moves this thread alone; the descriptor is open for the call.
-                assert_eq!(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) }, 0, "the peer can be entered");
+                assert_eq!(
+                    unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) },
+                    0,
+                    "the peer can be entered"
+                );
                 work()
             })
             .join()

@@ -1,19 +1,4 @@
-//! The numbers of link types in capture files (<https://www.tcpdump.org/linktypes.html>).
-
-use crate::packet::Link;
-
-/// The link type that `packet` reads for this number.
-pub(super) fn link(linktype: u32) -> Option<Link> {
-    Some(match linktype {
-        0 => Link::BsdNull,
-        1 => Link::Ethernet,
-        12 | 14 | 101 | 228 | 229 => Link::RawIp,
-        108 => Link::BsdLoop,
-        113 => Link::LinuxSll,
-        276 => Link::LinuxSll2,
-        _ => return None,
-    })
-}
+//! Names of the link types that pfw doesn't read (<https://www.tcpdump.org/linktypes.html>).
 
 /// The name of a link type that pfw doesn't read, for an error message.
 pub(super) fn name(linktype: u32) -> Option<&'static str> {

@@ -50,7 +50,7 @@ pub struct FileInterface {
 
 impl FileInterface {
     fn new(name: Option<String>, linktype: u32) -> Self {
-        Self { name, linktype, link: linktype::link(linktype), skipped: 0 }
+        Self { name, linktype, link: Link::from_linktype(linktype), skipped: 0 }
     }
 }
 

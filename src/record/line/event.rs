@@ -216,12 +216,18 @@ pub enum PfwEvent {
     RulesLoaded,
     /// A rule set was refused; the one before stays.
     RulesRefused,
-    /// An interface appeared, or can be watched again.
-    InterfaceUp,
-    /// An interface went down.
-    InterfaceDown,
+    /// An interface appeared.
+    InterfaceAppeared,
     /// An interface vanished.
-    InterfaceGone,
+    InterfaceVanished,
+    /// An interface has another name.
+    InterfaceRenamed,
+    /// Packets can pass an interface.
+    InterfaceUp,
+    /// Packets can no longer pass it.
+    InterfaceDown,
+    /// An interface can't be watched.
+    InterfaceNotWatched,
     /// pfw ends.
     Stopped,
 }
@@ -233,9 +239,12 @@ impl PfwEvent {
             Self::Started => "started",
             Self::RulesLoaded => "rules-loaded",
             Self::RulesRefused => "rules-refused",
+            Self::InterfaceAppeared => "interface-appeared",
+            Self::InterfaceVanished => "interface-vanished",
+            Self::InterfaceRenamed => "interface-renamed",
             Self::InterfaceUp => "interface-up",
             Self::InterfaceDown => "interface-down",
-            Self::InterfaceGone => "interface-gone",
+            Self::InterfaceNotWatched => "interface-not-watched",
             Self::Stopped => "stopped",
         }
     }

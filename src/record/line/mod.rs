@@ -4,15 +4,16 @@
 //!
 //! `TIME [WORD] ...`, fields between single spaces. After time and word the order is:
 //!
-//! - a packet: direction, interface, protocol, `SRC > DST`, `len=`, then what the packet has of `flags=` (TCP: the
-//!   letters of `FSRPAUEW`, `none`), `type=` `code=` (ICMP), `arp=` (`request`, `reply` or a number), `frag=` (offset in bytes, `+`
-//!   if more fragments follow), `vlan=`, then `rule=` and `reason="..."`;
+//! - a packet: direction, interface, protocol, `SRC > DST`, `len=`, then what the packet has of `flags=` (TCP: letters
+//!   of `FSRPAUEW`, or `none`), `type=` and `code=` (ICMP), `arp=` (`request`, `reply` or a number), `frag=` (offset in
+//!   bytes, `+` if more fragments follow) and `vlan=`, then `rule=` and `reason="..."`;
 //! - a `[SUSPICIOUS]` packet: the same with `anomaly=` in the place of `rule=`;
 //! - `[LOST] n=COUNT cause=CAUSE from=TIME to=TIME reason="..."`: all events that were lost lie between the times;
 //! - `[PFW] event=EVENT [interface=NAME] reason="..."`.
 //!
-//! Ports follow the address behind a colon, an IPv6 address with a port stands in brackets, and what is not known is
-//! `-`. Frames that carry no IP have the name of their EtherType, or its number (`0x88cc`), in the protocol's place.
+//! `len` is the length of the IP packet, or without IP of all that stands behind the link-layer header. Ports follow
+//! the address behind a colon, an IPv6 address with a port stands in brackets, and what is not known is `-`. Frames
+//! that carry no IP have the name of their EtherType, or its number (`0x1234`), in the protocol's place.
 //!
 //! # JSON
 //!
@@ -29,8 +30,9 @@ mod names;
 mod tests;
 mod text;
 
-pub use event::Verdict;
-pub use event::{AnomalyLine, Format, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting};
+pub use event::{
+    AnomalyLine, Format, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting, Verdict,
+};
 
 use super::stamp::Stamp;
 use jiff::tz::TimeZone;

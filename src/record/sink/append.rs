@@ -1,12 +1,8 @@
 //! Whole lines at the end of a file, or none of a line.
 
+use crate::record::terminal::write_counting;
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
-use std::thread;
-use std::time::Duration;
-
-/// How long a target that asks for patience (a non-blocking pipe) is given each time.
-const PATIENCE: Duration = Duration::from_millis(5);
+use std::io::{self, Seek};
 
 /// A file and whether it ends where a line ends.
 #[derive(Debug)]
@@ -35,31 +31,16 @@ impl Appender {
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Stopped> {
         if self.torn {
             // The half line that we could not take away gets a line of its own.
-            self.write(b"\n").map_err(|(_, error)| Stopped { written: 0, error })?;
+            write_counting(&mut self.file, b"\n").map_err(|(_, error)| Stopped { written: 0, error })?;
             self.torn = false;
         }
-        self.write(lines).map_err(|(done, error)| {
+        write_counting(&mut self.file, lines).map_err(|(done, error)| {
             let whole = end_of_last_line(lines.get(..done).unwrap_or_default());
             if done > whole {
                 self.torn = self.cut((done - whole) as u64).is_err();
             }
             Stopped { written: whole, error }
         })
-    }
-
-    /// Writes all of `bytes`, or says how many it wrote.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err((bytes.len() - rest.len(), ErrorKind::WriteZero.into())),
-                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PATIENCE),
-                Err(error) => return Err((bytes.len() - rest.len(), error)),
-            }
-        }
-        Ok(())
     }
 
     /// Takes our last `torn` bytes away, if they are still the end of the file: others may append too.

@@ -24,6 +24,8 @@ pub(super) struct LogFile {
     size: u64,
     /// Rotation failed: the file grows on until the next look.
     stuck: bool,
+    /// This was said.
+    stuck_said: bool,
     /// The file was removed, and there is no other yet: what is written to it nobody could find.
     gone: bool,
     shared: Arc<Shared>,
@@ -34,17 +36,17 @@ impl LogFile {
     pub(super) fn open(config: FileConfig, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let file = open_log(&config.path, config.group)?;
         let size = size_of(&file);
-        Ok(Self { config, appender: Appender::new(file), size, stuck: false, gone: false, shared })
+        Ok(Self { config, appender: Appender::new(file), size, stuck: false, stuck_said: false, gone: false, shared })
     }
 
     /// Appends lines, in as many files as the limit asks for. The error counts what was written of them in all.
     pub(super) fn append(&mut self, lines: &[u8]) -> Result<(), Stopped> {
-        if self.gone {
-            let error = io::Error::new(ErrorKind::NotFound, "the log file was removed");
-            return Err(Stopped { written: 0, error });
-        }
         let mut rest = lines;
         while !rest.is_empty() {
+            if self.gone {
+                let error = io::Error::new(ErrorKind::NotFound, "the log file was removed");
+                return Err(Stopped { written: lines.len() - rest.len(), error });
+            }
             let fits = self.fitting(rest);
             if fits == 0 {
                 self.rotate();
@@ -79,10 +81,14 @@ impl LogFile {
     /// Begins a new file, and keeps the full one under the next name. If that can't be done, the log goes on in the
     /// old file: too long a log is better than none.
     fn rotate(&mut self) {
-        if let Err(error) = self.try_rotate() {
+        let done = self.try_rotate();
+        self.stuck = done.is_err();
+        if let Err(error) = &done
+            && !self.stuck_said
+        {
             tracing::warn!("cannot rotate the log, it grows on: {error:#}");
-            self.stuck = true;
         }
+        self.stuck_said = done.is_err();
     }
 
     fn try_rotate(&mut self) -> anyhow::Result<()> {

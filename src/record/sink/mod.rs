@@ -8,8 +8,8 @@
 //! `[LOST]` line before any line that came after it, as soon as the file takes lines again. The file never ends in
 //! half a line for longer than a write takes.
 //!
-//! A clean end writes everything that was accepted, however much waits in the queue. It does not call `fsync`: what the kernel has
-//! taken outlives the process, and only a crash of the whole machine could lose it.
+//! A clean end writes everything that was accepted, however much waits in the queue. It does not call `fsync`: what
+//! the kernel has taken outlives the process, and only a crash of the whole machine could lose it.
 //!
 //! The process must ignore `SIGXFSZ`: a limit on the size of files is then an error like a full disk, not its end.
 
@@ -21,6 +21,7 @@ mod log;
 mod losses;
 mod owner;
 mod rotation;
+mod size;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -28,6 +29,7 @@ mod writer;
 pub use counters::LogCounts;
 pub use log::{Handle, Log};
 pub use owner::sudo_group;
+pub use size::parse_size;
 pub use writer::Writer;
 
 use super::line::{Format, Formatter};
@@ -114,8 +116,8 @@ pub enum WhenFull {
 /// Opens the log. The caller fills the first and runs the second on a thread of its own.
 ///
 /// # Errors
-/// The file can't be opened, or is not one that may be written to (a link, a device, somebody else's): one line with the
-/// reason and the remedy.
+/// The file can't be opened, or is not one that may be written to (a link, a device, somebody else's): one line with
+/// the reason and the remedy.
 pub fn open(config: Config) -> anyhow::Result<(Log, Writer)> {
     let shared = Arc::default();
     let output = writer::Output::open(config.target, &shared)?;

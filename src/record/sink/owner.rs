@@ -7,8 +7,8 @@ pub(super) fn effective_user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// The group of the user who called sudo, so that `tail -f firewall.log` needs none; only when running as root, who alone may
-/// give a file away.
+/// The group of the user who called sudo, so that `tail -f firewall.log` needs none; only when running as root, who
+/// alone may give a file to any group.
 pub fn sudo_group() -> Option<u32> {
     if effective_user() != 0 {
         return None;

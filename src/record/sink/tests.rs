@@ -360,17 +360,21 @@ fn a_folder_that_vanishes_and_comes_back_costs_only_what_is_told() {
     wait_for(|| handle.counts().lines == 3);
     fs::remove_dir_all(&logs).unwrap();
     // Until it looks, the writer can't know.
-    thread::sleep(LOOK_EVERY + LOOK_EVERY / 2);
-    log.send(4);
+    while handle.counts().lost_write == 0 {
+        log.send(1);
+        thread::sleep(Duration::from_millis(20));
+    }
     log.send(5);
-    wait_for(|| handle.counts().lost_write == 9);
+    wait_for(|| handle.counts().lines + handle.counts().lost_write == log.next);
     assert_eq!(handle.counts().outages, 1);
     fs::create_dir(&logs).unwrap();
-    wait_for(|| path.exists() && said(&path) == [Said::Lost(9)]);
-    log.send(2);
+    wait_for(|| path.exists() && said(&path) == [Said::Lost(handle.counts().lost_write)]);
+    log.send(1);
+    let last = log.next - 1;
     drop(log);
     writer.join().unwrap();
-    assert_eq!(said(&path), [Said::Lost(9), Said::Number(12), Said::Number(13)]);
+    assert_eq!(said(&path), [Said::Lost(handle.counts().lost_write), Said::Number(last)]);
+    assert_eq!(handle.counts().lines + handle.counts().lost_log(), last + 1);
 }
 
 #[test]

@@ -7,10 +7,9 @@ use super::file::LogFile;
 use super::losses::Losses;
 use super::{LOOK_EVERY, Target};
 use crate::record::line::{Formatter, Lost, LostCause};
+use crate::record::terminal::standard_output;
 use anyhow::Context;
-use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Instant;
@@ -27,10 +26,7 @@ impl Output {
         Ok(match target {
             Target::File(config) => Self::File(LogFile::open(config, Arc::clone(shared))?),
             Target::StandardOutput => {
-                // A file of its own on the same descriptor: std's `Stdout` would hold lines back, and not say how
-                // many it wrote when it fails.
-                let fd = io::stdout().as_fd().try_clone_to_owned().context("cannot use standard output")?;
-                Self::StandardOutput(Appender::new(File::from(fd)))
+                Self::StandardOutput(Appender::new(standard_output().context("cannot use standard output")?))
             }
         })
     }
@@ -155,7 +151,8 @@ impl Writer {
             self.shared.close();
         } else if self.retry_at.is_none() {
             self.shared.count_outage();
-            if !self.misplaced {
+            // If the file is gone, that has been said.
+            if error.kind() != ErrorKind::NotFound {
                 tracing::warn!("the log can't be written, its lines are lost until it can: {error}");
             }
         }

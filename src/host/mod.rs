@@ -1,0 +1,166 @@
+//! What this machine is, as values: own addresses, gateways, resolvers, SSH peers, what listens on loopback.
+//!
+//! Read once and handed on, so that rules, lints and engine stay pure and a replay can speak of another machine.
+
+mod config;
+mod routes;
+mod sockets;
+
+use pnet::datalink;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::{fs, iter};
+
+/// The facts about the machine that rules are held against.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Own addresses with the prefix length of the network they are in, loopback included.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Addresses of default gateways.
+    pub gateways: Vec<IpAddr>,
+    /// Configured DNS resolvers.
+    pub resolvers: Vec<IpAddr>,
+    /// Remote ends of open SSH sessions to this machine.
+    pub ssh_peers: Vec<IpAddr>,
+    /// Sockets that listen on a loopback address: protocol name (`tcp`, `udp`), address and port.
+    pub loopback_listeners: Vec<(&'static str, SocketAddr)>,
+    /// Whether it forwards IPv4 packets between interfaces.
+    pub forwards_v4: bool,
+    /// Whether it forwards IPv6 packets between interfaces.
+    pub forwards_v6: bool,
+    /// Ports that the kernel gives to outgoing connections, ends included.
+    pub ephemeral_ports: Option<(u16, u16)>,
+}
+
+impl Host {
+    /// Whether `address` is one of this machine's own.
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|&(own, _)| own == address)
+    }
+}
+
+/// Reads the facts, each from where the kernel or a program keeps it. What isn't there, or can't be read, is no fact;
+/// nothing here fails.
+pub fn read() -> Host {
+    let ephemeral_ports = file("/proc/sys/net/ipv4/ip_local_port_range");
+    Host {
+        addresses: addresses(),
+        gateways: gateways(),
+        resolvers: resolvers(),
+        ssh_peers: ssh_peers(),
+        loopback_listeners: loopback_listeners(),
+        forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
+        forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
+        ephemeral_ports: port_range(&ephemeral_ports),
+    }
+}
+
+fn addresses() -> Vec<(IpAddr, u8)> {
+    let networks = datalink::interfaces().into_iter().flat_map(|interface| interface.ips);
+    networks.map(|network| (network.ip(), network.prefix())).collect()
+}
+
+fn gateways() -> Vec<IpAddr> {
+    let v4 = routes::default_gateways_v4(&file("/proc/self/net/route"));
+    let v6 = routes::default_gateways_v6(&file("/proc/self/net/ipv6_route"));
+    distinct(v4.into_iter().chain(v6))
+}
+
+fn resolvers() -> Vec<IpAddr> {
+    let configured = config::nameservers(&file("/etc/resolv.conf"));
+    let behind = if configured.iter().any(config::is_systemd_stub) {
+        config::nameservers(&file("/run/systemd/resolve/resolv.conf"))
+    } else {
+        Vec::new()
+    };
+    distinct(configured.into_iter().chain(behind))
+}
+
+fn ssh_peers() -> Vec<IpAddr> {
+    let mut ports = vec![config::SSH_PORT];
+    for path in ssh_configuration() {
+        ports.extend(config::ssh_ports(&file(&path)));
+    }
+    // One list: a server that listens on IPv6 for both families has its IPv4 connections among those of IPv6.
+    let tcp = file("/proc/self/net/tcp") + &file("/proc/self/net/tcp6");
+    let peers = sockets::peers_of(&ports, &tcp);
+    let own = std::env::var("SSH_CONNECTION").ok().and_then(|session| config::ssh_client(&session));
+    distinct(peers.into_iter().chain(own))
+}
+
+fn ssh_configuration() -> Vec<PathBuf> {
+    let parts = fs::read_dir("/etc/ssh/sshd_config.d").into_iter().flatten().flatten().map(|entry| entry.path());
+    let parts = parts.filter(|path| path.extension().is_some_and(|extension| extension == "conf"));
+    iter::once(PathBuf::from("/etc/ssh/sshd_config")).chain(parts).collect()
+}
+
+fn loopback_listeners() -> Vec<(&'static str, SocketAddr)> {
+    let of = |path| sockets::tcp_listeners_on_loopback(&file(path)).into_iter().map(|socket| ("tcp", socket));
+    let tcp = of("/proc/self/net/tcp").chain(of("/proc/self/net/tcp6"));
+    let of = |path| sockets::udp_listeners_on_loopback(&file(path)).into_iter().map(|socket| ("udp", socket));
+    let udp = of("/proc/self/net/udp").chain(of("/proc/self/net/udp6"));
+    distinct(tcp.chain(udp))
+}
+
+fn is_on(path: &str) -> bool {
+    !matches!(file(path).trim(), "" | "0")
+}
+
+/// Two numbers, ends of a range.
+fn port_range(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.trim().split_once(char::is_whitespace)?;
+    Some((first.parse().ok()?, last.trim().parse().ok()?))
+}
+
+/// What a file says; nothing if it can't be read. Bytes that are no text are of no meaning here.
+fn file(path: impl AsRef<Path>) -> String {
+    fs::read(path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn distinct<T: PartialEq>(list: impl Iterator<Item = T>) -> Vec<T> {
+    list.fold(Vec::new(), |mut seen, item| {
+        if !seen.contains(&item) {
+            seen.push(item);
+        }
+        seen
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_a_loopback_address_and_ephemeral_ports() {
+        let host = read();
+        assert!(host.addresses.contains(&("127.0.0.1".parse().unwrap(), 8)), "{host:?}");
+        assert!(host.owns("127.0.0.1".parse().unwrap()));
+        let (first, last) = host.ephemeral_ports.unwrap();
+        assert!(first <= last && last > 0);
+    }
+
+    #[test]
+    fn a_listener_on_loopback_is_found() {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listeners = read().loopback_listeners;
+        assert!(listeners.contains(&("tcp", listener.local_addr().unwrap())), "{listeners:?}");
+        assert!(listeners.contains(&("udp", udp.local_addr().unwrap())), "{listeners:?}");
+        assert!(!listeners.contains(&("tcp", tcp)));
+    }
+
+    #[test]
+    fn a_range_of_ports_is_two_numbers() {
+        assert_eq!(port_range("32768\t60999\n"), Some((32768, 60999)));
+        for text in ["", "1", "1 x", "1 70000"] {
+            assert_eq!(port_range(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_no_fact() {
+        assert_eq!(file("/nonexistent/file"), "");
+        assert!(!is_on("/nonexistent/file"));
+    }
+}
