@@ -6,9 +6,9 @@
 
 use super::error::Error;
 use super::lock::Lock;
-use super::names::is_set_name;
+use super::removal::{Emptied, remove};
 use super::tools::{Tools, Variant};
-use super::{os, process, removal};
+use super::{os, process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsStr;
 use std::io::{self, PipeWriter, Read, Write};
@@ -51,8 +51,8 @@ impl Guardian {
         if let Some(mut life) = self.life.take() {
             life.write_all(&[GOODBYE]).map_err(failed())?;
         }
-        // It ends once every program that holds the pipe has ended, which is not waited for.
-        self.process.try_wait().map_err(failed())?;
+        // It holds the lock for as long as it is there.
+        self.process.wait().map_err(failed())?;
         Ok(())
     }
 }
@@ -77,15 +77,13 @@ pub fn main<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Option<ExitCo
 }
 
 fn watch(variant: Variant) -> ExitCode {
-    let mut said = Vec::new();
     // An error is an end too: nobody can say goodbye any more.
-    let _ = io::stdin().lock().read_to_end(&mut said);
-    if said.contains(&GOODBYE) {
+    let mut said = [0];
+    if io::stdin().lock().read_exact(&mut said).is_ok() && said == [GOODBYE] {
         return ExitCode::SUCCESS;
     }
     for _ in 0..TRIES {
-        if Tools::find(variant).is_ok_and(|tools| removal::remove(&tools, removal::Emptied::Ours, is_set_name).is_ok())
-        {
+        if Tools::find(variant).is_ok_and(|tools| remove(&[tools], Emptied::Ours).is_ok()) {
             return ExitCode::SUCCESS;
         }
         std::thread::sleep(PAUSE);

@@ -6,8 +6,8 @@ use super::guardian::Guardian;
 use super::kernel;
 use super::lock::Lock;
 use super::names::Hook;
-use super::plan::Plan;
-use super::removal::{Emptied, remove};
+use super::plan::{Plan, PlannedSet};
+use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use std::collections::BTreeMap;
 pub struct Installed {
     tools: Tools,
     plan: Plan,
-    lock: Lock,
+    /// Held for as long as this lives.
+    _lock: Lock,
     /// `None` once there is nothing left to undo.
     guardian: Option<Guardian>,
 }
@@ -43,12 +44,17 @@ pub enum Disturbance {
         /// The rule that is in front now.
         by: String,
     },
-    /// A jump, a chain, a rule or a set is not as it was put there.
+    /// A jump, a chain or a rule is not as it was put there.
     Altered {
         /// Where.
         family: Family,
         /// What is different.
         what: String,
+    },
+    /// A set is missing, or one is left over.
+    Set {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -61,15 +67,19 @@ impl Installed {
     /// Whatever fails, the kernel is as it was before.
     pub fn start(plan: Plan, tools: Tools) -> Result<Self, Error> {
         let lock = Lock::take()?;
-        for tools in Tools::all_in_use()? {
-            refuse_strangers(&tools)?;
+        let others = Tools::all_in_use()?;
+        for tools in others.iter().chain([&tools]) {
+            refuse_strangers(tools)?;
         }
         let guardian = Some(Guardian::spawn(&tools, &lock)?);
         // From here on `Drop` undoes.
-        let installed = Self { tools, plan, lock, guardian };
+        let installed = Self { tools, plan, _lock: lock, guardian };
+        for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
+            remove_rules(tools, Emptied::Unknown)?;
+        }
         let taken = kernel::sets(&installed.tools)?;
         if installed.plan.sets().iter().any(|set| taken.contains_key(&set.name)) {
-            remove(&installed.tools, Emptied::Unknown, |_| true)?;
+            remove(std::slice::from_ref(&installed.tools), Emptied::Unknown)?;
         }
         installed.apply(&installed.plan)?;
         Ok(installed)
@@ -137,14 +147,17 @@ impl Installed {
     pub fn check(&self) -> Result<Vec<Disturbance>, Error> {
         let mut found = Vec::new();
         for family in self.tools.families() {
-            let table = kernel::table(&self.tools, family)?;
+            let mut table = kernel::table(&self.tools, family)?;
             found.extend(displaced(family, &table));
-            let in_front = |table: &mut Table| table.hooks.iter_mut().for_each(|hook| hook.in_front = None);
-            let mut in_place = table;
-            in_front(&mut in_place);
+            // Told already.
+            table.hooks.iter_mut().filter(|hook| hook.jumps > 0).for_each(|hook| hook.in_front = None);
             let wanted = Wanted::of(self.plan.chains(family));
-            found.extend(wanted.difference(&in_place).map(|what| Disturbance::Altered { family, what }));
+            found.extend(wanted.difference(&table).map(|what| Disturbance::Altered { family, what }));
         }
+        let there = kernel::sets(&self.tools)?;
+        let missing = self.plan.sets().iter().map(|set| &set.name).filter(|name| !there.contains_key(*name));
+        let left_over = there.keys().filter(|name| !self.plan.has_set(name));
+        found.extend(missing.chain(left_over).map(|name| Disturbance::Set { name: name.clone() }));
         Ok(found)
     }
 
@@ -155,14 +168,15 @@ impl Installed {
     /// If it can't be.
     pub fn repair(&self) -> Result<(), Error> {
         let there = kernel::sets(&self.tools)?;
-        if self.plan.sets().iter().any(|set| !there.contains_key(&set.name)) {
-            kernel::make_sets(&self.tools, self.plan.set_text(), self.plan.sets())?;
+        let missing = |set: &PlannedSet| !there.contains_key(&set.name);
+        if self.plan.sets().iter().any(missing) {
+            kernel::make_sets(&self.tools, &self.plan.set_text_of(missing), self.plan.sets())?;
         }
         for family in self.tools.families() {
             let current = kernel::table(&self.tools, family)?.adopt_empty();
             kernel::change(&self.tools, family, &Wanted::of(self.plan.chains(family)), &current)?;
         }
-        Ok(())
+        kernel::destroy_sets(&self.tools, |name| self.plan.has_set(name))
     }
 
     /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
@@ -173,9 +187,12 @@ impl Installed {
         }
         let sets_before = kernel::sets(&self.tools)?;
         let result = self.change_all(plan, &before);
-        let planned = |name: &str| plan.sets().iter().any(|set| set.name == name);
         match result {
-            Ok(()) => kernel::destroy_sets(&self.tools, planned),
+            Ok(()) => {
+                // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
+                let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
+                Ok(())
+            }
             Err(first) => match self.go_back(&before, |name| sets_before.contains_key(name)) {
                 Ok(()) => Err(first),
                 Err(then) => Err(Error::NotUndone { first: first.into(), then: then.into() }),
@@ -212,7 +229,7 @@ impl Installed {
         if self.guardian.is_none() {
             return Ok(());
         }
-        remove(&self.tools, Emptied::Ours, |_| true)?;
+        remove(std::slice::from_ref(&self.tools), Emptied::Ours)?;
         self.guardian.take().map_or(Ok(()), Guardian::dismiss)
     }
 }
@@ -221,7 +238,6 @@ impl Drop for Installed {
     fn drop(&mut self) {
         // Nobody is left to be told; if it fails the guardian goes on.
         let _ = self.undo();
-        let _ = &self.lock;
     }
 }
 

@@ -25,9 +25,27 @@ impl Emptied {
     }
 }
 
-/// Removes all own jumps, chains and the sets that `ours` picks; both families are tried whatever becomes of the first.
-/// Whether there was anything.
-pub(super) fn remove(tools: &Tools, emptied: Emptied, ours: impl Fn(&str) -> bool) -> Result<bool, Error> {
+/// Removes all own jumps, chains and sets, each family and variant whatever becomes of the others. Whether there was
+/// anything.
+pub(super) fn remove(all: &[Tools], emptied: Emptied) -> Result<bool, Error> {
+    let mut found = false;
+    let mut result = Ok(());
+    for tools in all {
+        match remove_rules(tools, emptied) {
+            Ok(some) => found |= some,
+            // The first failure is told.
+            Err(error) => result = result.and(Err(error)),
+        }
+    }
+    result?;
+    let Some(tools) = all.first() else { return Ok(found) };
+    found |= !kernel::sets(tools)?.is_empty();
+    kernel::destroy_sets(tools, |_| false)?;
+    Ok(found)
+}
+
+/// Removes own jumps and chains of one variant.
+pub(super) fn remove_rules(tools: &Tools, emptied: Emptied) -> Result<bool, Error> {
     let mut found = false;
     let mut result = Ok(());
     for family in tools.families() {
@@ -38,10 +56,7 @@ pub(super) fn remove(tools: &Tools, emptied: Emptied, ours: impl Fn(&str) -> boo
         });
         result = result.and(removed);
     }
-    result?;
-    found |= kernel::sets(tools)?.keys().any(|name| ours(name));
-    kernel::destroy_sets(tools, |name| !ours(name))?;
-    Ok(found)
+    result.map(|()| found)
 }
 
 /// Removes whatever a dead pfw left in this network namespace; whether there was anything.
@@ -51,9 +66,5 @@ pub(super) fn remove(tools: &Tools, emptied: Emptied, ours: impl Fn(&str) -> boo
 /// [`Error::Locked`] while a pfw lives. What is left by others, a chain of our name without our mark among it, stays.
 pub fn clean() -> Result<bool, Error> {
     let _lock = Lock::take()?;
-    let mut found = false;
-    for tools in Tools::all_in_use()? {
-        found |= remove(&tools, Emptied::Unknown, |_| true)?;
-    }
-    Ok(found)
+    remove(&Tools::all_in_use()?, Emptied::Unknown)
 }

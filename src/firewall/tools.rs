@@ -89,9 +89,16 @@ impl Tools {
         let has_legacy =
             legacy_tables.iter().any(|path| std::fs::read_to_string(path).is_ok_and(|names| !names.trim().is_empty()));
         let others = [(Variant::Nft, usual.is_legacy()), (Variant::Legacy, !usual.is_legacy() && has_legacy)];
-        let others = others.into_iter().filter(|&(_, ask)| ask).filter_map(|(variant, _)| Self::find(variant).ok());
-        let others: Vec<_> = others.collect();
-        Ok(std::iter::once(usual).chain(others).collect())
+        let mut all = vec![usual];
+        for (variant, _) in others.into_iter().filter(|&(_, ask)| ask) {
+            match Self::find(variant) {
+                Ok(tools) => all.push(tools),
+                // Whoever uses it has it; the tables are another's, or empty.
+                Err(Error::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     /// The variant that was asked for.

@@ -29,7 +29,7 @@ use chains::Writer;
 use effective::Effective;
 use ledger::Ledger;
 use sets::Sets;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use steps::Steps;
 
 /// What a plan needs to know beside the rules.
@@ -98,6 +98,18 @@ impl Plan {
     /// The input of `ipset restore`; empty if there are no sets.
     pub fn set_text(&self) -> &str {
         &self.set_text
+    }
+
+    /// The part of it that makes the sets that `wanted` picks.
+    pub(super) fn set_text_of(&self, wanted: impl Fn(&PlannedSet) -> bool) -> String {
+        let names: HashSet<_> = self.sets.iter().filter(|set| wanted(set)).map(|set| set.name.as_str()).collect();
+        let of = |line: &&str| line.split(' ').nth(1).is_some_and(|name| names.contains(name));
+        self.set_text.lines().filter(of).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// Whether it has a set of this name.
+    pub(super) fn has_set(&self, name: &str) -> bool {
+        self.sets.iter().any(|set| set.name == name)
     }
 
     /// How many kernel rules it has in a family.
