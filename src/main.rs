@@ -5,6 +5,10 @@ use pfw::cli::{Cli, Exit};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // This binary is its own guardian, before it is anything else.
+    if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -196,7 +196,7 @@ impl Stage {
         let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
         let interface = named.unwrap_or(&self.loopback);
         let around = Circumstances { time: seen.time, direction, interface, discards };
-        self.pipeline.packet(&seen.packet, &around);
+        self.pipeline.predict(&seen.packet, &around);
     }
 
     /// Lets the capture's clock go on; what has expired by now is in force no more.

@@ -108,7 +108,7 @@ impl Stage {
             let name = self.interfaces.name(interface).unwrap_or_default();
             Interface { name: EscapedName::new(name.as_bytes()), class: self.pipeline.matcher().interface_class(name) }
         });
-        self.pipeline.packet(&packet, &Circumstances { time: frame.time, direction, interface, discards });
+        self.pipeline.predict(&packet, &Circumstances { time: frame.time, direction, interface, discards });
     }
 
     /// Which way a packet goes, by the kernel's packet type. A forwarded one is seen twice, coming in and going out:

@@ -13,6 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("packet", &["time"]),
     ("capture", &["packet", "time", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
+    ("firewall", &["packet", "rules", "time", "host"]),
     ("engine", &["packet", "rules", "time", "host"]),
     ("record", &["packet", "rules", "engine", "time"]),
     ("app", &["capture", "engine", "host", "netlink", "packet", "record", "rules", "time"]),

@@ -14,6 +14,7 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod firewall;
 mod monitor;
 mod world;
 
@@ -26,10 +27,14 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, monitor::CASES].concat()
+    [capture::CASES, firewall::CASES, monitor::CASES].concat()
 }
 
 fn main() -> ExitCode {
+    // The guardian is this binary again, as it is pfw's own in life.
+    if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     if let Ok(name) = std::env::var(CASE) {
         return inside(&name);
     }
@@ -84,7 +89,7 @@ fn what_is_missing() -> Option<String> {
 }
 
 fn inside(name: &str) -> ExitCode {
-    match cases().into_iter().find(|(case, _)| *case == name) {
+    match cases().into_iter().chain(firewall::ROLES.iter().copied()).find(|(case, _)| *case == name) {
         // A panic prints its message and ends the process with 101.
         Some((_, case)) => {
             case();
