@@ -17,6 +17,7 @@
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
+//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -53,6 +54,7 @@ pub mod cli;
 pub mod engine;
 pub mod host;
 pub mod netlink;
+pub mod nflog;
 pub mod packet;
 pub mod record;
 pub mod rules;

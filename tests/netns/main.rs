@@ -15,6 +15,7 @@ mod capture;
 #[path = "../common/mod.rs"]
 mod common;
 mod monitor;
+mod nflog;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,7 +27,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, monitor::CASES].concat()
+    [capture::CASES, monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {
@@ -70,7 +71,7 @@ fn unshare_flags() -> &'static [&'static str] {
 
 /// Why no case can run here, if so.
 fn what_is_missing() -> Option<String> {
-    for tool in ["unshare", "ip", "ping"] {
+    for tool in ["unshare", "ip", "ping", "iptables", "ip6tables"] {
         if Command::new(tool).arg("-V").output().is_err() {
             return Some(format!("'{tool}' is not installed"));
         }
