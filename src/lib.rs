@@ -18,6 +18,7 @@
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
+//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -55,6 +56,7 @@ pub mod engine;
 pub mod firewall;
 pub mod host;
 pub mod netlink;
+pub mod nflog;
 pub mod packet;
 pub mod record;
 pub mod rules;

@@ -1,5 +1,7 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod enforcement;
+mod kernel_rules;
 pub mod live;
 pub mod locality;
 mod pipeline;
@@ -7,3 +9,4 @@ pub mod replay;
 mod signals;
 mod stage;
 mod threads;
+mod withheld;

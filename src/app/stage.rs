@@ -1,14 +1,18 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
+use super::kernel_rules::{Generations, KernelRules};
 use super::pipeline::{Circumstances, Interface, Pipeline};
+use super::withheld::{Fate, Held, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
-use crate::engine::{Direction, Matcher};
+use crate::engine::{Direction, Matcher, RuleInfo, Step};
+use crate::firewall::read_nflog_prefix;
 use crate::host::Host;
-use crate::packet::{self, Ip, Malformed, Net, Packet, PacketType};
-use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
+use crate::nflog::{Event, Hook};
+use crate::packet::{self, Ip, Link, Malformed, Net, Packet, PacketType};
+use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,6 +34,29 @@ pub struct Rules {
     pub why: &'static str,
 }
 
+/// What the kernel lost in all so far, because it was not read in time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LostSoFar {
+    /// Frames.
+    pub frames: u64,
+    /// Reports of dropped packets.
+    pub reports: u64,
+}
+
+/// Rules whose differences have a line; what comes beyond is counted.
+const TOLD_DIFFERENCES: usize = 100;
+
+/// The kernel's verdicts, and what waits for them.
+#[derive(Default)]
+struct Truth {
+    withheld: Withheld,
+    generations: Generations,
+    /// Packets with which the kernel did otherwise than was predicted.
+    differences: u64,
+    /// Rules whose differences were logged.
+    told: BTreeSet<Arc<str>>,
+}
+
 /// The live counterpart of a replay's stage. It lives on the capture thread.
 pub struct Stage {
     pipeline: Pipeline,
@@ -39,12 +66,14 @@ pub struct Stage {
     interfaces: Arc<Interfaces>,
     /// Interfaces that were seen under the rules in force, by index.
     known: BTreeMap<u32, Interface>,
+    /// What is kept for the kernel's verdicts, if rules are enforced.
+    truth: Option<Truth>,
     /// Frames that had no line here, by why.
     duplicates: u64,
     other_host: u64,
     not_for_stack: u64,
-    /// Frames that the kernel had dropped when it was last asked, and when that was.
-    dropped: u64,
+    /// What the kernel had lost when it was last asked, and when that was.
+    lost: LostSoFar,
     asked: Timestamp,
 }
 
@@ -57,12 +86,19 @@ impl Stage {
             coming: VecDeque::new(),
             interfaces,
             known: BTreeMap::new(),
+            truth: None,
             duplicates: 0,
             other_host: 0,
             not_for_stack: 0,
-            dropped: 0,
+            lost: LostSoFar::default(),
             asked: now,
         }
+    }
+
+    /// Lets the kernel have the last word from now on.
+    #[must_use]
+    pub fn enforcing(self) -> Self {
+        Self { truth: Some(Truth::default()), ..self }
     }
 
     /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
@@ -104,11 +140,95 @@ impl Stage {
         packet.vlan = frame.vlan.or(packet.vlan);
         let direction = if loopback { Some(Direction::Loopback) } else { self.direction(frame, &packet) };
         let Some(direction) = direction else { return self.duplicates += 1 };
-        let interface = self.known.entry(interface).or_insert_with(|| {
-            let name = self.interfaces.name(interface).unwrap_or_default();
-            Interface { name: EscapedName::new(name.as_bytes()), class: self.pipeline.matcher().interface_class(name) }
-        });
-        self.pipeline.predict(&packet, &Circumstances { time: frame.time, direction, interface, discards });
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
+        let around = Circumstances { time: frame.time, direction, interface: known, discards };
+        let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
+        if let Some(judgement) = self.pipeline.judge(&packet, &around) {
+            let time = frame.time;
+            truth.withheld.hold(Held { time, packet, direction, interface, judgement, fate: Fate::Open });
+        }
+    }
+
+    /// Takes the names of rules that are about to be in the kernel.
+    pub fn announce(&mut self, rules: Arc<KernelRules>) {
+        if let Some(truth) = &mut self.truth {
+            truth.generations.add(rules);
+        }
+    }
+
+    /// Takes the kernel's report of a packet that it dropped.
+    pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
+        let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
+        let Some(((generation, number), truth)) = prefix.zip(self.truth.as_mut()) else { return };
+        let fate = Fate::Dropped { generation, number };
+        let link = Link::Cooked { ethertype: event.ethertype };
+        let packet = packet::parse(link, event.packet, event.original_len);
+        let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
+        let time = event.time.unwrap_or(now);
+        let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
+        if event.hook != Hook::Output && truth.withheld.report(event.time, &packet, fate) {
+            return;
+        }
+        // The tap never saw it: it was on its way out, or the tap had no room for it.
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
+        let around = Circumstances { time, direction, interface: known, discards: |_, _| false };
+        if let Some(judgement) = self.pipeline.judge(&packet, &around) {
+            truth.withheld.hold(Held { time, packet, direction, interface, judgement, fate });
+        }
+    }
+
+    /// Writes the lines of packets about which all reports have been read, those up to `settled`.
+    pub fn settle(&mut self, settled: Timestamp) {
+        while let Some(held) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
+            self.tell(&held);
+        }
+    }
+
+    /// Writes the line of a packet whose fate is known.
+    fn tell(&mut self, held: &Held) {
+        let Held { time, packet, direction, interface, judgement, fate } = held;
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, *interface);
+        let around = Circumstances { time: *time, direction: *direction, interface: known, discards };
+        let predicted = self.pipeline.rule(judgement).cloned();
+        let allowed = judgement.decision.allows();
+        let by = match *fate {
+            Fate::PartOfDropped => return,
+            Fate::Open if allowed => return self.pipeline.write(packet, &around, judgement, Verdict::Allowed),
+            Fate::Open => None,
+            Fate::Dropped { generation, number } => {
+                let rules = self.truth.as_ref().map(|truth| &truth.generations);
+                let by = rules.and_then(|rules| rules.rule(generation, number)).cloned();
+                if by.as_ref().zip(predicted.as_ref()).is_some_and(|(by, rule)| !allowed && is_same_rule(by, rule)) {
+                    return self.pipeline.write(packet, &around, judgement, Verdict::Blocked);
+                }
+                Some(by.unwrap_or_else(|| RuleInfo { id: "unknown".into(), step: Step::Rules }))
+            }
+        };
+        let expected = predicted.unwrap_or_else(|| RuleInfo { id: "replaced".into(), step: Step::Rules });
+        match &by {
+            None => {
+                let reason = "not dropped by the kernel";
+                self.pipeline.write_as(packet, &around, &expected, Verdict::Allowed, reason);
+            }
+            Some(by) => {
+                let word = if allowed { "allowed" } else { "blocked" };
+                let reason = format!("dropped by the kernel; predicted: {word} by {}", expected.id);
+                self.pipeline.write_as(packet, &around, by, Verdict::Blocked, &reason);
+            }
+        }
+        self.differ(*time, by.as_ref().unwrap_or(&expected), by.is_some());
+    }
+
+    /// Counts a difference between prediction and kernel, and logs the first of each rule.
+    fn differ(&mut self, time: Timestamp, rule: &RuleInfo, dropped: bool) {
+        let Some(truth) = &mut self.truth else { return };
+        truth.differences += 1;
+        if truth.told.len() >= TOLD_DIFFERENCES || !truth.told.insert(Arc::clone(&rule.id)) {
+            return;
+        }
+        let did = if dropped { "dropped a packet otherwise than predicted, by" } else { "let a packet through that was predicted to be blocked, by" };
+        let reason = format!("the kernel {did} {}", rule.id);
+        self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
     }
 
     /// Which way a packet goes, by the kernel's packet type. A forwarded one is seen twice, coming in and going out:
@@ -157,15 +277,20 @@ impl Stage {
         }
     }
 
-    /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel dropped (`dropped` in all so far), and hands on
-    /// lines that have waited long enough.
-    pub fn tick(&mut self, dropped: u64, now: Timestamp, instant: Instant) {
+    /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel lost
+    /// (frames and reports, each in all so far), and hands on lines that have waited long enough.
+    pub fn tick(&mut self, lost: LostSoFar, now: Timestamp, instant: Instant) {
         self.change_rules(Timestamp::from_nanos(now.nanos().saturating_sub(OLDEST_WAITING)));
-        let lost = Lost { n: dropped - self.dropped, cause: LostCause::KernelRing, from: self.asked, to: now };
-        (self.dropped, self.asked) = (dropped, now);
+        let span = (self.asked, now);
+        self.asked = now;
+        let before = std::mem::replace(&mut self.lost, lost);
         let Some(log) = self.pipeline.log() else { return };
-        if lost.n > 0 {
-            log.lost(lost);
+        let causes = [
+            (LostCause::KernelRing, lost.frames - before.frames),
+            (LostCause::Reports, lost.reports - before.reports),
+        ];
+        for (cause, n) in causes.into_iter().filter(|&(_, n)| n > 0) {
+            log.lost(Lost { n, cause, from: span.0, to: span.1 });
         }
         log.flush_if_due(instant);
     }
@@ -173,13 +298,44 @@ impl Stage {
     /// What became of all frames.
     pub fn summary(&self) -> Summary {
         Summary {
-            lost_kernel: self.dropped,
+            lost_kernel: self.lost.frames,
+            lost_reports: self.lost.reports,
+            differences: self.truth.as_ref().map_or(0, |truth| truth.differences),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
             ..self.pipeline.summary()
         }
     }
+}
+
+/// The interface with this index as the rules in force see it.
+fn know<'a>(
+    known: &'a mut BTreeMap<u32, Interface>,
+    interfaces: &Interfaces,
+    pipeline: &Pipeline,
+    index: u32,
+) -> &'a Interface {
+    known.entry(index).or_insert_with(|| {
+        let name = interfaces.name(index).unwrap_or_default();
+        Interface { name: EscapedName::new(name.as_bytes()), class: pipeline.matcher().interface_class(name) }
+    })
+}
+
+/// Which way a packet goes that was dropped at a hook.
+fn direction_of(hook: Hook, loopback: bool) -> Direction {
+    match hook {
+        _ if loopback => Direction::Loopback,
+        Hook::Forward => Direction::Forwarded,
+        Hook::Output | Hook::PostRouting => Direction::Outgoing,
+        Hook::PreRouting | Hook::Input => Direction::Incoming,
+    }
+}
+
+/// Whether the kernel's rule is the one that was predicted. A list that is long goes by its own name in the kernel, by
+/// its entry in the prediction.
+fn is_same_rule(kernel: &RuleInfo, predicted: &RuleInfo) -> bool {
+    kernel.step == predicted.step && predicted.id.starts_with(&*kernel.id)
 }
 
 /// What the kernel discards before any rule: only what comes from outside can be at fault.

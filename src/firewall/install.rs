@@ -11,6 +11,7 @@ use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// A plan that is in force. Dropped, it takes its rules out.
 #[derive(Debug)]
@@ -56,6 +57,18 @@ pub enum Disturbance {
         /// Its name.
         name: String,
     },
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Displaced { family, hook, by } => {
+                write!(f, "{}: in front of our jump in {} stands: {by}", family.tool(), hook.builtin())
+            }
+            Self::Altered { family, what } => write!(f, "{}: {what}", family.tool()),
+            Self::Set { name } => write!(f, "set {name} is missing, or left over"),
+        }
+    }
 }
 
 impl Installed {

@@ -217,3 +217,9 @@ pub struct Arp {
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     link::parse(link, bytes, original_len)
 }
+
+/// The length in bytes that the IP header at the beginning of `bytes` states for its packet, which is more than there
+/// are where the end was cut off; `None` where there is no such header.
+pub fn stated_len(bytes: &[u8]) -> Option<u32> {
+    net::stated_len(bytes)
+}

@@ -27,6 +27,10 @@ pub struct Summary {
     pub non_ip: u64,
     /// Packets that the kernel had no room for: never seen.
     pub lost_kernel: u64,
+    /// Reports of dropped packets that the kernel had no room for.
+    pub lost_reports: u64,
+    /// Packets with which the kernel did otherwise than was predicted.
+    pub differences: u64,
     /// Lines that the log could not take.
     pub lost_log: u64,
     /// Frames for other hosts: seen, neither judged nor logged.
@@ -69,6 +73,8 @@ impl fmt::Display for Summary {
         ];
         let sometimes = [
             ("blocked", self.blocked),
+            ("lost reports", self.lost_reports),
+            ("differences", self.differences),
             ("suspicious", self.suspicious),
             ("not IP", self.non_ip),
             ("for other hosts", self.other_host),

@@ -16,6 +16,7 @@ mod capture;
 mod common;
 mod firewall;
 mod monitor;
+mod nflog;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -27,7 +28,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, firewall::CASES, monitor::CASES].concat()
+    [capture::CASES, firewall::CASES, monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {
@@ -75,7 +76,7 @@ fn unshare_flags() -> &'static [&'static str] {
 
 /// Why no case can run here, if so.
 fn what_is_missing() -> Option<String> {
-    for tool in ["unshare", "ip", "ping"] {
+    for tool in ["unshare", "ip", "ping", "iptables", "ip6tables"] {
         if Command::new(tool).arg("-V").output().is_err() {
             return Some(format!("'{tool}' is not installed"));
         }

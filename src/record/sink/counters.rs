@@ -28,6 +28,8 @@ pub struct LogCounts {
     pub lost_queue: u64,
     /// Lines lost because the file could not be written.
     pub lost_write: u64,
+    /// Reports of dropped packets that the kernel lost, as far as the producer said so.
+    pub lost_reports: u64,
     /// How often the file was rotated.
     pub rotations: u64,
     /// How often writing began to fail.
@@ -63,13 +65,14 @@ impl Shared {
     }
 
     pub(super) fn counts(&self) -> LogCounts {
-        let [lost_kernel, lost_queue, lost_write] = self.lost.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+        let [lost_kernel, lost_queue, lost_write, lost_reports] = self.lost.each_ref().map(|counter| counter.load(Ordering::Relaxed));
         LogCounts {
             lines: self.lines.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             lost_kernel,
             lost_queue,
             lost_write,
+            lost_reports,
             rotations: self.rotations.load(Ordering::Relaxed),
             outages: self.outages.load(Ordering::Relaxed),
         }
