@@ -26,7 +26,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [monitor::CASES, firewall::CASES].concat()
+    [monitor::CASES, &firewall::cases()].concat()
 }
 
 fn main() -> ExitCode {
