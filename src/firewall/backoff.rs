@@ -6,7 +6,7 @@ use std::time::Duration;
 /// So many repairs are made at once ...
 const AT_ONCE: usize = 5;
 /// ... in so long a time; then one for each such time.
-const SPAN: Duration = Duration::from_secs(60);
+const SPAN: Duration = Duration::from_mins(1);
 
 /// Whether to repair now. Time is given, as how long ago some fixed moment was.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let made = (0..600).filter(|&tenth| backoff.may_repair(Duration::from_millis(tenth * 100))).collect::<Vec<_>>();
         assert_eq!(made, [0, 1, 2, 3, 4]);
-        assert!(backoff.may_repair(Duration::from_secs(60)));
+        assert!(backoff.may_repair(Duration::from_mins(1)));
         assert!(!backoff.may_repair(Duration::from_millis(60_050)));
     }
 }

@@ -42,7 +42,6 @@ pub(super) fn test(tools: &Tools, family: Family, transaction: &str) -> Result<(
 pub(super) fn change(tools: &Tools, family: Family, wanted: &Wanted, current: &Table) -> Result<(), Error> {
     let Some(transaction) = wanted.transaction(current) else { return Ok(()) };
     Invocation { program: tools.restore(family), args: &RESTORE, input: &transaction }.run()?;
-    // An empty chain that somebody else made is none of our business.
     match wanted.difference(&table(tools, family)?) {
         None => Ok(()),
         Some(what) => Err(Error::Different { family, what }),

@@ -28,7 +28,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, firewall::CASES, monitor::CASES, nflog::CASES].concat()
+    [capture::CASES, &firewall::cases(), monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {

@@ -53,7 +53,7 @@ impl<'a> Writer<'a> {
 
     /// Begins the chain of a hook.
     pub(super) fn begin(&mut self, hook: Hook) {
-        self.current = hook.own().to_owned();
+        hook.own().clone_into(&mut self.current);
         self.add_chain(self.current.clone());
     }
 

@@ -50,7 +50,8 @@ impl Steps<'_, '_> {
     fn hook(&mut self, direction: RuleDirection) {
         self.writer.begin(Hook::of(direction));
         let later = self.effective.later_steps_block(direction);
-        if direction == RuleDirection::In && self.effective.needs_whole_packets() {
+        let tracks = [RuleDirection::In, RuleDirection::Out].iter().any(|&one| self.effective.later_steps_block(one));
+        if direction == RuleDirection::In && self.effective.needs_whole_packets() && !tracks {
             self.defragment();
         }
         if !later && !self.effective.lists_block() {
@@ -95,7 +96,7 @@ impl Steps<'_, '_> {
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is
-    /// enough that it stands somewhere. This one needs no connection tracking, which defragments too.
+    /// enough that it stands somewhere. Connection tracking does it too, but costs more where nothing else needs it.
     fn defragment(&mut self) {
         let nobody = self.family().nobody();
         let conditions = Match {
