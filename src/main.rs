@@ -1,6 +1,7 @@
 //! The `pfw` binary: parse, run, print what went wrong, exit. All else is in the library.
 
 use clap::Parser;
+use pfw::cli::say::say;
 use pfw::cli::{Cli, Exit};
 use std::process::ExitCode;
 
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             // One line with all causes: what was tried, why it failed, what helps.
-            eprintln!("pfw: {error:#}");
+            say(&format!("pfw: {error:#}"));
             Exit::Failed.into()
         }
     }

@@ -18,6 +18,11 @@ pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: u16, n
     Plan::new(ruleset, host, options, now)
 }
 
+/// What would be given to the kernel, as text.
+pub fn dry_run(ruleset: &Ruleset, host: &Host) -> String {
+    plan(ruleset, host, 1, *NFLOG_GROUPS.start(), Timestamp::now()).to_string()
+}
+
 /// The rules in force.
 pub struct Enforcement {
     installed: Installed,
@@ -74,9 +79,10 @@ impl Enforcement {
         Ok(said)
     }
 
-    /// Takes the rules out, or leaves them where that was asked for. Returns what was done, in words.
-    pub fn finish(self) -> Result<&'static str> {
-        if self.keep {
+    /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
+    /// done, in words.
+    pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
+        if self.keep && !unconfirmed {
             self.installed.keep().context("cannot leave the rules in force")?;
             return Ok("the rules stay in force; `pfw clean` removes them");
         }

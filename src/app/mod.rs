@@ -1,12 +1,18 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
 mod enforcement;
+mod lockout;
 mod kernel_rules;
 pub mod live;
 pub mod locality;
+mod office;
+mod passing;
 mod pipeline;
 pub mod replay;
 mod signals;
 mod stage;
-mod threads;
+pub mod threads;
 mod withheld;
+
+pub use enforcement::dry_run;
+pub use lockout::cut_sessions;

@@ -150,10 +150,13 @@ impl Pipeline {
 
     /// Counts a verdict and writes its line, with the reason of the decision.
     pub fn write(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement, verdict: Verdict) {
-        self.count(verdict);
         let Judgement { decision, epoch } = judgement;
         let sets = iter::once(&mut self.rules).chain(&mut self.replaced);
-        let Some(rules) = sets.into_iter().find(|rules| rules.epoch == *epoch) else { return };
+        let Some(rules) = sets.into_iter().find(|rules| rules.epoch == *epoch) else {
+            let forgotten = RuleInfo { id: "replaced".into(), step: decision.step };
+            return self.write_as(packet, around, &forgotten, verdict, "decided by rules that were replaced since");
+        };
+        self.counts.add(verdict);
         let number = decision.rule.0 as usize;
         if let Some(hits) = rules.hits.get_mut(number) {
             *hits += 1;
@@ -184,21 +187,12 @@ impl Pipeline {
         reason: &str,
     ) {
         *self.past_hits.entry(Arc::clone(&rule.id)).or_default() += 1;
-        self.count(verdict);
+        self.counts.add(verdict);
         let wanted = self.selection.wants(verdict);
         let Some(log) = self.log.as_mut().filter(|_| wanted) else { return };
         let rule = RuleText::new(rule);
         let line = PacketLine { seen: around.sighting(packet), verdict, rule: &rule };
         log.packet(&line, |out| out.extend_from_slice(reason.as_bytes()));
-    }
-
-    fn count(&mut self, verdict: Verdict) {
-        self.counts.packets += 1;
-        match verdict {
-            Verdict::Allowed => self.counts.allowed += 1,
-            Verdict::Blocked => self.counts.blocked += 1,
-            Verdict::WouldBlock => self.counts.would_block += 1,
-        }
     }
 
     fn decide(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Decision {

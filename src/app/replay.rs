@@ -43,6 +43,8 @@ pub struct Outcome {
     pub inferred: Option<(Locality, &'static str)>,
     /// Why the capture could not be read to its end.
     pub damage: Option<io::Error>,
+    /// Whoever read the lines went away.
+    pub unwanted: bool,
 }
 
 /// Replays a capture file. An error is one that kept it from beginning; what happens later is part of the outcome.
@@ -66,8 +68,11 @@ pub fn replay(options: Options) -> Result<Outcome> {
     if let Some(writer) = writer {
         threads::join("writer", writer)?;
     }
-    summary.lost_log = handle.map_or(0, |handle| handle.counts().lost_log());
-    Ok(Outcome { summary, inferred, damage })
+    let unwanted = handle.as_ref().is_some_and(Handle::is_closed);
+    if let Some(handle) = handle {
+        summary.add_log(&handle.counts());
+    }
+    Ok(Outcome { summary, inferred, damage, unwanted })
 }
 
 /// Sends everything through the stage: what was read ahead, then the rest, up to the end or the damage, or until

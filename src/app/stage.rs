@@ -2,6 +2,7 @@
 
 use super::kernel_rules::{Generations, KernelRules};
 use super::pipeline::{Circumstances, Interface, Pipeline};
+use super::passing::Passing;
 use super::withheld::{Fate, Held, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
@@ -15,11 +16,11 @@ use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A packet that waits in the ring is not older than this, in nanoseconds: a ring of the default size holds a sixth of
+/// A packet that waits in the ring is not older than this: a ring of the default size holds a sixth of
 /// a second of what one core can send.
-const OLDEST_WAITING: i64 = 1_000_000_000;
+const OLDEST_WAITING: Duration = Duration::from_secs(1);
 
 /// Compiled rules, and the machine that they were compiled for.
 #[derive(Clone, Debug)]
@@ -66,6 +67,8 @@ pub struct Stage {
     interfaces: Arc<Interfaces>,
     /// Interfaces that were seen under the rules in force, by index.
     known: BTreeMap<u32, Interface>,
+    /// Forwarded packets that were seen coming in.
+    passing: Passing,
     /// What is kept for the kernel's verdicts, if rules are enforced.
     truth: Option<Truth>,
     /// Frames that had no line here, by why.
@@ -86,6 +89,7 @@ impl Stage {
             coming: VecDeque::new(),
             interfaces,
             known: BTreeMap::new(),
+            passing: Passing::default(),
             truth: None,
             duplicates: 0,
             other_host: 0,
@@ -147,6 +151,11 @@ impl Stage {
             let time = frame.time;
             truth.withheld.hold(Held { time, packet, direction, interface, judgement, fate: Fate::Open });
         }
+    }
+
+    /// Whether packets wait for the kernel's verdict.
+    pub fn is_waiting(&self) -> bool {
+        self.truth.as_ref().is_some_and(|truth| !truth.withheld.is_empty())
     }
 
     /// Takes the names of rules that are about to be in the kernel.
@@ -233,11 +242,14 @@ impl Stage {
 
     /// Which way a packet goes, by the kernel's packet type. A forwarded one is seen twice, coming in and going out:
     /// it has its line when it comes in, and `None` here when it goes out.
-    fn direction(&self, frame: &Frame<'_>, packet: &Packet) -> Option<Direction> {
+    fn direction(&mut self, frame: &Frame<'_>, packet: &Packet) -> Option<Direction> {
         let outgoing = frame.packet_type == Some(PacketType::Outgoing);
         match &packet.net {
-            Net::Ip(ip) if outgoing && self.forwards(ip.src) && !ip.src.is_unspecified() => None,
-            Net::Ip(ip) if !outgoing && self.is_passing_through(frame, ip) => Some(Direction::Forwarded),
+            Net::Ip(ip) if outgoing && self.forwards(ip.src) && self.passing.went_in(ip) => None,
+            Net::Ip(ip) if !outgoing && self.is_passing_through(frame, ip) => {
+                self.passing.goes_in(ip);
+                Some(Direction::Forwarded)
+            }
             _ if outgoing => Some(Direction::Outgoing),
             _ => Some(Direction::Incoming),
         }
@@ -280,7 +292,7 @@ impl Stage {
     /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel lost
     /// (frames and reports, each in all so far), and hands on lines that have waited long enough.
     pub fn tick(&mut self, lost: LostSoFar, now: Timestamp, instant: Instant) {
-        self.change_rules(Timestamp::from_nanos(now.nanos().saturating_sub(OLDEST_WAITING)));
+        self.change_rules(now.minus(OLDEST_WAITING));
         let span = (self.asked, now);
         self.asked = now;
         let before = std::mem::replace(&mut self.lost, lost);

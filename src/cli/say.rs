@@ -1,6 +1,7 @@
 //! Words to people, on standard error. Whoever reads them may have gone away or stopped reading: neither is a reason to
 //! panic, nor to wait longer than a moment.
 
+use crate::app::threads;
 use std::io::{self, Write};
 
 /// Says a line, if anybody listens. What is not printable (the name of a file can hold anything) is escaped.
@@ -22,6 +23,12 @@ pub fn say_lines(lines: &str) {
     for line in lines.lines() {
         say(line);
     }
+}
+
+/// Says the last lines of a run, but waits no more than a moment for a terminal that was stopped.
+pub fn say_at_last(lines: &str) {
+    let lines = lines.to_owned();
+    threads::within(threads::PATIENCE, move || say_lines(&lines));
 }
 
 fn tell(bytes: &[u8]) {

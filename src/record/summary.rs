@@ -1,5 +1,6 @@
 //! What is said of a whole run or a whole capture file.
 
+use super::line::Verdict;
 use super::sink::LogCounts;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,6 +45,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Counts a packet by its verdict.
+    pub fn add(&mut self, verdict: Verdict) {
+        self.packets += 1;
+        match verdict {
+            Verdict::Allowed => self.allowed += 1,
+            Verdict::Blocked => self.blocked += 1,
+            Verdict::WouldBlock => self.would_block += 1,
+        }
+    }
+
     /// Takes over what the log counted.
     pub fn add_log(&mut self, counts: &LogCounts) {
         self.lost_log += counts.lost_log();

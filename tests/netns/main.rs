@@ -14,6 +14,7 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod enforce;
 mod firewall;
 mod monitor;
 mod nflog;
@@ -28,7 +29,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, &firewall::cases(), monitor::CASES, nflog::CASES].concat()
+    [capture::CASES, enforce::CASES, &firewall::cases(), monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {
