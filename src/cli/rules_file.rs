@@ -4,6 +4,7 @@ use super::Exit;
 use super::options::{ConfigArgs, DEFAULT_CONFIG};
 use crate::host::Host;
 use crate::rules::{self, Errors, Loaded};
+use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
@@ -57,8 +58,8 @@ pub fn refuse(errors: &Errors) -> Exit {
 }
 
 /// Prints what is legal in a rules file but surely not meant.
-pub fn warn(loaded: &Loaded, _host: &Host) {
-    for warning in loaded.locate(loaded.warnings.clone()) {
+pub fn warn(loaded: &Loaded, host: &Host) {
+    for warning in loaded.all_warnings(host, Timestamp::now()) {
         eprintln!("{warning}");
     }
 }
