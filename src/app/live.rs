@@ -15,10 +15,10 @@ use crate::engine::Matcher;
 use crate::host::{self, Host};
 use crate::record::printer::printer;
 use crate::record::sink::Handle;
-use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, stdout_wants_colours};
+use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, stdout_wants_colours};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// How long the capture thread waits for frames at most. A line that is due is handed on after that, and an order to
 /// stop is seen; ten wake-ups a second cost an idle machine nothing measurable.
 const WAIT: Duration = Duration::from_millis(100);
+
+/// How long standard output is given for the last lines; Ctrl-C is to end pfw within a second.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 /// What is to be watched, and how.
 #[derive(Debug)]
@@ -64,6 +67,7 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let names = options.capture.names.clone();
     let source = Live::open(options.capture)?;
     let format = options.log.format;
+    let to_stdout = matches!(options.log.target, Target::StandardOutput);
     let (log, writer) = record::open(options.log)?;
     let handle = log.handle();
     let writer = threads::start("writer", move || writer.run())?;
@@ -88,11 +92,16 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
         Office { events, mailbox, ruleset: options.ruleset, host, horizon: valid_until, wake_at: valid_until };
     office.prepare_expiry();
     office.serve(desk, &handle);
-    let mut summary = capture.join().map_err(|_| anyhow!("the capture thread has failed"))??;
+    let mut summary = threads::join("capture", capture)??;
     if let Some(printer) = printer {
-        printer.join().map_err(|_| anyhow!("the printer thread has failed"))?;
+        threads::join_within("printer", printer, PATIENCE)?;
     }
-    writer.join().map_err(|_| anyhow!("the writer thread has failed"))?;
+    if to_stdout {
+        threads::join_within("writer", writer, PATIENCE)?;
+    } else {
+        // However long the disk takes: what was accepted is to be there.
+        threads::join("writer", writer)?;
+    }
     summary.add_log(&handle.counts());
     Ok(summary)
 }

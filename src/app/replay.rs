@@ -12,7 +12,7 @@ use crate::record::sink::Handle;
 use crate::record::{self, Config, EscapedName, Log, Selection, Summary};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ pub fn replay(options: Options) -> Result<Outcome> {
     let mut summary = stage.finish();
 
     if let Some(writer) = writer {
-        writer.join().map_err(|_| anyhow!("the writer of the log has failed"))?;
+        threads::join("writer", writer)?;
     }
     summary.lost_log = handle.map_or(0, |handle| handle.counts().lost_log());
     Ok(Outcome { summary, inferred, damage })

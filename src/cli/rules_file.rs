@@ -57,7 +57,7 @@ pub fn refuse(errors: &Errors) -> Exit {
     Exit::Usage
 }
 
-/// Prints what is legal in a rules file but surely not meant.
+/// Prints what is legal in a rules file but surely not meant on this machine.
 pub fn warn(loaded: &Loaded, host: &Host) {
     for warning in loaded.all_warnings(host, Timestamp::now()) {
         eprintln!("{warning}");

@@ -84,7 +84,12 @@ impl Classifier {
     }
 
     /// The first rule that the packet satisfies.
-    pub(super) fn first_match(&self, subject: &Subject, passage: Passage, interface: InterfaceClass) -> Option<usize> {
+    pub(super) fn first_match(
+        &self,
+        subject: &Subject<'_>,
+        passage: Passage,
+        interface: InterfaceClass,
+    ) -> Option<usize> {
         if self.rules == 0 {
             return None;
         }
@@ -93,17 +98,17 @@ impl Classifier {
             self.passages.get(passage_class(passage, interface)),
             first,
             second,
-            self.dst.row(subject.dst),
-            self.src.row(subject.src),
+            self.dst.row(subject.dst()),
+            self.src.row(subject.src()),
         ])
     }
 
-    fn header_rows(&self, subject: &Subject) -> (&Row, &Row) {
+    fn header_rows(&self, subject: &Subject<'_>) -> (&Row, &Row) {
         match subject.header {
             Header::Tcp(ports) => self.tcp.rows(ports),
             Header::Udp(ports) => self.udp.rows(ports),
             Header::Icmp { kind, code } => {
-                let family = if subject.src.is_ipv4() { &self.icmp } else { &self.icmpv6 };
+                let family = if subject.src().is_ipv4() { &self.icmp } else { &self.icmpv6 };
                 (family.row(u16::from_be_bytes([kind, code])), &self.any)
             }
             Header::None => (self.bare.get(usize::from(subject.protocol.0)), &self.any),

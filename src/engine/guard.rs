@@ -21,17 +21,17 @@ pub(super) enum Guard {
 }
 
 /// Step 1 of a packet from or to this machine.
-pub(super) fn before_lists(subject: &Subject) -> Option<Guard> {
-    let discovers = |kind| (133..=136).contains(&kind) && subject.ttl == u8::MAX;
-    match (subject.src, subject.header) {
+pub(super) fn before_lists(subject: &Subject<'_>) -> Option<Guard> {
+    let discovers = |kind| (133..=136).contains(&kind) && subject.ttl() == u8::MAX;
+    match (subject.src(), subject.header) {
         (IpAddr::V6(_), Header::Icmp { kind, .. }) if discovers(kind) => Some(Guard::NeighbourDiscovery),
         _ => path_mtu(subject),
     }
 }
 
 /// Step 1 of a forwarded packet: neighbour discovery never crosses a router.
-pub(super) fn path_mtu(subject: &Subject) -> Option<Guard> {
-    match (subject.src, subject.header) {
+pub(super) fn path_mtu(subject: &Subject<'_>) -> Option<Guard> {
+    match (subject.src(), subject.header) {
         (IpAddr::V4(_), Header::Icmp { kind: 3, code: 4 }) | (IpAddr::V6(_), Header::Icmp { kind: 2, .. }) => {
             Some(Guard::PathMtu)
         }
@@ -40,9 +40,9 @@ pub(super) fn path_mtu(subject: &Subject) -> Option<Guard> {
 }
 
 /// Step 4.
-pub(super) fn behind_lists(subject: &Subject, direction: RuleDirection) -> Option<Guard> {
+pub(super) fn behind_lists(subject: &Subject<'_>, direction: RuleDirection) -> Option<Guard> {
     use RuleDirection::{In, Out};
-    match (subject.src, subject.header) {
+    match (subject.src(), subject.header) {
         (IpAddr::V6(_), Header::Icmp { kind: 130..=132 | 143, .. }) => Some(Guard::MulticastListener),
         (IpAddr::V4(_), Header::Udp(ports)) => {
             matches!((direction, ports.src, ports.dst), (In, 67, 68) | (Out, 68, 67)).then_some(Guard::Dhcp)

@@ -122,7 +122,7 @@ impl Matcher {
     /// The decision on one passage of a packet in the given state.
     pub(super) fn judge(
         &self,
-        subject: &Subject,
+        subject: &Subject<'_>,
         passage: Passage,
         interface: InterfaceClass,
         state: State,
@@ -135,7 +135,7 @@ impl Matcher {
         ruling.decide(state)
     }
 
-    fn judge_own(&self, subject: &Subject, passage: Passage, interface: InterfaceClass, state: State) -> Ruling {
+    fn judge_own(&self, subject: &Subject<'_>, passage: Passage, interface: InterfaceClass, state: State) -> Ruling {
         let direction = passage.direction();
         if let Some(guard) = guard::before_lists(subject) {
             return Ruling::allow(Step::Guard, guard_number(guard));
@@ -155,23 +155,23 @@ impl Matcher {
     }
 
     /// Steps 1 (path MTU alone), 2, 3, 5 and 6, each end by itself.
-    fn judge_forwarded(&self, subject: &Subject) -> Ruling {
+    fn judge_forwarded(&self, subject: &Subject<'_>) -> Ruling {
         if let Some(guard) = guard::path_mtu(subject) {
             return Ruling::allow(Step::Guard, guard_number(guard));
         }
         let blocked =
             |address: IpAddr, hit| self.list_ruling(address, hit).filter(|ruling| ruling.action != Action::Allow);
-        blocked(subject.src, Hit::Source)
-            .or_else(|| blocked(subject.dst, Hit::Destination))
+        blocked(subject.src(), Hit::Source)
+            .or_else(|| blocked(subject.dst(), Hit::Destination))
             .or_else(|| self.judge_numbers(subject))
             .unwrap_or(Ruling::allow(Step::Forwarded, builtin::FORWARDED))
     }
 
     /// Steps 2 and 3.
-    fn judge_peer(&self, subject: &Subject, direction: RuleDirection) -> Option<Ruling> {
+    fn judge_peer(&self, subject: &Subject<'_>, direction: RuleDirection) -> Option<Ruling> {
         match direction {
-            RuleDirection::In => self.list_ruling(subject.src, Hit::Source),
-            RuleDirection::Out => self.list_ruling(subject.dst, Hit::Destination),
+            RuleDirection::In => self.list_ruling(subject.src(), Hit::Source),
+            RuleDirection::Out => self.list_ruling(subject.dst(), Hit::Destination),
         }
     }
 
@@ -183,7 +183,7 @@ impl Matcher {
     }
 
     /// Steps 5 and 6.
-    fn judge_numbers(&self, subject: &Subject) -> Option<Ruling> {
+    fn judge_numbers(&self, subject: &Subject<'_>) -> Option<Ruling> {
         if let Some((rule, hit)) = self.block_ports.hit(subject.header) {
             return Some(Ruling { hit, ..Ruling::block(Step::BlockPorts, rule) });
         }
@@ -191,23 +191,23 @@ impl Matcher {
     }
 
     /// Step 8.
-    fn judge_rules(&self, subject: &Subject, passage: Passage, interface: InterfaceClass) -> Option<Ruling> {
+    fn judge_rules(&self, subject: &Subject<'_>, passage: Passage, interface: InterfaceClass) -> Option<Ruling> {
         let place = self.classifier.first_match(subject, passage, interface)?;
         let &(rule, action) = self.actions.get(place)?;
         Some(Ruling { action, ..Ruling::allow(Step::Rules, rule) })
     }
 
     /// Step 9.
-    fn judge_local(&self, subject: &Subject, passage: Passage) -> Option<Ruling> {
+    fn judge_local(&self, subject: &Subject<'_>, passage: Passage) -> Option<Ruling> {
         if passage.is_loopback() {
             return Some(Ruling::allow(Step::Loopback, builtin::LOOPBACK));
         }
-        let copy = passage == Passage::In && self.own.sends_to_itself(subject.src, subject.dst);
+        let copy = passage == Passage::In && self.own.sends_to_itself(subject.src(), subject.dst());
         copy.then_some(Ruling::allow(Step::Loopback, builtin::OWN_MULTICAST))
     }
 
     /// Step 10.
-    fn judge_allowed_protocols(&self, subject: &Subject) -> Option<Ruling> {
+    fn judge_allowed_protocols(&self, subject: &Subject<'_>) -> Option<Ruling> {
         if self.allow_protocols.is_empty {
             return None;
         }

@@ -4,7 +4,7 @@ use super::decision::{Context, Decision, State};
 use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
 use super::subject::{Header, Passage, Subject};
-use super::tracker::{MAX_CONNECTIONS, Opening, Tracker};
+use super::tracker::{MAX_CONNECTIONS, Tracker};
 use crate::packet::Ip;
 use crate::time::Timestamp;
 
@@ -46,10 +46,11 @@ pub struct Engine {
 
 /// A packet as the rules see it.
 #[derive(Clone, Copy)]
-struct Seen {
-    subject: Subject,
+struct Seen<'a> {
+    subject: Subject<'a>,
     state: State,
-    opening: Option<Opening>,
+    /// It is the packet that opens a connection, and not a later fragment of it.
+    opens: bool,
     without_first: bool,
 }
 
@@ -95,7 +96,7 @@ impl Engine {
         &mut self,
         packet: &Ip,
         context: &Context,
-        judge: impl Fn(&Subject, Passage, State, bool) -> D,
+        judge: impl Fn(&Subject<'_>, Passage, State, bool) -> D,
     ) -> D {
         let seen = self.observe(packet, context.time);
         let (first, second) = Passage::of(context.direction);
@@ -103,8 +104,8 @@ impl Engine {
         if !decision.allows() {
             return decision;
         }
-        if let Some(opening) = seen.opening {
-            self.tracker.confirm(opening, context.time);
+        if seen.opens {
+            self.tracker.confirm(packet, context.time);
         }
         match second {
             Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
@@ -112,7 +113,7 @@ impl Engine {
         }
     }
 
-    fn observe(&mut self, packet: &Ip, now: Timestamp) -> Seen {
+    fn observe<'a>(&mut self, packet: &'a Ip, now: Timestamp) -> Seen<'a> {
         match packet.fragment {
             Some(fragment) if fragment.offset > 0 => {
                 let told = self.fragments.recall(packet, fragment, now);
@@ -128,18 +129,18 @@ impl Engine {
         }
     }
 
-    fn observe_whole(&mut self, packet: &Ip, now: Timestamp) -> Seen {
-        let (state, opening) = self.tracker.track(packet, now);
-        Seen { subject: Subject::of(packet), state, opening, without_first: false }
+    fn observe_whole<'a>(&mut self, packet: &'a Ip, now: Timestamp) -> Seen<'a> {
+        let state = self.tracker.track(packet, now);
+        Seen { subject: Subject::of(packet), state, opens: state == State::New, without_first: false }
     }
 }
 
-impl Seen {
+impl<'a> Seen<'a> {
     /// A later fragment is judged as if it had what its first told; the tracker has seen the datagram already.
-    fn later_fragment(packet: &Ip, told: Option<Told>) -> Self {
+    fn later_fragment(packet: &'a Ip, told: Option<Told>) -> Self {
         let without_first = told.is_none();
         let told = told.unwrap_or(Told { protocol: packet.protocol, header: Header::None, state: State::Untracked });
-        let subject = Subject { protocol: told.protocol, header: told.header, ..Subject::of(packet) };
-        Self { subject, state: told.state, opening: None, without_first }
+        let subject = Subject::of(packet).with(told.protocol, told.header);
+        Self { subject, state: told.state, opens: false, without_first }
     }
 }

@@ -15,6 +15,7 @@ mod decision;
 mod fragments;
 mod guard;
 mod in_force;
+mod index;
 mod interfaces;
 mod matcher;
 mod memory;
@@ -31,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod tracker;
+mod tree;
 
 pub use decision::{Context, Decision, Direction, Hit, InterfaceClass, RuleInfo, RuleNumber, State, Step};
 pub use fragments::MAX_DATAGRAMS;

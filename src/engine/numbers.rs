@@ -88,6 +88,9 @@ impl Entries {
     }
 
     fn hit(&self, ports: Ports) -> Option<(RuleNumber, Hit)> {
+        if self.entries.is_empty() {
+            return None;
+        }
         match (self.get(ports.src), self.get(ports.dst)) {
             (None, None) => None,
             (Some((src, rule)), dst) if dst.is_none_or(|(dst, _)| src < dst) => {

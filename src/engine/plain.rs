@@ -110,7 +110,7 @@ impl Allows for Outcome {
 /// One walk.
 struct Walk<'a> {
     plain: Plain<'a>,
-    subject: Subject,
+    subject: Subject<'a>,
     passage: Passage,
     interface: &'a str,
     state: State,
@@ -177,7 +177,7 @@ impl Walk<'_> {
         if let Some(guard) = guard::path_mtu(&self.subject) {
             return found_guard(Step::Guard, guard);
         }
-        for end in [(self.subject.src, Hit::Source), (self.subject.dst, Hit::Destination)] {
+        for end in [(self.subject.src(), Hit::Source), (self.subject.dst(), Hit::Destination)] {
             if self.allow_ips(end).is_none()
                 && let Some(found) = self.block_ips(end)
             {
@@ -191,8 +191,8 @@ impl Walk<'_> {
 
     fn peer(&self) -> (IpAddr, Hit) {
         match self.passage.direction() {
-            RuleDirection::In => (self.subject.src, Hit::Source),
-            RuleDirection::Out => (self.subject.dst, Hit::Destination),
+            RuleDirection::In => (self.subject.src(), Hit::Source),
+            RuleDirection::Out => (self.subject.dst(), Hit::Destination),
         }
     }
 
@@ -282,7 +282,7 @@ impl Walk<'_> {
 
     /// Why `rule` does not match.
     fn miss(&self, rule: &Rule) -> Option<Miss> {
-        let Subject { src, dst, protocol, .. } = self.subject;
+        let (src, dst, protocol) = (self.subject.src(), self.subject.dst(), self.subject.protocol);
         let interface = if self.passage.is_loopback() {
             rule.names_loopback() && rule.interface_matches("lo")
         } else {
@@ -331,8 +331,8 @@ impl Walk<'_> {
     }
 
     fn is_own_copy(&self) -> bool {
-        let IpAddr::V4(dst) = self.subject.dst else {
-            return self.plain.host.owns(self.subject.src) && self.subject.dst.is_multicast();
+        let IpAddr::V4(dst) = self.subject.dst() else {
+            return self.plain.host.owns(self.subject.src()) && self.subject.dst().is_multicast();
         };
         let networks = self.plain.host.addresses.iter();
         let is_broadcast_of = |&(own, prefix): &(IpAddr, u8)| match own {
@@ -343,7 +343,7 @@ impl Walk<'_> {
             _ => false,
         };
         let to_many = dst.is_multicast() || dst.is_broadcast() || networks.into_iter().any(is_broadcast_of);
-        self.plain.host.owns(self.subject.src) && to_many
+        self.plain.host.owns(self.subject.src()) && to_many
     }
 
     fn allow_protocols(&mut self) -> Option<Found> {

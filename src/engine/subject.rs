@@ -6,17 +6,12 @@ use std::net::IpAddr;
 use super::Direction;
 use crate::rules::RuleDirection;
 
-/// The fields of a packet that conditions can name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Subject {
-    /// Source address.
-    pub(super) src: IpAddr,
-    /// Destination address.
-    pub(super) dst: IpAddr,
+/// What conditions can name of a packet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    packet: &'a Ip,
     /// Protocol; of a later fragment, the one that its first fragment told.
     pub(super) protocol: Protocol,
-    /// IPv4 time to live or IPv6 hop limit.
-    pub(super) ttl: u8,
     /// The transport header; of a later fragment, that of its first.
     pub(super) header: Header,
 }
@@ -56,16 +51,30 @@ pub(super) fn icmp_belongs(packet: &Ip) -> bool {
     packet.protocol == if packet.src.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 }
 }
 
-impl Subject {
+impl<'a> Subject<'a> {
     /// The packet by itself.
-    pub(super) fn of(packet: &Ip) -> Self {
-        Self {
-            src: packet.src,
-            dst: packet.dst,
-            protocol: packet.protocol,
-            ttl: packet.ttl,
-            header: Header::of(packet),
-        }
+    pub(super) fn of(packet: &'a Ip) -> Self {
+        Self { packet, protocol: packet.protocol, header: Header::of(packet) }
+    }
+
+    /// The packet with what its first fragment told.
+    pub(super) fn with(self, protocol: Protocol, header: Header) -> Self {
+        Self { protocol, header, ..self }
+    }
+
+    /// Source address.
+    pub(super) fn src(&self) -> IpAddr {
+        self.packet.src
+    }
+
+    /// Destination address.
+    pub(super) fn dst(&self) -> IpAddr {
+        self.packet.dst
+    }
+
+    /// IPv4 time to live or IPv6 hop limit.
+    pub(super) fn ttl(&self) -> u8 {
+        self.packet.ttl
     }
 }
 

@@ -1,29 +1,24 @@
-//! The address table: which interval does an address lie in?
-//!
-//! A static search tree over the intervals' first addresses, in the layout of a B+ tree without pointers: the node
-//! below is found by arithmetic, and a node is one or two cache lines whose keys are compared all at once, without a
-//! branch. A million networks take five loads for IPv4, however unevenly they are spread.
+//! The address table: what holds for an address, of either family, among any number of networks.
 
+use super::index::Index;
 use super::sweep::Interval;
-use crate::rules::ranges::Number;
+use super::tree::Tree;
 use std::net::IpAddr;
 
-/// Keys in an IPv4 node: 64 bytes.
-const V4_KEYS: usize = 16;
 /// Keys in an IPv6 node: 128 bytes.
 const V6_KEYS: usize = 8;
 
 /// A table of each family.
 #[derive(Debug)]
 pub(super) struct AddressTable {
-    v4: Tree<u32, V4_KEYS>,
+    v4: Index,
     v6: Tree<u128, V6_KEYS>,
 }
 
 impl AddressTable {
     /// From disjoint intervals in ascending order.
     pub(super) fn new(v4: &[Interval<u32>], v6: &[Interval<u128>]) -> Self {
-        Self { v4: Tree::new(v4), v6: Tree::new(v6) }
+        Self { v4: Index::new(v4), v6: Tree::new(v6) }
     }
 
     /// The value of the interval that holds `address`.
@@ -40,63 +35,45 @@ impl AddressTable {
     }
 }
 
-/// The tree of one family.
-#[derive(Debug)]
-struct Tree<K, const N: usize> {
-    /// Nodes of `N` ascending keys, root level first. Key `i` of an inner node is the lowest key below its child
-    /// `i + 1`. The last level holds the first address of each interval. Places that are left over hold `K::MAX`.
-    levels: Vec<Vec<[K; N]>>,
-    /// Last address and value of each interval.
-    ends: Vec<(K, u32)>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::sweep;
+    use super::*;
+    use prefix_trie::PrefixMap;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
-impl<K: Number, const N: usize> Tree<K, N> {
-    fn new(intervals: &[Interval<K>]) -> Self {
-        let firsts: Vec<K> = intervals.iter().map(|interval| interval.first).collect();
-        let mut level: Vec<[K; N]> = firsts.chunks(N).map(node).collect();
-        let mut lowest: Vec<K> = firsts.iter().copied().step_by(N).collect();
-        let mut levels = Vec::new();
-        while level.len() > 1 {
-            let parents = lowest.chunks(N + 1).map(|children| node(children.get(1..).unwrap_or_default())).collect();
-            levels.push(std::mem::replace(&mut level, parents));
-            lowest = lowest.into_iter().step_by(N + 1).collect();
-        }
-        levels.push(level);
-        levels.reverse();
-        Self { levels, ends: intervals.iter().map(|interval| (interval.last, interval.value)).collect() }
+    /// A test that holds a table of addresses that are `$number`s against an independent trie, which finds all
+    /// networks over an address: the table names the one that came first.
+    macro_rules! agrees_with_a_trie {
+        ($test:ident, $number:ty, $table:ty) => {
+            proptest! {
+                #[test]
+                fn $test(
+                    networks in vec((0_u8..4, any::<$number>(), 0..=<$number>::BITS), 0..60),
+                    anywhere in any::<$number>(),
+                ) {
+                    let (mut trie, mut ranges) = (PrefixMap::new(), Vec::new());
+                    for (value, (first_byte, rest, prefix)) in (0..).zip(networks) {
+                        // Few first bytes, so that the networks overlap.
+                        let address = <$number>::from(first_byte) << (<$number>::BITS - 8) | rest >> 8;
+                        let open = <$number>::MAX.checked_shr(prefix).unwrap_or(0);
+                        ranges.push(Interval { first: address & !open, last: address | open, value });
+                        trie.entry((address & !open, u8::try_from(prefix).unwrap())).or_insert(value);
+                    }
+                    let ends = ranges.iter().flat_map(|range| [range.first, range.last]);
+                    let near = |end: $number| [end.wrapping_sub(1), end, end.wrapping_add(1)];
+                    let probes: Vec<_> = ends.flat_map(near).chain([anywhere, 0, <$number>::MAX]).collect();
+                    let table = <$table>::new(&sweep::lowest(ranges));
+                    for address in probes {
+                        let over = trie.cover(&(address, u8::try_from(<$number>::BITS).unwrap()));
+                        prop_assert_eq!(table.get(address), over.map(|(_, &value)| value).min());
+                    }
+                }
+            }
+        };
     }
 
-    fn get(&self, key: K) -> Option<u32> {
-        if key == K::MAX {
-            // It equals the places that are left over; the only interval that can hold it is the last.
-            return self.ends.last().filter(|(last, _)| *last == key).map(|&(_, value)| value);
-        }
-        let (leaves, inner) = self.levels.split_last()?;
-        let mut at = 0;
-        for level in inner {
-            at = at * (N + 1) + up_to(level.get(at)?, key);
-        }
-        let behind = at * N + up_to(leaves.get(at)?, key);
-        let &(last, value) = self.ends.get(behind.checked_sub(1)?)?;
-        (key <= last).then_some(value)
-    }
-
-    fn bytes(&self) -> usize {
-        let nodes: usize = self.levels.iter().map(|level| level.capacity() * size_of::<[K; N]>()).sum();
-        nodes + self.ends.capacity() * size_of::<(K, u32)>()
-    }
-}
-
-fn node<K: Number, const N: usize>(keys: &[K]) -> [K; N] {
-    let mut node = [K::MAX; N];
-    for (place, &key) in node.iter_mut().zip(keys) {
-        *place = key;
-    }
-    node
-}
-
-/// How many of the node's keys are at most `key`. Counting all of them costs less than stopping at the right one.
-fn up_to<K: Number, const N: usize>(keys: &[K; N], key: K) -> usize {
-    // Wrapping, since a check for overflow would keep the compiler from comparing several keys at once.
-    keys.iter().fold(0_u32, |count, &each| count.wrapping_add(u32::from(each <= key))) as usize
+    agrees_with_a_trie!(the_ipv4_index_names_the_first_network_over_an_address, u32, Index);
+    agrees_with_a_trie!(the_ipv6_tree_names_the_first_network_over_an_address, u128, Tree<u128, V6_KEYS>);
 }

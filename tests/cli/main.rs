@@ -9,6 +9,7 @@
 )]
 
 mod capture;
+mod check_rules;
 #[path = "../common/mod.rs"]
 mod common;
 mod house;

@@ -26,6 +26,7 @@ pub const CASES: &[Case] = &[
     ("json_lines_are_valid_and_carry_eve_names", json_lines_are_valid_and_carry_eve_names),
     ("an_expired_entry_stops_acting_at_its_second", an_expired_entry_stops_acting_at_its_second),
     ("a_tun_device_is_read_without_a_link_header", a_tun_device_is_read),
+    ("a_pipe_that_nobody_reads_keeps_nobody_waiting", a_pipe_that_nobody_reads),
     ("without_privilege_there_is_one_clear_line", without_privilege_there_is_one_clear_line),
 ];
 
@@ -473,6 +474,20 @@ fn attach_tun(name: &str) -> std::fs::File {
     let result = unsafe { libc::ioctl(file.as_raw_fd(), 0x4004_54ca, request.as_ptr()) };
     assert_eq!(result, 0, "the tun device can be attached: {}", std::io::Error::last_os_error());
     file
+}
+
+fn a_pipe_that_nobody_reads() {
+    let world = World::new();
+    for args in [&["--print"][..], &["--log-file", "-"]] {
+        let mut command = crate::common::pfw(["run", "--monitor-only"]);
+        command.args(args).current_dir(world.folder.path()).stdout(std::process::Stdio::piped());
+        let pfw = crate::common::Running::start(command);
+        // 64 KiB fill the pipe; a line has some 150 bytes.
+        sh("ping -q -c 1000 -i 0.002 127.0.0.1");
+        let start = Instant::now();
+        assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+        assert!(start.elapsed() < Duration::from_secs(1), "{args:?}: it took {:?}", start.elapsed());
+    }
 }
 
 fn without_privilege_there_is_one_clear_line() {

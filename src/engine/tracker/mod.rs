@@ -39,26 +39,19 @@ pub(super) struct Tracker {
     full: u64,
 }
 
-/// A connection that a packet would open: it is remembered only once the packet has passed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Opening {
-    key: AnyKey,
-    entry: Entry,
-}
-
 impl Tracker {
     /// A tracker for at most `limit` connections of each family.
     pub(super) fn new(limit: usize) -> Self {
         Self { v4: Connections::new(limit), v6: Connections::new(limit), evicted: 0, full: 0 }
     }
 
-    /// The state of a packet that is no later fragment, and what it would open. The connection that it belongs to is
-    /// moved on, whatever the rules will say of the packet.
-    pub(super) fn track(&mut self, packet: &Ip, now: Timestamp) -> (State, Option<Opening>) {
+    /// The state of a packet that is no later fragment. The connection that it belongs to is moved on, whatever the
+    /// rules will say of the packet; one that it would open is remembered by [`confirm`](Self::confirm).
+    pub(super) fn track(&mut self, packet: &Ip, now: Timestamp) -> State {
         match Flow::of(packet) {
-            Flow::Untracked => (State::Untracked, None),
-            Flow::Invalid => (State::Invalid, None),
-            Flow::Error(quoted) => (self.error(quoted, packet.dst, now), None),
+            Flow::Untracked => State::Untracked,
+            Flow::Invalid => State::Invalid,
+            Flow::Error(quoted) => self.error(quoted, packet.dst, now),
             Flow::Of(tuple, kind) => match tuple.key {
                 AnyKey::V4(key) => follow(&mut self.v4, &key, &tuple, kind, now),
                 AnyKey::V6(key) => follow(&mut self.v6, &key, &tuple, kind, now),
@@ -66,11 +59,13 @@ impl Tracker {
         }
     }
 
-    /// Remembers a connection whose first packet was let through.
-    pub(super) fn confirm(&mut self, opening: Opening, now: Timestamp) {
-        let placed = match opening.key {
-            AnyKey::V4(key) => self.v4.insert(&key, opening.entry, now),
-            AnyKey::V6(key) => self.v6.insert(&key, opening.entry, now),
+    /// Remembers the connection that `packet` opens, once it has been let through: `track` has called it new.
+    pub(super) fn confirm(&mut self, packet: &Ip, now: Timestamp) {
+        let Flow::Of(tuple, kind) = Flow::of(packet) else { return };
+        let Some(entry) = open(&tuple, kind, now) else { return };
+        let placed = match tuple.key {
+            AnyKey::V4(key) => self.v4.insert(&key, entry, now),
+            AnyKey::V6(key) => self.v6.insert(&key, entry, now),
         };
         match placed {
             Placed::Free => {}
@@ -100,8 +95,8 @@ impl Tracker {
     }
 
     /// An error is related if it is about a known connection, and goes to who sent the packet that it quotes.
-    fn error(&mut self, quoted: Option<Quoted>, to: IpAddr, now: Timestamp) -> State {
-        let about = quoted.filter(|quoted| quoted.src == to).as_ref().and_then(Tuple::of_quoted);
+    fn error(&mut self, quoted: Option<&Quoted>, to: IpAddr, now: Timestamp) -> State {
+        let about = quoted.filter(|quoted| quoted.src == to).and_then(Tuple::of_quoted);
         let known = about.is_some_and(|tuple| match tuple.key {
             AnyKey::V4(key) => self.v4.get_mut(&key, now).is_some(),
             AnyKey::V6(key) => self.v6.get_mut(&key, now).is_some(),
@@ -110,27 +105,31 @@ impl Tracker {
     }
 }
 
-/// Moves the packet's connection on, or says what it would open.
+/// Moves the packet's connection on.
 fn follow<const N: usize>(
     connections: &mut Connections<N>,
     key: &Key<N>,
     tuple: &Tuple,
     kind: Kind,
     now: Timestamp,
-) -> (State, Option<Opening>) {
-    let Some(entry) = connections.get_mut(key, now) else { return open(tuple, kind, now) };
+) -> State {
+    let Some(entry) = connections.get_mut(key, now) else { return first_state(tuple, kind, now) };
     let reply = tuple.symmetric || tuple.from_first != entry.has(marks::FIRST_END_OPENED);
     match advance(entry, kind, reply, now) {
         Effect::Refresh(timeout) => entry.refresh(now, timeout),
         Effect::Keep => {}
         Effect::End => connections.remove(key),
-        Effect::Invalid => return (State::Invalid, None),
+        Effect::Invalid => return State::Invalid,
         Effect::Reopen => {
             connections.remove(key);
-            return open(tuple, kind, now);
+            return first_state(tuple, kind, now);
         }
     }
-    (if reply { State::Reply } else { State::Original }, None)
+    if reply { State::Reply } else { State::Original }
+}
+
+fn first_state(tuple: &Tuple, kind: Kind, now: Timestamp) -> State {
+    if open(tuple, kind, now).is_some() { State::New } else { State::Invalid }
 }
 
 fn advance(entry: &mut Entry, kind: Kind, reply: bool, now: Timestamp) -> Effect {
@@ -157,21 +156,21 @@ fn advance_udp(entry: &mut Entry, now: Timestamp) -> u32 {
     UDP_STREAM_TIMEOUT
 }
 
-/// What a packet without a connection opens.
-fn open(tuple: &Tuple, kind: Kind, now: Timestamp) -> (State, Option<Opening>) {
+/// What a packet without a connection opens, if it can.
+fn open(tuple: &Tuple, kind: Kind, now: Timestamp) -> Option<Entry> {
     let (timeout, tcp, last) = match kind {
         Kind::Tcp(flags) => {
-            let first = Segment::of(flags).and_then(|segment| Some((tcp::open(segment)?, segment)));
-            let Some((state, segment)) = first else { return (State::Invalid, None) };
+            let segment = Segment::of(flags)?;
+            let state = tcp::open(segment)?;
             (tcp::open_timeout(state), state, segment)
         }
-        Kind::Icmp if !tuple.from_first => return (State::Invalid, None),
+        // An answer that nobody asked for.
+        Kind::Icmp if !tuple.from_first => return None,
         Kind::Icmp => (ICMP_TIMEOUT, TcpState::None, Segment::None),
         Kind::Udp => (UDP_TIMEOUT, TcpState::None, Segment::None),
         Kind::Generic => (GENERIC_TIMEOUT, TcpState::None, Segment::None),
     };
-    let entry = Entry::new(now, timeout, tcp, last, tuple.from_first);
-    (State::New, Some(Opening { key: tuple.key, entry }))
+    Some(Entry::new(now, timeout, tcp, last, tuple.from_first))
 }
 
 #[cfg(test)]

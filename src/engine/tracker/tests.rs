@@ -11,9 +11,9 @@ fn tracker() -> Tracker {
 
 /// The state of a packet that the rules let through.
 fn pass(tracker: &mut Tracker, packet: &Ip, seconds: i64) -> State {
-    let (state, opening) = tracker.track(packet, at(seconds));
-    if let Some(opening) = opening {
-        tracker.confirm(opening, at(seconds));
+    let state = tracker.track(packet, at(seconds));
+    if state == New {
+        tracker.confirm(packet, at(seconds));
     }
     state
 }
@@ -176,7 +176,7 @@ fn a_connection_that_expired_is_as_if_it_had_never_been() {
 #[test]
 fn a_connection_whose_opener_was_blocked_is_not_remembered() {
     let mut tracker = tracker();
-    assert_eq!(tracker.track(&tcp(HERE, PEER, "S"), at(1)).0, New);
+    assert_eq!(tracker.track(&tcp(HERE, PEER, "S"), at(1)), New);
     assert_eq!(tracker.len(), 0);
     assert_eq!(pass(&mut tracker, &tcp(PEER, HERE, "SA"), 2), Invalid);
 }

@@ -5,11 +5,11 @@ use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, TcpFlags, Transport};
 use std::net::IpAddr;
 
 /// What a packet is to the tracker.
-pub(super) enum Flow {
+pub(super) enum Flow<'a> {
     /// A packet of the connection `Tuple`.
     Of(Tuple, Kind),
     /// An error about the packet that it quotes.
-    Error(Option<Quoted>),
+    Error(Option<&'a Quoted>),
     /// Not tracked.
     Untracked,
     /// Can't be tracked: too short, or a message that belongs to nothing.
@@ -43,27 +43,27 @@ pub(super) enum AnyKey {
     V6(Key<5>),
 }
 
-impl Flow {
+impl<'a> Flow<'a> {
     /// What `packet`, which is no later fragment, is to the tracker.
-    pub(super) fn of(packet: &Ip) -> Self {
+    pub(super) fn of(packet: &'a Ip) -> Self {
         let between = |ports| Tuple::between(packet.src, packet.dst, ports, packet.protocol);
-        match (packet.protocol, packet.transport) {
+        match (packet.protocol, &packet.transport) {
             (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp(icmp)) => Self::of_icmp(packet, icmp),
             (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags)),
             // The header is there but could not be read whole.
             (Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::SCTP, Transport::None) => {
                 Self::Invalid
             }
-            (_, Transport::Udp(ports)) => Self::Of(between(ports), Kind::Udp),
-            (_, Transport::Sctp(ports)) => Self::Of(between(ports), Kind::Generic),
+            (_, Transport::Udp(ports)) => Self::Of(between(*ports), Kind::Udp),
+            (_, Transport::Sctp(ports)) => Self::Of(between(*ports), Kind::Generic),
             _ => Self::Of(between(Ports { src: 0, dst: 0 }), Kind::Generic),
         }
     }
 
-    fn of_icmp(packet: &Ip, icmp: Icmp) -> Self {
+    fn of_icmp(packet: &Ip, icmp: &'a Icmp) -> Self {
         match (packet.src, packet.protocol, icmp.kind) {
             (IpAddr::V4(_), Protocol::ICMP, 3 | 4 | 5 | 11 | 12) | (IpAddr::V6(_), Protocol::ICMPV6, 0..=127) => {
-                Self::Error(icmp.quoted)
+                Self::Error(icmp.quoted.as_ref())
             }
             (IpAddr::V6(_), Protocol::ICMPV6, 130..=137 | 143) => Self::Untracked,
             (src, protocol, _) if src.is_ipv4() == (protocol == Protocol::ICMP) => {
@@ -100,10 +100,16 @@ impl Tuple {
 
     /// The ends are ordered by address and port, so that both directions have one key.
     fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
-        let (from, to) = ((src, ports.src), (dst, ports.dst));
-        let (first, second) = if from <= to { (from, to) } else { (to, from) };
-        let tail = u64::from(first.1) << 48 | u64::from(second.1) << 32 | u64::from(protocol.0);
-        Self { key: AnyKey::new(first.0, second.0, tail), from_first: from <= to, symmetric: from == to }
+        let order = match (src, dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => src.to_bits().cmp(&dst.to_bits()),
+            _ => src.cmp(&dst),
+        };
+        let order = order.then(ports.src.cmp(&ports.dst));
+        let from_first = order.is_le();
+        let (first, second) = if from_first { (src, dst) } else { (dst, src) };
+        let (near, far) = if from_first { (ports.src, ports.dst) } else { (ports.dst, ports.src) };
+        let tail = u64::from(near) << 48 | u64::from(far) << 32 | u64::from(protocol.0);
+        Self { key: AnyKey::new(first, second, tail), from_first, symmetric: order.is_eq() }
     }
 
     /// The ends are the one that asks and the one that answers; the answer's type is mapped to the query's.
