@@ -17,6 +17,8 @@ pub(super) const MAX_PACKET: u32 = 65_535;
 pub(super) const FRAGMENT_UNIT: u32 = 8;
 /// The longest payload of an ordinary Ethernet frame.
 const MAX_UNSEGMENTED: u32 = 1500;
+/// The one's complement arithmetic of the checksum is that of remainders of this; a right header has remainder 0.
+const CHECKSUM_MODULUS: u64 = 0xffff;
 /// The flag "more fragments" among the three of the header.
 const MORE_FRAGMENTS: u8 = 0b001;
 
@@ -126,26 +128,17 @@ fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut 
     if stated == 0 || !is_whole || faults.first().is_some() {
         return;
     }
-    let sum = ones_complement_sum(header_bytes.bytes());
-    if sum != u16::MAX {
-        // Taking the stated checksum out of the sum leaves the complement of the right one.
-        let expected = !ones_complement_add(sum, !stated);
-        faults.note(Reason::Ipv4Checksum, stated, expected);
+    let sum = sum(header_bytes.bytes());
+    if !sum.is_multiple_of(CHECKSUM_MODULUS) {
+        let right = CHECKSUM_MODULUS - (sum - u64::from(stated)) % CHECKSUM_MODULUS;
+        faults.note(Reason::Ipv4Checksum, stated, (right % CHECKSUM_MODULUS) as u16);
     }
 }
 
-/// The sum of RFC 1071 over 16-bit words, of which there is an even number: two at a time (its section 2.C).
-fn ones_complement_sum(bytes: &[u8]) -> u16 {
-    let (words, _) = bytes.as_chunks();
-    let sum: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
-    let bytes = sum.to_be_bytes();
-    let (folded, _) = bytes.as_chunks();
-    folded.iter().fold(0, |sum, &word| ones_complement_add(sum, u16::from_be_bytes(word)))
-}
-
-fn ones_complement_add(a: u16, b: u16) -> u16 {
-    let (sum, carry) = a.overflowing_add(b);
-    sum + u16::from(carry)
+/// The sum of a header's words for the checksum of RFC 1071: two at a time, since 2^16 is 1 in its arithmetic.
+fn sum(header: &[u8]) -> u64 {
+    let (words, _) = header.as_chunks();
+    words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum()
 }
 
 #[cfg(test)]

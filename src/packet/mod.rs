@@ -22,6 +22,8 @@ mod tlv;
 mod transport;
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod testing;
 
 pub use ethertype::ethertype_name;

@@ -66,13 +66,9 @@ pub(super) fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
         section(4, "guards", later_guards()),
         section(5, "block_ports", entries(&ruleset.block_ports, "block", now)),
         section(6, "block_protocols", entries(&ruleset.block_protocols, "block", now)),
-        section(
-            7,
-            "replies",
-            vec![Row::built_in("allow", "reply", "replies to what was let through, and ICMP errors about it")],
-        ),
+        section(7, "replies", replies()),
         section(8, "rules", ruleset.rules.iter().map(|it| rule(it, now)).collect()),
-        section(9, "loopback", vec![Row::built_in("allow", "loopback", "what this machine sends to itself")]),
+        section(9, "loopback", loopback()),
         section(10, "allow_protocols", allowed),
         section(11, "default_policy", default_policy(ruleset)),
     ];
@@ -86,15 +82,30 @@ pub(super) fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
 
 fn first_guards() -> Vec<Row> {
     vec![
-        Row::built_in("allow", "guard", "ICMPv6 neighbour discovery and router messages with hop limit 255"),
-        Row::built_in("allow", "guard", "path MTU: ICMP fragmentation-needed, ICMPv6 packet-too-big"),
+        Row::built_in("allow", "guard:neighbour-discovery", "ICMPv6 133 to 136 with hop limit 255"),
+        Row::built_in("allow", "guard:path-mtu", "ICMP fragmentation-needed, ICMPv6 packet-too-big"),
     ]
 }
 
 fn later_guards() -> Vec<Row> {
     vec![
-        Row::built_in("allow", "guard", "DHCP and DHCPv6 as a client"),
-        Row::built_in("allow", "guard", "multicast listener messages and IGMP"),
+        Row::built_in("allow", "guard:dhcp", "DHCP and DHCPv6 as a client"),
+        Row::built_in("allow", "guard:multicast-listener", "ICMPv6 130 to 132 and 143"),
+        Row::built_in("allow", "guard:igmp", "IGMP"),
+    ]
+}
+
+fn replies() -> Vec<Row> {
+    vec![
+        Row::built_in("allow", "reply", "replies on connections that were let through"),
+        Row::built_in("allow", "related", "ICMP errors about such connections"),
+    ]
+}
+
+fn loopback() -> Vec<Row> {
+    vec![
+        Row::built_in("allow", "loopback", "what this machine sends to itself"),
+        Row::built_in("allow", "own-multicast", "copies of its own multicast and broadcast"),
     ]
 }
 
@@ -128,16 +139,17 @@ fn entries<T: Display>(entries: &[Entry<T>], action: &'static str, now: Timestam
 }
 
 fn block_list(list: &BlockList, now: Timestamp) -> Row {
-    let summary = ListSummary::of(list);
+    let summary = list.enabled.then(|| ListSummary::of(list));
+    let file = list.path.display();
     Row {
         number: None,
         action: "block",
         id: list.id.to_string(),
-        matches: summary.to_string(),
+        matches: summary.map_or_else(|| file.to_string(), |summary| format!("{file}: {summary}")),
         comment: list.comment.as_deref().map(str::to_owned),
         expires: list.expires.map(rfc3339),
         idle: idle(list.enabled, list.expires, now),
-        block_list: Some(summary),
+        block_list: summary,
     }
 }
 

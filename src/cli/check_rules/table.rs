@@ -18,7 +18,7 @@ pub(super) fn write(loaded: &Loaded, sections: &[Section], out: &mut impl Write)
     writeln!(out, "{} is valid: {acting} rules in the order in which they act{idle}", loaded.file)?;
     let longest = |of: fn(&Row) -> usize| rows().map(of).max().unwrap_or(0);
     let id_width = longest(|row| row.id.chars().count()).min(ID_WIDTH);
-    let matches_width = longest(|row| if remarks(row).is_empty() { 0 } else { row.matches.chars().count() }).min(72);
+    let matches_width = longest(|row| if remarks(row).is_empty() { 0 } else { row.matches.chars().count() }).min(64);
     for Section { step, name, rows } in sections {
         writeln!(out, "\nstep {step}: {name}")?;
         for row in rows {
@@ -36,11 +36,9 @@ pub(super) fn write(loaded: &Loaded, sections: &[Section], out: &mut impl Write)
 
 /// What is to be said behind a row: that it is idle, when it ends, what the user remarked.
 fn remarks(row: &Row) -> String {
-    let expires = row.expires.as_ref().map(|time| match row.idle {
-        Some("expired") => format!("at {time}"),
-        _ => format!("until {time}"),
-    });
-    let state = [row.idle.map(str::to_owned), expires].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let ends = if row.idle == Some("expired") { "ended" } else { "until" };
+    let expires = row.expires.as_ref().map(|time| format!("{ends} {time}"));
+    let state = [row.idle.map(str::to_owned), expires].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let state = if state.is_empty() { state } else { format!("[{state}]") };
     let comment = row.comment.as_ref().map(|comment| format!("# {comment}")).unwrap_or_default();
     [state, comment].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")

@@ -3,6 +3,7 @@
 use super::traffic::{Box5, Matches, SPACES, Side};
 use super::{Active, outlives, rule_path};
 use crate::packet::Protocol;
+use crate::rules::address::AddressSet;
 use crate::rules::diagnostic::Finding;
 use crate::rules::icmp::IcmpSet;
 use crate::rules::model::{Action, Rule, RuleDirection};
@@ -107,7 +108,9 @@ fn steps<'r>(active: &Active<'_>) -> Vec<Earlier<'r>> {
         [incoming, Matches { way: Some(RuleDirection::Out), dst: Some(set), ..Matches::default() }]
     };
     let guarded = guarded_types();
-    let igmp = Matches { protocol: Some(ProtocolSet::from_iter([Protocol::IGMP])), ..Matches::default() };
+    let ipv4 = AddressSet { v4: Ranges::all(), v6: Ranges::default() };
+    let igmp = Some(ProtocolSet::from_iter([Protocol::IGMP]));
+    let igmp = Matches { protocol: igmp, src: Some(&ipv4), ..Matches::default() };
     step("a built-in guard", &[Matches { icmp_type: Some(&guarded), ..Matches::default() }, igmp]);
     step("allow_ips", &peers(&active.allow_ips.lasting));
     step("block_ips", &peers(&active.block_ips.lasting));

@@ -23,6 +23,7 @@ fn machine() -> Host {
         ssh_peers: vec![ip("203.0.113.9")],
         loopback_listeners: vec![("udp", "127.0.0.53:53".parse().unwrap()), ("tcp", "127.0.0.1:5432".parse().unwrap())],
         ephemeral_ports: Some((32_768, 60_999)),
+        ..Host::default()
     }
 }
 

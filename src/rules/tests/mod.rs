@@ -1,6 +1,8 @@
 //! Whole files: what they come to, and what is said of broken ones.
 
 mod meaning;
+mod robust;
+mod schema;
 
 use super::*;
 use std::io;
