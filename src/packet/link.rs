@@ -1,6 +1,6 @@
 //! Link layers: what stands in front of the network header.
 //!
-//! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`](super::ethernet).
+//! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`].
 
 use super::ethernet::{self, Framed};
 use super::malformed::Faults;
