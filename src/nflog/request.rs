@@ -11,8 +11,8 @@ pub const BATCH: u32 = 64;
 /// The longest time that the kernel waits for a batch to become full.
 pub const BATCH_TIME: Duration = Duration::from_millis(20);
 
-/// The memory of a batch: one of [`BATCH`] packets that fill [`COPY_RANGE`] fits, and the kernel rounds this and its
-/// bookkeeping up to 32 KiB. More would not be filled and yet be counted against the receive buffer.
+/// The memory of a batch, in which [`BATCH`] long packets have room. With its bookkeeping the kernel rounds it up to
+/// 32 KiB. More, up to the 128 KiB that it grants, would not be filled, and is harder to come by when memory is short.
 const BATCH_BYTES: u32 = 31 << 10;
 const _: () = assert!(BATCH_BYTES as usize <= netlink::BUFFER, "a batch is read whole");
 

@@ -10,6 +10,7 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
+    ("a_group_is_bound_with_what_is_asked_of_it", a_group_is_bound_with_what_is_asked_of_it),
     ("drops_are_reported_in_both_directions_and_families", drops_are_reported_in_both_directions_and_families),
     ("a_flood_is_reported_to_the_packet", a_flood_is_reported_to_the_packet),
     ("what_a_pausing_reader_loses_is_counted_to_the_packet", what_a_pausing_reader_loses_is_counted),
@@ -87,7 +88,8 @@ fn send_as_other_user(from: &str, to: &str, bytes: usize) -> (u32, u32) {
         let work = || {
             // SAFETY: these change numbers of this thread alone; an impossible one tells the present one.
             let owner = unsafe {
-                (libc::setfsgid(1235), libc::setfsuid(1234));
+                libc::setfsgid(1235);
+                libc::setfsuid(1234);
                 (libc::setfsuid(u32::MAX).cast_unsigned(), libc::setfsgid(u32::MAX).cast_unsigned())
             };
             send(from, to, bytes);
@@ -112,6 +114,14 @@ fn without_privilege<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             .join()
             .expect("the work succeeds")
     })
+}
+
+fn a_group_is_bound_with_what_is_asked_of_it() {
+    let _reader = Reader::open(GROUP).expect("bound");
+    let groups = std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_log").expect("the kernel lists them");
+    let fields: Vec<&str> = groups.split_whitespace().collect();
+    // Copy mode (2: packet), copy range, time-out in hundredths of a second.
+    assert_eq!((fields[0], &fields[3..6]), ("33023", &["2", "256", "10"][..]), "{groups}");
 }
 
 fn drops_are_reported_in_both_directions_and_families() {
@@ -206,7 +216,7 @@ fn a_flood_is_reported_to_the_packet() {
         }
         let took = start.elapsed();
         reader.drain(&mut |event| next = event.sequence.expect("a number") + 1).expect("drained");
-        let cpu = thread_time() - cpu;
+        let cpu = thread_time().saturating_sub(cpu);
         println!("{DATAGRAMS} in {took:?}, of which the reader was busy for {cpu:?}: {:?}", reader.counters());
         assert_eq!(u64::from(next), DATAGRAMS);
     });
