@@ -12,7 +12,6 @@ use super::pipeline::Pipeline;
 use super::signals;
 use super::stage::{LostSoFar, Stage};
 use super::threads;
-use super::withheld::HOLD;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
@@ -231,12 +230,18 @@ impl Watch {
         self.take_orders();
         let stage = &mut self.stage;
         let wait = if stage.is_waiting() { SHORT_WAIT } else { WAIT };
-        self.source.poll(wait, &mut |frame| stage.frame(frame))?;
+        let mut frames = 0_u32;
+        self.source.poll(wait, &mut |frame| {
+            frames += 1;
+            stage.frame(frame);
+        })?;
+        // Whatever was stamped some time before this has been handed out, if nothing was there.
+        let tap_idle = (frames == 0).then(Timestamp::now);
         for event in self.source.take_events() {
             self.tell(&event);
         }
         self.stage.learn(self.source.interfaces());
-        self.read_reports()?;
+        self.read_reports(tap_idle)?;
         self.tick();
         Ok(())
     }
@@ -250,8 +255,8 @@ impl Watch {
         }
     }
 
-    /// Reads all reports that are there. What was seen some time before that has its verdict now.
-    fn read_reports(&mut self) -> std::io::Result<()> {
+    /// Reads the reports that are there, and lets go what has its verdict now.
+    fn read_reports(&mut self, tap_idle: Option<Timestamp>) -> std::io::Result<()> {
         let Some(reports) = &mut self.reports else { return Ok(()) };
         let asked = Timestamp::now();
         let before = reports.counters().events;
@@ -261,10 +266,8 @@ impl Watch {
         }
         let stage = &mut self.stage;
         reports.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        let all_read = reports.counters().events == before;
-        if all_read {
-            self.stage.settle(asked.minus(HOLD));
-        }
+        let reports_idle = (reports.counters().events == before).then_some(asked);
+        self.stage.settle(tap_idle, reports_idle);
         Ok(())
     }
 
@@ -288,7 +291,7 @@ impl Watch {
         if let Some(reports) = &mut self.reports {
             let now = Timestamp::now();
             reports.drain(&mut |event| stage.report(event, now))?;
-            stage.settle(Timestamp::MAX);
+            stage.settle_until(Timestamp::MAX);
         }
         self.tick();
         self.stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));

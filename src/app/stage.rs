@@ -3,7 +3,7 @@
 use super::kernel_rules::{Generations, KernelRules};
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::passing::Passing;
-use super::withheld::{Fate, Held, Withheld};
+use super::withheld::{By, HOLD, Seen, Settled, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::engine::{Direction, Matcher, RuleInfo, Step};
@@ -52,6 +52,9 @@ const TOLD_DIFFERENCES: usize = 100;
 struct Truth {
     withheld: Withheld,
     generations: Generations,
+    /// The time of the latest frame that was read, and of the latest report.
+    tap_read: Timestamp,
+    reports_read: Timestamp,
     /// Packets with which the kernel did otherwise than was predicted.
     differences: u64,
     /// Rules whose differences were logged.
@@ -147,9 +150,9 @@ impl Stage {
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
         let around = Circumstances { time: frame.time, direction, interface: known, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
+        truth.tap_read = truth.tap_read.max(frame.time);
         if let Some(judgement) = self.pipeline.judge(&packet, &around) {
-            let time = frame.time;
-            truth.withheld.hold(Held { time, packet, direction, interface, judgement, fate: Fate::Open });
+            truth.withheld.hold(Seen { time: frame.time, packet, direction, interface }, judgement);
         }
     }
 
@@ -169,63 +172,68 @@ impl Stage {
     pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
         let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
         let Some(((generation, number), truth)) = prefix.zip(self.truth.as_mut()) else { return };
-        let fate = Fate::Dropped { generation, number };
         let link = Link::Cooked { ethertype: event.ethertype };
         let packet = packet::parse(link, event.packet, event.original_len);
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
-        let time = event.time.unwrap_or(now);
         let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        if event.hook != Hook::Output && truth.withheld.report(event.time, &packet, fate) {
-            return;
+        // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
+        let at_tap = event.hook != Hook::Output && event.time.is_some();
+        let time = event.time.filter(|_| at_tap).unwrap_or(now);
+        if at_tap {
+            truth.reports_read = truth.reports_read.max(time);
         }
-        // The tap never saw it: it was on its way out, or the tap had no room for it.
-        let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
-        let around = Circumstances { time, direction, interface: known, discards: |_, _| false };
-        if let Some(judgement) = self.pipeline.judge(&packet, &around) {
-            truth.withheld.hold(Held { time, packet, direction, interface, judgement, fate });
-        }
+        truth.withheld.report(Seen { time, packet, direction, interface }, By { generation, number }, at_tap);
     }
 
-    /// Writes the lines of packets about which all reports have been read, those up to `settled`.
-    pub fn settle(&mut self, settled: Timestamp) {
-        while let Some(held) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
-            self.tell(&held);
+    /// Writes the lines of the packets about which all is known.
+    ///
+    /// `tap_idle` and `reports_idle` say since when there has been nothing to be read from tap and reports; where there
+    /// was something, they have been read up to the latest that came.
+    pub fn settle(&mut self, tap_idle: Option<Timestamp>, reports_idle: Option<Timestamp>) {
+        let Some(truth) = &self.truth else { return };
+        let tap = tap_idle.map_or(truth.tap_read, |since| since.minus(HOLD));
+        let reports = reports_idle.map_or(truth.reports_read, |since| since.minus(HOLD));
+        self.settle_until(tap.min(reports));
+    }
+
+    /// Writes the lines of the packets up to a time.
+    pub fn settle_until(&mut self, settled: Timestamp) {
+        while let Some(next) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
+            self.tell(&next);
         }
     }
 
     /// Writes the line of a packet whose fate is known.
-    fn tell(&mut self, held: &Held) {
-        let Held { time, packet, direction, interface, judgement, fate } = held;
-        let known = know(&mut self.known, &self.interfaces, &self.pipeline, *interface);
-        let around = Circumstances { time: *time, direction: *direction, interface: known, discards };
-        let predicted = self.pipeline.rule(judgement).cloned();
-        let allowed = judgement.decision.allows();
-        let by = match *fate {
-            Fate::PartOfDropped => return,
-            Fate::Open if allowed => return self.pipeline.write(packet, &around, judgement, Verdict::Allowed),
-            Fate::Open => None,
-            Fate::Dropped { generation, number } => {
-                let rules = self.truth.as_ref().map(|truth| &truth.generations);
-                let by = rules.and_then(|rules| rules.rule(generation, number)).cloned();
-                if by.as_ref().zip(predicted.as_ref()).is_some_and(|(by, rule)| !allowed && is_same_rule(by, rule)) {
-                    return self.pipeline.write(packet, &around, judgement, Verdict::Blocked);
-                }
-                Some(by.unwrap_or_else(|| RuleInfo { id: "unknown".into(), step: Step::Rules }))
-            }
+    fn tell(&mut self, settled: &Settled) {
+        let (seen, judged, by) = match settled {
+            Settled::Passed(seen, judgement) => (seen, Some(*judgement), None),
+            Settled::Dropped(seen, judgement, by) => (seen, Some(*judgement), Some(by)),
+            Settled::Unseen(seen, by) => (seen, None, Some(by)),
         };
-        let expected = predicted.unwrap_or_else(|| RuleInfo { id: "replaced".into(), step: Step::Rules });
-        match &by {
-            None => {
-                let reason = "not dropped by the kernel";
-                self.pipeline.write_as(packet, &around, &expected, Verdict::Allowed, reason);
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
+        let around = Circumstances { time: seen.time, direction: seen.direction, interface: known, discards: |_, _| false };
+        let packet = &seen.packet;
+        let Some(judgement) = judged.or_else(|| self.pipeline.judge(packet, &around)) else { return };
+        let predicted = self.pipeline.rule(&judgement).cloned();
+        let allowed = judgement.decision.allows();
+        let Some(by) = by else {
+            if allowed {
+                return self.pipeline.write(packet, &around, &judgement, Verdict::Allowed);
             }
-            Some(by) => {
-                let word = if allowed { "allowed" } else { "blocked" };
-                let reason = format!("dropped by the kernel; predicted: {word} by {}", expected.id);
-                self.pipeline.write_as(packet, &around, by, Verdict::Blocked, &reason);
-            }
+            let rule = predicted.unwrap_or_else(unknown_rule);
+            self.pipeline.write_as(packet, &around, &rule, Verdict::Allowed, "not dropped by the kernel");
+            return self.differ(seen.time, &rule, false);
+        };
+        let rules = self.truth.as_ref().map(|truth| &truth.generations);
+        let rule = rules.and_then(|rules| rules.rule(by.generation, by.number)).cloned().unwrap_or_else(unknown_rule);
+        if !allowed && predicted.as_ref().is_some_and(|predicted| is_same_rule(&rule, predicted)) {
+            return self.pipeline.write(packet, &around, &judgement, Verdict::Blocked);
         }
-        self.differ(*time, by.as_ref().unwrap_or(&expected), by.is_some());
+        let word = if allowed { "allowed" } else { "blocked" };
+        let expected = predicted.map_or_else(|| "rules that were replaced".into(), |rule| rule.id);
+        let reason = format!("dropped by the kernel; predicted: {word} by {expected}");
+        self.pipeline.write_as(packet, &around, &rule, Verdict::Blocked, &reason);
+        self.differ(seen.time, &rule, true);
     }
 
     /// Counts a difference between prediction and kernel, and logs the first of each rule.
@@ -332,6 +340,11 @@ fn know<'a>(
         let name = interfaces.name(index).unwrap_or_default();
         Interface { name: EscapedName::new(name.as_bytes()), class: pipeline.matcher().interface_class(name) }
     })
+}
+
+/// What stands for a rule of a generation that nobody remembers.
+fn unknown_rule() -> RuleInfo {
+    RuleInfo { id: "unknown".into(), step: Step::Rules }
 }
 
 /// Which way a packet goes that was dropped at a hook.

@@ -1,5 +1,6 @@
 //! Packets that the tap saw, held back until the kernel has had its say: the tap sees what the rules drop as well as
-//! what they let through, and only NFLOG tells which was which.
+//! what they let through, and only NFLOG tells which was which. A packet that came in bears the same time stamp at the
+//! tap and in its report (there cut to microseconds), so that the two streams are joined like two sorted lists.
 
 use super::pipeline::Judgement;
 use crate::engine::Direction;
@@ -9,35 +10,31 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How long a packet is held back: the kernel hands on a report after [`BATCH_TIME`] at most; the rest is for its
-/// being read. A line is in the file within 200 ms all the same.
+/// How long a packet is held back where nothing else comes: reports and frames are handed on after [`BATCH_TIME`] at
+/// most; the rest is for their being read. A line is in the file within 200 ms all the same.
 pub const HOLD: Duration = BATCH_TIME.saturating_add(Duration::from_millis(30));
 
 /// Packets that are held back at most: what comes in that time at two million a second. Beyond it the oldest go early.
 const MAX_HELD: usize = 1 << 17;
 
-/// How far is searched for the packet of a report that carries no time: what comes in some milliseconds.
+/// How far out of order packets of one time can be: several processors stamp them.
+const DISORDER: usize = 64;
+
+/// How many reports are searched for the datagram of a fragment.
 const SEARCHED: usize = 1024;
 
-/// What the kernel reported of a packet.
+/// A rule in the kernel, as a report names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Nothing so far.
-    Open,
-    /// It was dropped by the rule with this number of the rule set of this generation.
-    Dropped {
-        /// Generation of the rule set.
-        generation: u32,
-        /// Number of the rule.
-        number: u32,
-    },
-    /// A fragment of a datagram that was dropped, which has its line.
-    PartOfDropped,
+pub struct By {
+    /// Generation of the rule set.
+    pub generation: u32,
+    /// Number of the rule in it.
+    pub number: u32,
 }
 
-/// A packet that waits for its verdict.
-#[derive(Clone, Debug)]
-pub struct Held {
+/// A packet and its circumstances.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
     /// When it was seen.
     pub time: Timestamp,
     /// The packet.
@@ -46,76 +43,117 @@ pub struct Held {
     pub direction: Direction,
     /// The index of its interface.
     pub interface: u32,
-    /// What the engine expects to happen to it.
-    pub judgement: Judgement,
-    /// What did, as far as is known.
-    pub fate: Fate,
 }
 
-/// The packets that wait, oldest first.
+/// What is known of a packet once it has waited long enough.
+#[derive(Debug)]
+pub enum Settled {
+    /// The tap saw it, and no report came: it was not dropped.
+    Passed(Seen, Judgement),
+    /// The tap saw it, and it was dropped.
+    Dropped(Seen, Judgement, By),
+    /// It was dropped where the tap sees nothing, or had no room.
+    Unseen(Seen, By),
+}
+
+/// What waits, oldest first.
 #[derive(Debug, Default)]
 pub struct Withheld {
-    queue: VecDeque<Held>,
+    frames: VecDeque<(Seen, Judgement)>,
+    /// Reports of packets that the tap sees too.
+    incoming: VecDeque<(Seen, By)>,
+    /// Reports of packets that it never sees.
+    outgoing: VecDeque<(Seen, By)>,
 }
 
 impl Withheld {
-    /// Holds a packet back.
-    pub fn hold(&mut self, held: Held) {
-        self.queue.push_back(held);
+    /// Holds a packet back that the tap saw.
+    pub fn hold(&mut self, seen: Seen, judgement: Judgement) {
+        self.frames.push_back((seen, judgement));
     }
 
-    /// Whether none waits.
+    /// Takes a report of a packet that was dropped; `at_tap` if the tap sees it before that.
+    pub fn report(&mut self, seen: Seen, by: By, at_tap: bool) {
+        let reports = if at_tap { &mut self.incoming } else { &mut self.outgoing };
+        reports.push_back((seen, by));
+    }
+
+    /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.frames.is_empty() && self.incoming.is_empty() && self.outgoing.is_empty()
     }
 
-    /// Takes a report about a packet that came in. Whether the packet is among those that wait.
-    pub fn report(&mut self, time: Option<Timestamp>, packet: &Packet, fate: Fate) -> bool {
-        let Net::Ip(reported) = &packet.net else { return false };
-        let Some(place) = self.find(time, reported) else { return false };
-        let Some(held) = self.queue.get_mut(place) else { return false };
-        held.fate = fate;
-        if let Net::Ip(Ip { src, dst, protocol, fragment: Some(fragment), .. }) = held.packet.net {
-            // The kernel reports the datagram once, whole; the tap saw its fragments.
-            let whole = (src, dst, protocol, fragment.id);
-            for part in self.queue.iter_mut().filter(|part| part.fate == Fate::Open) {
-                let Net::Ip(ip) = &part.packet.net else { continue };
-                if ip.fragment.is_some_and(|fragment| (ip.src, ip.dst, ip.protocol, fragment.id) == whole) {
-                    part.fate = Fate::PartOfDropped;
-                }
+    /// The next packet about which all is known: tap and reports have been read up to `settled`.
+    pub fn release(&mut self, settled: Timestamp) -> Option<Settled> {
+        loop {
+            let settled = if self.frames.len() > MAX_HELD { Timestamp::MAX } else { settled };
+            let frame = self.frames.front().map(|(seen, _)| stamp(seen)).filter(|&time| time <= settled);
+            let due = |reports: &VecDeque<(Seen, By)>| {
+                let time = reports.front().map(|(seen, _)| stamp(seen))?;
+                (time <= settled && frame.is_none_or(|frame| time <= frame)).then_some(time)
+            };
+            if due(&self.outgoing).is_some() {
+                let (seen, by) = self.outgoing.pop_front()?;
+                return Some(Settled::Unseen(seen, by));
+            }
+            if due(&self.incoming).is_some() {
+                let (seen, by) = self.incoming.pop_front()?;
+                return Some(self.join(seen, by));
+            }
+            frame?;
+            let (seen, judgement) = self.frames.pop_front()?;
+            if let Some(by) = self.take_forwarded(&seen) {
+                return Some(Settled::Dropped(seen, judgement, by));
+            }
+            if !self.is_part_of_dropped(&seen) {
+                return Some(Settled::Passed(seen, judgement));
             }
         }
-        true
     }
 
-    /// The place of the packet that a report is about. The tap and NFLOG carry the same time stamp for a packet that
-    /// came in; without one the oldest packet that looks the same is meant.
-    fn find(&self, time: Option<Timestamp>, reported: &Ip) -> Option<usize> {
-        let fits = |held: &Held| held.fate == Fate::Open && is_same(&held.packet, reported);
-        if let Some(time) = time {
-            let first = self.queue.partition_point(|held| held.time < time);
-            let mut at_that_time = self.queue.range(first..).take_while(|held| held.time == time);
-            if let Some(behind) = at_that_time.position(fits) {
-                return Some(first + behind);
-            }
+    /// Finds the packet of a report.
+    fn join(&mut self, reported: Seen, by: By) -> Settled {
+        let same =
+            |(seen, _): &(Seen, Judgement)| stamp(seen) == stamp(&reported) && is_same(&seen.packet, &reported.packet);
+        let place = self.frames.iter().take(DISORDER).position(same);
+        match place.and_then(|place| self.frames.remove(place)) {
+            Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),
+            None => Settled::Unseen(reported, by),
         }
-        self.queue.iter().take(SEARCHED).position(fits)
     }
 
-    /// The next packet that waits no longer: all reports about packets up to `settled` have been read.
-    pub fn release(&mut self, settled: Timestamp) -> Option<Held> {
-        let due = self.queue.front().is_some_and(|held| held.time <= settled) || self.queue.len() > MAX_HELD;
-        if due { self.queue.pop_front() } else { None }
+    /// The rule that dropped a forwarded packet. Its report bears the time at which it was written: the kernel has
+    /// taken the packet's own stamp away by then.
+    fn take_forwarded(&mut self, seen: &Seen) -> Option<By> {
+        if seen.direction != Direction::Forwarded {
+            return None;
+        }
+        let same = |(reported, _): &(Seen, By)| is_same(&seen.packet, &reported.packet);
+        let place = self.incoming.iter().take(SEARCHED).position(same)?;
+        self.incoming.remove(place).map(|(_, by)| by)
+    }
+
+    /// Whether a frame holds a fragment of a datagram that was reported, whole, as dropped: that has its line.
+    fn is_part_of_dropped(&self, seen: &Seen) -> bool {
+        let Net::Ip(Ip { fragment: Some(_), src, dst, protocol, .. }) = seen.packet.net else { return false };
+        self.incoming.iter().take(SEARCHED).any(|(reported, _)| {
+            let Net::Ip(ip) = &reported.packet.net else { return false };
+            (ip.src, ip.dst, ip.protocol) == (src, dst, protocol)
+        })
     }
 }
 
-/// Whether a packet at the tap is the one that was reported. Reassembly makes another length of it, and translation
-/// comes before the report.
-fn is_same(held: &Packet, reported: &Ip) -> bool {
-    let Net::Ip(ip) = &held.net else { return false };
-    let same_ends = (ip.src, ip.dst, ip.protocol) == (reported.src, reported.dst, reported.protocol);
-    if ip.fragment.is_some() {
-        return same_ends;
-    }
-    same_ends && ip.len == reported.len && (ip.transport == reported.transport || reported.transport == Transport::None)
+/// The time of a packet as far as reports tell it: in whole microseconds.
+fn stamp(seen: &Seen) -> Timestamp {
+    let nanos = seen.time.nanos();
+    Timestamp::from_nanos(nanos - nanos.rem_euclid(1000))
+}
+
+/// Whether a whole packet at the tap is the one that was reported.
+fn is_same(held: &Packet, reported: &Packet) -> bool {
+    let (Net::Ip(held), Net::Ip(reported)) = (&held.net, &reported.net) else { return false };
+    held.fragment.is_none()
+        && (held.src, held.dst, held.protocol, held.len)
+            == (reported.src, reported.dst, reported.protocol, reported.len)
+        && (held.transport == reported.transport || reported.transport == Transport::None)
 }
