@@ -65,7 +65,8 @@ impl Shared {
     }
 
     pub(super) fn counts(&self) -> LogCounts {
-        let [lost_kernel, lost_queue, lost_write, lost_reports] = self.lost.each_ref().map(|counter| counter.load(Ordering::Relaxed));
+        let [lost_kernel, lost_queue, lost_write, lost_reports] =
+            self.lost.each_ref().map(|counter| counter.load(Ordering::Relaxed));
         LogCounts {
             lines: self.lines.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),

@@ -127,6 +127,14 @@ impl LogFile {
         there.is_ok_and(|there| ours.is_ok_and(|ours| identity(&there) == identity(&ours)))
     }
 
+    /// Whether lines would go where nobody looks for them: our file has no name any more, or another has its place. A
+    /// file that was only moved away is none of that: who rotates logs makes the new file himself, and soon.
+    pub(super) fn is_replaced(&self) -> bool {
+        let Ok(ours) = self.appender.file.metadata() else { return false };
+        let there = self.config.path.symlink_metadata();
+        ours.nlink() == 0 || there.is_ok_and(|there| identity(&there) != identity(&ours))
+    }
+
     /// Takes note of what others did to the file (copied and emptied it, say), and allows another try at rotating.
     pub(super) fn look(&mut self) {
         self.stuck = false;
