@@ -7,7 +7,7 @@ mod table;
 
 use super::Exit;
 use crate::host::Host;
-use crate::rules::{self, Diagnostic};
+use crate::rules;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -66,22 +66,14 @@ fn check(
     let warnings = loaded.all_warnings(host, now);
     let sections = order::sections(&loaded.ruleset, now);
     if args.json {
-        Report::of_rules(&loaded, &warnings, &sections).write(out)?;
+        Report::of_rules(&warnings, &sections).write(out)?;
     } else {
-        tell(&warnings, loaded.more_warnings, err)?;
+        for warning in &warnings {
+            writeln!(err, "{warning}")?;
+        }
         table::write(&loaded, &sections, out)?;
     }
     Ok(if args.strict && !warnings.is_empty() { Exit::Failed } else { Exit::Fine })
-}
-
-fn tell(warnings: &[Diagnostic], more: usize, err: &mut impl Write) -> std::io::Result<()> {
-    for warning in warnings {
-        writeln!(err, "{warning}")?;
-    }
-    if more > 0 {
-        writeln!(err, "and {more} more warnings")?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

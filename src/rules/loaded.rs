@@ -3,7 +3,7 @@
 use super::diagnostic::{Diagnostic, Errors, Finding, locate};
 use super::file;
 use super::json::Node;
-use super::limits::{MAX_FILE_BYTES, MAX_LIST_BYTES};
+use super::limits::{MAX_ERRORS, MAX_FILE_BYTES, MAX_LIST_BYTES};
 use super::lint::lint;
 use super::model::Ruleset;
 use super::read::Reader;
@@ -19,7 +19,7 @@ pub struct Loaded {
     pub ruleset: Ruleset,
     /// What is legal in it but surely not meant, as far as the text alone tells.
     pub warnings: Vec<Finding>,
-    /// How many more warnings there were.
+    /// How many more warnings there were than are kept.
     pub more_warnings: usize,
     /// Its name, as in messages.
     pub file: String,
@@ -39,10 +39,18 @@ pub struct Origin<'o> {
 
 impl Loaded {
     /// All there is to warn of, ordered by place: of the file itself, and of what it means on `machine` at `now`.
+    /// Behind [`MAX_ERRORS`] of them, a last one says how many more there are.
     pub fn all_warnings(&self, machine: &Host, now: Timestamp) -> Vec<Diagnostic> {
         let mut findings = self.warnings.clone();
         findings.extend(lint(&self.ruleset, machine, now));
-        self.locate(findings)
+        let more = self.more_warnings + findings.len().saturating_sub(MAX_ERRORS);
+        let mut warnings = self.locate(findings);
+        warnings.truncate(MAX_ERRORS);
+        if more > 0 {
+            let message = format!("and {more} more warnings");
+            warnings.push(Diagnostic { file: self.file.clone(), place: None, path: String::new(), message });
+        }
+        warnings
     }
 
     /// Puts line and column to findings about this file, ordered by place.

@@ -1,7 +1,7 @@
 //! The same as one JSON object, for programs.
 
 use super::order::{Row, Section};
-use crate::rules::{Diagnostic, Errors, Loaded};
+use crate::rules::{Diagnostic, Errors};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -13,8 +13,6 @@ pub(super) struct Report<'r> {
     /// Errors that are counted only.
     more_errors: usize,
     warnings: Vec<Told<'r>>,
-    /// Warnings that are counted only.
-    more_warnings: usize,
     /// In the order in which they act.
     rules: Vec<Acting<'r>>,
 }
@@ -42,10 +40,10 @@ impl<'r> Report<'r> {
     pub(super) fn of_errors(errors: &'r Errors) -> Self {
         let more_errors = errors.more;
         let errors = errors.errors.iter().map(Told::from).collect();
-        Self { valid: false, errors, more_errors, warnings: Vec::new(), more_warnings: 0, rules: Vec::new() }
+        Self { valid: false, errors, more_errors, warnings: Vec::new(), rules: Vec::new() }
     }
 
-    pub(super) fn of_rules(loaded: &Loaded, warnings: &'r [Diagnostic], sections: &'r [Section]) -> Self {
+    pub(super) fn of_rules(warnings: &'r [Diagnostic], sections: &'r [Section]) -> Self {
         let acting = |section: &'r Section| {
             section.rows.iter().map(|row| Acting { step: section.step, list: section.name, row })
         };
@@ -54,7 +52,6 @@ impl<'r> Report<'r> {
             errors: Vec::new(),
             more_errors: 0,
             warnings: warnings.iter().map(Told::from).collect(),
-            more_warnings: loaded.more_warnings,
             rules: sections.iter().flat_map(acting).collect(),
         }
     }

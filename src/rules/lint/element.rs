@@ -2,14 +2,14 @@
 
 use super::{is_over, outlives};
 use crate::rules::diagnostic::Finding;
-use crate::rules::exact::{ExactSet, Term};
+use crate::rules::exact::Term;
 use crate::rules::model::Entry;
 use crate::time::Timestamp;
 
 /// The elements of a list that have effect now, and what they mean together.
-pub(super) struct Elements<T: Term> {
+pub(super) struct Elements<'r, T: Term> {
     list: &'static str,
-    pub(super) active: Vec<Element<T>>,
+    pub(super) active: Vec<Element<'r, T>>,
     /// The list's meaning; nothing if it has no element.
     pub(super) meaning: T::Set,
     /// What is in the meaning now and for ever.
@@ -17,38 +17,35 @@ pub(super) struct Elements<T: Term> {
 }
 
 /// An element.
-pub(super) struct Element<T: Term> {
+pub(super) struct Element<'r, T> {
     /// Its place in the list.
     index: usize,
-    offset: u32,
-    pub(super) expires: Option<Timestamp>,
-    /// What its positive values say.
-    pub(super) positive: T::Set,
-    /// What its negated values take away.
-    pub(super) negated: T::Set,
+    /// What it stands for, at least one.
+    pub(super) entries: &'r [Entry<T>],
 }
 
-impl<T: Term + Clone> Elements<T> {
+impl<'r, T: Term + Clone> Elements<'r, T> {
     /// Those of `entries` that are enabled and have not expired.
-    pub(super) fn of(list: &'static str, entries: &[Entry<T>], now: Timestamp) -> Self {
-        let acts = |group: &&[Entry<T>]| group.iter().all(|entry| entry.enabled && !is_over(entry.expires, now));
-        let elements: Vec<_> =
-            grouped(entries).filter(|(_, group)| acts(group)).map(|(index, group)| Element::of(index, group)).collect();
-        let acting = || entries.iter().filter(|entry| entry.enabled && !is_over(entry.expires, now));
-        let terms = |wanted: &dyn Fn(&Entry<T>) -> bool| -> Vec<(bool, T)> {
-            acting().filter(|entry| wanted(entry)).map(|entry| (entry.negated, entry.value.clone())).collect()
+    pub(super) fn of(list: &'static str, entries: &'r [Entry<T>], now: Timestamp) -> Self {
+        let acts = |entry: &Entry<T>| entry.enabled && !is_over(entry.expires, now);
+        let elements = grouped(entries).map(|(index, entries)| Element { index, entries });
+        let active: Vec<_> = elements.filter(|element| element.entries.iter().all(acts)).collect();
+        let terms = |wanted: fn(&Entry<T>) -> bool| -> Vec<(bool, T)> {
+            let entries = active.iter().flat_map(|element| element.entries).filter(|entry| wanted(entry));
+            entries.map(|entry| (entry.negated, entry.value.clone())).collect()
         };
-        let all = terms(&|_| true);
-        let lasting = terms(&|entry| entry.negated || entry.expires.is_none());
-        let has_positive = |terms: &[(bool, T)]| terms.iter().any(|(negated, _)| !negated);
-        // Without its temporary entries a list may have no positive ones left, or none at all.
-        let lasts = acting().any(|entry| entry.expires.is_none()) && has_positive(&lasting) == has_positive(&all);
-        Self {
-            list,
-            active: elements,
-            meaning: if all.is_empty() { T::Set::default() } else { T::meaning(&all) },
-            lasting: if lasts { T::meaning(&lasting) } else { T::Set::default() },
-        }
+        let meaning = if active.is_empty() { T::Set::default() } else { T::meaning(&terms(|_| true)) };
+        let is_permanent = |element: &Element<'_, T>| element.expires().is_none();
+        let mut positive = active.iter().filter(|element| element.has_positive()).peekable();
+        let lasting = if active.iter().all(is_permanent) {
+            meaning.clone()
+        } else if positive.peek().is_some() && !positive.any(is_permanent) || !active.iter().any(is_permanent) {
+            // Without its temporary entries the list has no positive ones left, or none at all.
+            T::Set::default()
+        } else {
+            T::meaning(&terms(|entry| entry.negated || entry.expires.is_none()))
+        };
+        Self { list, active, meaning, lasting }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,35 +54,47 @@ impl<T: Term + Clone> Elements<T> {
 
     /// Whether every element only takes away: the list then means everything else.
     pub(super) fn only_negated(&self) -> bool {
-        !self.is_empty() && self.active.iter().all(|element| element.positive.is_empty())
+        !self.is_empty() && !self.active.iter().any(Element::has_positive)
     }
 
     /// Whether the list will one day mean everything but its negated elements, because the others have expired.
     pub(super) fn turns_over(&self) -> bool {
-        let mut positive = self.active.iter().filter(|element| !element.positive.is_empty()).peekable();
+        let mut positive = self.active.iter().filter(|element| element.has_positive()).peekable();
         let last = |a: Option<Timestamp>, b: Option<Timestamp>| if outlives(a, b) { a } else { b };
-        let negated = self.active.iter().filter(|element| !element.negated.is_empty()).map(|element| element.expires);
+        let negated = self.active.iter().filter(|element| element.has_negated()).map(Element::expires);
         let (Some(_), Some(negated)) = (positive.peek(), negated.reduce(last)) else { return false };
-        positive.map(|element| element.expires).reduce(last).is_some_and(|positive| !outlives(positive, negated))
+        positive.map(Element::expires).reduce(last).is_some_and(|positive| !outlives(positive, negated))
     }
 
     /// A finding about one of the elements.
-    pub(super) fn finding(&self, element: &Element<T>, message: impl Into<String>) -> Finding {
-        Finding::new(element.offset, format_args!("{}[{}]", self.list, element.index), message)
+    pub(super) fn finding(&self, element: &Element<'_, T>, message: impl Into<String>) -> Finding {
+        let offset = element.entries.first().map_or(0, |entry| entry.offset);
+        Finding::new(offset, format_args!("{}[{}]", self.list, element.index), message)
     }
 }
 
-impl<T: Term> Element<T> {
-    fn of(index: usize, entries: &[Entry<T>]) -> Self {
-        let values =
-            |wanted: bool| entries.iter().filter(move |entry| entry.negated == wanted).map(|entry| &entry.value);
-        Self {
-            index,
-            offset: entries.first().map_or(0, |entry| entry.offset),
-            expires: entries.first().and_then(|entry| entry.expires),
-            positive: T::union_of(values(false)),
-            negated: T::union_of(values(true)),
-        }
+impl<T: Term> Element<'_, T> {
+    /// When it ends: entries from one place share that.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.entries.first().and_then(|entry| entry.expires)
+    }
+
+    /// What its positive values say.
+    pub(super) fn positive(&self) -> T::Set {
+        T::union_of(self.entries.iter().filter(|entry| !entry.negated).map(|entry| &entry.value))
+    }
+
+    /// What its negated values take away.
+    pub(super) fn negated(&self) -> T::Set {
+        T::union_of(self.entries.iter().filter(|entry| entry.negated).map(|entry| &entry.value))
+    }
+
+    pub(super) fn has_positive(&self) -> bool {
+        self.entries.iter().any(|entry| !entry.negated)
+    }
+
+    pub(super) fn has_negated(&self) -> bool {
+        self.entries.iter().any(|entry| entry.negated)
     }
 }
 

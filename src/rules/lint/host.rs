@@ -94,8 +94,8 @@ fn block_ips(active: &Active<'_>, places: &Places, findings: &mut Vec<Finding>) 
     }
     for element in &list.active {
         // Of a long list hardly any entry touches the machine: those that don't cost one look.
-        if element.positive.iter().any(|range| places.set.overlaps(&range))
-            && let Some(message) = tell(&element.positive)
+        if element.entries.iter().any(|entry| places.set.overlaps(&entry.value))
+            && let Some(message) = tell(&element.positive())
         {
             findings.push(list.finding(element, message));
         }
@@ -110,7 +110,7 @@ fn block_ports(active: &Active<'_>, machine: &Host, findings: &mut Vec<Finding>)
     let whole = list.only_negated().then_some(&list.meaning);
     let elements = list.active.iter().take(if whole.is_some() { 1 } else { usize::MAX });
     for element in elements {
-        let acting = whole.unwrap_or(&element.positive).intersection(&list.meaning);
+        let acting = whole.unwrap_or(&element.positive()).intersection(&list.meaning);
         let used = machine.loopback_listeners.iter();
         let used = used.filter(|(protocol, socket)| of_protocol(&acting, protocol).contains(socket.port()));
         let used: Vec<_> = used.map(|(protocol, socket)| format!("{socket} ({protocol})")).collect();

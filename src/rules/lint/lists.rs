@@ -18,8 +18,8 @@ pub(super) fn lint(active: &Active<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Entries that a negated one takes away whole, and negated ones that take nothing away.
-fn negation<T: Term + Clone>(list: &Elements<T>, findings: &mut Vec<Finding>) {
-    let takes = |element: &&Element<T>| !element.negated.is_empty();
+fn negation<T: Term + Clone>(list: &Elements<'_, T>, findings: &mut Vec<Finding>) {
+    let takes = |element: &&Element<'_, T>| element.has_negated();
     let Some(first) = list.active.iter().find(takes) else { return };
     if list.turns_over() {
         let message = "when the other entries have expired, this list means everything but its negated ones";
@@ -29,14 +29,14 @@ fn negation<T: Term + Clone>(list: &Elements<T>, findings: &mut Vec<Finding>) {
         return;
     }
     for element in &list.active {
-        if !element.positive.is_empty() && element.positive.intersection(&list.meaning).is_empty() {
+        if element.has_positive() && element.positive().intersection(&list.meaning).is_empty() {
             findings.push(list.finding(element, "without effect: the negated entries of this list take it away"));
         }
     }
-    let positive = list.active.iter().map(|element| element.positive.clone());
-    let positive = positive.reduce(|a, b| a.union(&b)).unwrap_or_default();
+    let values = list.active.iter().flat_map(|element| element.entries).filter(|entry| !entry.negated);
+    let positive = T::union_of(values.map(|entry| &entry.value));
     for element in list.active.iter().filter(takes) {
-        if element.negated.intersection(&positive).is_empty() {
+        if element.negated().intersection(&positive).is_empty() {
             findings.push(list.finding(element, "takes nothing away: no other entry of this list has any of it"));
         }
     }
@@ -48,11 +48,11 @@ fn blocked_and_allowed(active: &Active<'_>, findings: &mut Vec<Finding>) {
     if allowed.is_empty() {
         return;
     }
-    for element in list.active.iter().filter(|element| !element.positive.is_empty()) {
-        if !element.positive.is_subset(&allowed.lasting) {
+    for element in list.active.iter().filter(|element| element.has_positive()) {
+        if !element.entries.iter().all(|entry| entry.negated || allowed.lasting.covers(&entry.value)) {
             continue;
         }
-        let same = allowed.active.iter().any(|other| other.positive == element.positive && other.expires.is_none());
+        let same = allowed.active.iter().any(|other| other.positive() == element.positive());
         let message = if same {
             "stands in allow_ips too, which comes first: it is allowed"
         } else {
@@ -66,9 +66,9 @@ fn blocked_and_allowed(active: &Active<'_>, findings: &mut Vec<Finding>) {
 fn protocols(active: &Active<'_>, findings: &mut Vec<Finding>) {
     let blocked = &active.block_protocols;
     let igmp = ProtocolSet::from_iter([Protocol::IGMP]);
-    for element in blocked.active.iter().filter(|element| !element.positive.is_empty()) {
-        let acting = element.positive.intersection(blocked.meaning);
-        if element.positive.is_subset(igmp) {
+    for element in blocked.active.iter().filter(|element| element.has_positive()) {
+        let acting = element.positive().intersection(blocked.meaning);
+        if element.positive().is_subset(igmp) {
             findings
                 .push(blocked.finding(element, "a built-in guard lets IGMP to and from this machine through before"));
         }
@@ -79,8 +79,8 @@ fn protocols(active: &Active<'_>, findings: &mut Vec<Finding>) {
         }
     }
     let allowed = &active.allow_protocols;
-    for element in allowed.active.iter().filter(|element| !element.positive.is_empty()) {
-        if element.positive.is_subset(blocked.lasting) {
+    for element in allowed.active.iter().filter(|element| element.has_positive()) {
+        if element.positive().is_subset(blocked.lasting) {
             findings.push(allowed.finding(element, "never acts: block_protocols has all of it, and comes first"));
         }
     }

@@ -32,11 +32,11 @@ pub fn lint(ruleset: &Ruleset, machine: &Host, now: Timestamp) -> Vec<Finding> {
 
 /// What of a rule set has effect now.
 struct Active<'r> {
-    allow_ips: Elements<super::address::AddressRange>,
-    block_ips: Elements<super::address::AddressRange>,
-    block_ports: Elements<super::port::PortSet>,
-    block_protocols: Elements<super::protocol::ProtocolSet>,
-    allow_protocols: Elements<super::protocol::ProtocolSet>,
+    allow_ips: Elements<'r, super::address::AddressRange>,
+    block_ips: Elements<'r, super::address::AddressRange>,
+    block_ports: Elements<'r, super::port::PortSet>,
+    block_protocols: Elements<'r, super::protocol::ProtocolSet>,
+    allow_protocols: Elements<'r, super::protocol::ProtocolSet>,
     /// Block lists with their place in the file's list.
     block_lists: Vec<(usize, &'r super::model::BlockList)>,
     rules: Vec<&'r Rule>,

@@ -101,17 +101,12 @@ impl Space {
 impl Matches<'_> {
     /// The boxes of the packets that match, on interfaces of `interfaces`. None is empty.
     pub(super) fn boxes(&self, interfaces: &Side) -> Vec<Box5> {
-        let boxes = Space::all().filter(|space| self.way.is_none_or(|way| way == space.way));
-        let boxes = boxes.filter_map(|space| {
+        let of_family = |family| [self.src, self.dst].map(|set| address_side(set, family));
+        let (v4, v6) = (of_family(Family::V4), of_family(Family::V6));
+        let boxes = Space::all().filter(|space| self.way.is_none_or(|way| way == space.way)).filter_map(|space| {
             let [first, second] = self.class_sides(space)?;
-            let sides = [
-                Rc::clone(interfaces),
-                address_side(self.src, space.family),
-                address_side(self.dst, space.family),
-                Rc::new(first),
-                Rc::new(second),
-            ];
-            Some(Box5 { space, sides })
+            let [src, dst] = if space.family == Family::V4 { v4.clone() } else { v6.clone() };
+            Some(Box5 { space, sides: [Rc::clone(interfaces), src, dst, Rc::new(first), Rc::new(second)] })
         });
         boxes.filter(|it| it.sides.iter().all(|side| !side.is_empty())).collect()
     }

@@ -180,7 +180,7 @@ impl Reader<'_> {
         list: Path<'_>,
         items: impl Iterator<Item = &'i Item<T>>,
     ) {
-        let mut seen = HashMap::new();
+        let mut seen: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
         for item in items {
             let index = item.index.unwrap_or(0);
             let first = *seen.entry((item.negated, &item.value)).or_insert(index);
