@@ -91,9 +91,11 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    let reports = options.enforce.then(|| Reader::open_free(NFLOG_GROUPS)).transpose().context(
-        "cannot listen to what the kernel drops; run with sudo or grant CAP_NET_RAW and CAP_NET_ADMIN",
-    )?;
+    let reports = options
+        .enforce
+        .then(|| Reader::open_free(NFLOG_GROUPS))
+        .transpose()
+        .context("cannot listen to what the kernel drops; run with sudo or grant CAP_NET_RAW and CAP_NET_ADMIN")?;
     let group = reports.as_ref().map(Reader::group);
     let names = options.capture.names.clone();
     // The capture's wait ends with a report, too.

@@ -17,7 +17,11 @@ const CLIENT: u16 = 50_022;
 pub fn cut_sessions(ruleset: &Ruleset, host: &Host, now: Timestamp) -> Vec<String> {
     let matcher = Matcher::new(ruleset, host, now);
     let cut = |&peer: &IpAddr| {
-        let own = host.addresses.iter().map(|&(own, _)| own).find(|own| own.is_ipv4() == peer.is_ipv4() && !own.is_loopback())?;
+        let own = host
+            .addresses
+            .iter()
+            .map(|&(own, _)| own)
+            .find(|own| own.is_ipv4() == peer.is_ipv4() && !own.is_loopback())?;
         let by = blocking_rule(&matcher, peer, own, now)?;
         Some(format!("your SSH session from {peer} would be cut by {by}"))
     };

@@ -156,15 +156,13 @@ impl Office {
                     }
                 }
                 Some(Event::ReopenLog) => log.reopen(),
-                Some(Event::Confirmed) => {
-                    if self.confirm_by.take().is_some() {
-                        desk.say("pfw: confirmed; the rules stay");
-                    }
+                Some(Event::Confirmed) if self.confirm_by.take().is_some() => {
+                    desk.say("pfw: confirmed; the rules stay");
                 }
                 Some(Event::AddressesChanged) => {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
-                None => {}
+                Some(Event::Confirmed) | None => {}
             }
             if is_due(self.confirm_by) {
                 desk.say("pfw: not confirmed in time: everything is taken back");

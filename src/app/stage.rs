@@ -1,8 +1,8 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
 use super::kernel_rules::{Generations, KernelRules};
-use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::passing::Passing;
+use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::withheld::{By, HOLD, Seen, Settled, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
@@ -211,7 +211,8 @@ impl Stage {
             Settled::Unseen(seen, by) => (seen, None, Some(by)),
         };
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
-        let around = Circumstances { time: seen.time, direction: seen.direction, interface: known, discards: |_, _| false };
+        let around =
+            Circumstances { time: seen.time, direction: seen.direction, interface: known, discards: |_, _| false };
         let packet = &seen.packet;
         let Some(judgement) = judged.or_else(|| self.pipeline.judge(packet, &around)) else { return };
         let predicted = self.pipeline.rule(&judgement).cloned();
@@ -243,7 +244,11 @@ impl Stage {
         if truth.told.len() >= TOLD_DIFFERENCES || !truth.told.insert(Arc::clone(&rule.id)) {
             return;
         }
-        let did = if dropped { "dropped a packet otherwise than predicted, by" } else { "let a packet through that was predicted to be blocked, by" };
+        let did = if dropped {
+            "dropped a packet otherwise than predicted, by"
+        } else {
+            "let a packet through that was predicted to be blocked, by"
+        };
         let reason = format!("the kernel {did} {}", rule.id);
         self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
     }
@@ -305,10 +310,8 @@ impl Stage {
         self.asked = now;
         let before = std::mem::replace(&mut self.lost, lost);
         let Some(log) = self.pipeline.log() else { return };
-        let causes = [
-            (LostCause::KernelRing, lost.frames - before.frames),
-            (LostCause::Reports, lost.reports - before.reports),
-        ];
+        let causes =
+            [(LostCause::KernelRing, lost.frames - before.frames), (LostCause::Reports, lost.reports - before.reports)];
         for (cause, n) in causes.into_iter().filter(|&(_, n)| n > 0) {
             log.lost(Lost { n, cause, from: span.0, to: span.1 });
         }

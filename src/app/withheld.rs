@@ -5,7 +5,7 @@
 use super::pipeline::Judgement;
 use crate::engine::Direction;
 use crate::nflog::BATCH_TIME;
-use crate::packet::{Ip, Net, Packet, Transport};
+use crate::packet::{Ip, Net, Packet, Protocol, Transport};
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,6 +22,9 @@ const DISORDER: usize = 64;
 
 /// How many reports are searched for the datagram of a fragment.
 const SEARCHED: usize = 1024;
+
+/// How long the kernel may take from the tap to a report.
+const UNTIL_REPORTED: Duration = Duration::from_millis(5);
 
 /// A rule in the kernel, as a report names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Withheld {
             }
             frame?;
             let (seen, judgement) = self.frames.pop_front()?;
-            if let Some(by) = self.take_forwarded(&seen) {
+            if let Some(by) = self.take_unstamped(&seen) {
                 return Some(Settled::Dropped(seen, judgement, by));
             }
             if !self.is_part_of_dropped(&seen) {
@@ -122,14 +125,17 @@ impl Withheld {
         }
     }
 
-    /// The rule that dropped a forwarded packet. Its report bears the time at which it was written: the kernel has
-    /// taken the packet's own stamp away by then.
-    fn take_forwarded(&mut self, seen: &Seen) -> Option<By> {
-        if seen.direction != Direction::Forwarded {
+    /// The rule that dropped a packet whose report bears another time than the tap: that at which it was written. The
+    /// kernel has taken the stamp of a forwarded packet away by then, and a TCP segment that was sent on this very
+    /// machine (by a container, over veth) carries its time of departure in that place.
+    fn take_unstamped(&mut self, seen: &Seen) -> Option<By> {
+        let Net::Ip(ip) = &seen.packet.net else { return None };
+        if seen.direction != Direction::Forwarded && ip.protocol != Protocol::TCP {
             return None;
         }
-        let same = |(reported, _): &(Seen, By)| is_same(&seen.packet, &reported.packet);
-        let place = self.incoming.iter().take(SEARCHED).position(same)?;
+        let latest = seen.time.plus(UNTIL_REPORTED);
+        let near = self.incoming.iter().take(SEARCHED).take_while(|(reported, _)| reported.time <= latest);
+        let place = near.into_iter().position(|(reported, _)| is_same(&seen.packet, &reported.packet))?;
         self.incoming.remove(place).map(|(_, by)| by)
     }
 

@@ -191,10 +191,10 @@ impl Desk for Terminal {
         for remark in &ready.remarks {
             say(&format!("pfw: {remark}"));
         }
-        let how = ready.enforced_by.as_ref().map_or_else(
-            || "nothing is blocked".to_owned(),
-            |tools| format!("enforcing by {tools}"),
-        );
+        let how = ready
+            .enforced_by
+            .as_ref()
+            .map_or_else(|| "nothing is blocked".to_owned(), |tools| format!("enforcing by {tools}"));
         say(&format!(
             "pfw: ready: watching {} ({how}), {} with {} rules, log {}, pid {}",
             ready.watched.join(", "),

@@ -17,7 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("firewall", &["packet", "rules", "time", "host"]),
     ("engine", &["packet", "rules", "time", "host"]),
     ("record", &["packet", "rules", "engine", "time"]),
-    ("app", &["capture", "firewall", "nflog", "engine", "host", "netlink", "nflog", "packet", "record", "rules", "time"]),
+    (
+        "app",
+        &["capture", "firewall", "nflog", "engine", "host", "netlink", "nflog", "packet", "record", "rules", "time"],
+    ),
     ("cli", &["app", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
 ];
 

@@ -50,7 +50,11 @@ fn a_blocked_ping_is_dropped_and_logged() {
     let pfw = enforce(&world, r#"{ "block_protocols": ["ICMP"] }"#, []);
     assert!(!ping(PEER4, 3) && !ping(PEER6, 3), "the kernel drops what goes out");
     assert!(!try_sh(&format!("ip netns exec peer ping -q -c 2 -i 0.05 -W 0.5 {HOST4}")).status.success());
-    wait_for_lines(&world, 3, &["[BLOCKED] outgoing eth0 ICMP ", &format!("{HOST4} > {PEER4}"), "rule=block_protocols:icmp"]);
+    wait_for_lines(
+        &world,
+        3,
+        &["[BLOCKED] outgoing eth0 ICMP ", &format!("{HOST4} > {PEER4}"), "rule=block_protocols:icmp"],
+    );
     wait_for_lines(&world, 3, &["[BLOCKED] outgoing eth0 ICMPv6 ", &format!("{HOST6} > {PEER6} "), "type=128"]);
     wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 ICMP ", &format!("{PEER4} > {HOST4}"), "type=8"]);
     assert_eq!(count(&world, &["[ALLOWED]", "ICMP ", "type=8"]), 0, "{}", world.log().join("\n"));
@@ -61,12 +65,14 @@ fn a_blocked_ping_is_dropped_and_logged() {
     assert!(ping(PEER4, 1) && ping(PEER6, 1), "after it everything works again");
 }
 
+/// Datagrams to each port: as many as a receiver's buffer holds.
+const EACH: usize = 200;
+
 fn each_packet_has_exactly_one_line() {
     let world = World::new();
     let rules = r#"{ "block_ports": ["9001/udp"], "rules": [{ "id": "no-9002", "action": "block", "protocol": "udp", "dst_port": 9002 }] }"#;
     let pfw = enforce(&world, rules, []);
     let receivers = [9000, 9001, 9002].map(|port| UdpSocket::bind((HOST4, port)).expect("a free port"));
-    const EACH: usize = 200;
     on_peer(|| {
         let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
         for _ in 0..EACH {
@@ -117,7 +123,9 @@ fn a_reload_changes_the_kernel_and_the_log() {
 
 fn nothing_stays_behind_however_it_ends() {
     let world = World::new();
-    sh("iptables -A INPUT -p tcp --dport 81 -j DROP && ip6tables -A INPUT -p tcp --dport 81 -j DROP && iptables -A FORWARD -j ACCEPT && ip6tables -P OUTPUT ACCEPT");
+    sh(
+        "iptables -A INPUT -p tcp --dport 81 -j DROP && ip6tables -A INPUT -p tcp --dport 81 -j DROP && iptables -A FORWARD -j ACCEPT && ip6tables -P OUTPUT ACCEPT",
+    );
     let before = saved();
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGKILL] {
         let pfw = enforce(&world, r#"{ "block_ips": ["192.0.2.0/24"], "default_policy": "deny" }"#, []);
@@ -182,10 +190,17 @@ fn a_deny_default_lets_replies_through() {
     assert!(ping("127.0.0.1", 1) && ping("::1", 1) && ping(PEER4, 1));
     wait_for("neighbour discovery to have found the peer", || ping(PEER6, 1).then_some(()));
     let closed = TcpListener::bind((HOST4, 8081)).expect("a free port");
-    let refused = on_peer(|| TcpStream::connect_timeout(&(HOST4.parse::<std::net::IpAddr>().expect("an address"), 8081).into(), Duration::from_millis(500)));
+    let refused = on_peer(|| {
+        TcpStream::connect_timeout(
+            &(HOST4.parse::<std::net::IpAddr>().expect("an address"), 8081).into(),
+            Duration::from_millis(500),
+        )
+    });
     assert!(refused.is_err(), "nobody comes in");
     drop(closed);
-    wait_for("the blocked SYN", || (count(&world, &["[BLOCKED] incoming eth0 TCP", ":8081 ", "rule=default_policy"]) >= 1).then_some(()));
+    wait_for("the blocked SYN", || {
+        (count(&world, &["[BLOCKED] incoming eth0 TCP", ":8081 ", "rule=default_policy"]) >= 1).then_some(())
+    });
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert!(!said.contains("differences"), "{said}");
 }
