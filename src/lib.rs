@@ -31,11 +31,13 @@
 //! 3. [`packet::parse`] makes a [`packet::Packet`] of it, without allocation.
 //! 4. [`engine::Engine::decide`] asks the compiled rules ([`engine::Matcher`], immutable and shared) and what it
 //!    remembers of connections: no lock, no allocation, no system call.
+//!    When rules are enforced, the packet then waits until the kernel's reports ([`nflog`]) have been read past its
+//!    time: they tell what was dropped, by which rule (`app::withheld`).
 //! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
 //!
 //! # Threads
 //!
-//! `main` waits for signals and compiles rules; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
+//! `main` waits for signals, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
 //! copies of them on a terminal. They start in the order writer, printer, capture, and end in the reverse order, each
 //! when all that feeds it has ended, so that what was accepted is written. A replay needs `main` and `writer` alone.
 //!
