@@ -55,9 +55,10 @@ impl Summary {
         }
     }
 
-    /// Takes over what the log counted.
+    /// Takes over what the log counted. To be called when its writer has ended, or has been abandoned: what it was
+    /// handed and did not write by then is lost.
     pub fn add_log(&mut self, counts: &LogCounts) {
-        self.lost_log += counts.lost_log();
+        self.lost_log += counts.lost_log() + counts.abandoned();
     }
 
     /// The rules that hit, most hits first, those with as many by id.
@@ -162,5 +163,12 @@ not IP                          2
         let mut summary = Summary::default();
         summary.add_log(&LogCounts { lost_queue: 3, lost_write: 4, lost_kernel: 9, ..LogCounts::default() });
         assert_eq!((summary.lost_log, summary.lost_kernel), (7, 0));
+    }
+
+    #[test]
+    fn lines_that_an_abandoned_writer_still_had_are_lost_too() {
+        let mut summary = Summary::default();
+        summary.add_log(&LogCounts { accepted: 100, lines: 60, lost_write: 5, lost_queue: 2, ..LogCounts::default() });
+        assert_eq!(summary.lost_log, 40 + 2, "100 accepted and 60 written, and 2 that were not even accepted");
     }
 }
