@@ -17,6 +17,11 @@ pub const LINUX_LLC: u16 = 0x0004;
 /// The smallest EtherType; a smaller number in an Ethernet header is the length of an 802.3 frame.
 pub const MIN: u16 = 0x0600;
 
+/// Whether a VLAN tag is behind this type.
+pub const fn is_vlan(ethertype: u16) -> bool {
+    matches!(ethertype, VLAN | SERVICE_VLAN | OLD_SERVICE_VLAN)
+}
+
 /// The short name of a common EtherType, one word of printable ASCII.
 pub const fn ethertype_name(ethertype: u16) -> Option<&'static str> {
     Some(match ethertype {
