@@ -41,7 +41,7 @@ enum Kind {
 impl<'a> Framed<'a> {
     /// A payload whose type nothing tells.
     pub(super) const fn unknown(payload: Span<'a>) -> Self {
-        Self::opaque(0, payload)
+        Self::opaque(ethertype::UNKNOWN, payload)
     }
 
     /// A payload of this EtherType, whatever the number is.

@@ -178,6 +178,13 @@ fn an_entry_expires_on_the_captures_clock() {
 }
 
 #[test]
+fn a_frame_too_short_to_say_its_type_has_none() {
+    let (_folder, ran) = replay(&[vec![2, 0, 0, 0, 0, 5]], "{}", &["--local", "10.0.0.5"]);
+    let line = ran.stdout.lines().find(|line| line.contains("[SUSPICIOUS]")).expect("a line");
+    assert!(!line.contains("LLC") && line.contains("ethernet: header of 6 bytes, 14 needed"), "{line}");
+}
+
+#[test]
 fn a_damaged_file_is_read_up_to_the_damage() {
     let folder = tempdir().expect("a scratch folder");
     let mut file = pcap(&[tcp(Way::In, 1, 2, "S"), tcp(Way::In, 3, 4, "S")]);
