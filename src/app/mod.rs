@@ -1,10 +1,11 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod calendar;
 mod enforcement;
-mod lockout;
 mod kernel_rules;
 pub mod live;
 pub mod locality;
+mod lockout;
 mod office;
 mod passing;
 mod pipeline;

@@ -1,5 +1,6 @@
 //! `pfw replay`: a capture file through the pipeline, on the capture's clock.
 
+use super::calendar::Calendar;
 use super::locality::{Inference, LOOKED_AT, Locality};
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
@@ -16,7 +17,6 @@ use anyhow::Result;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What is to be replayed, and how.
@@ -146,16 +146,13 @@ impl ReadAhead {
 /// All that a packet of a capture meets.
 struct Stage {
     pipeline: Pipeline,
-    ruleset: Ruleset,
-    host: Host,
+    calendar: Calendar,
     locality: Locality,
     /// Names of the interfaces that the file has described so far.
     names: Vec<Option<String>>,
     /// The same as the rules in force see them; the last is that of a loopback interface without a name.
     interfaces: Vec<Interface>,
     loopback: Interface,
-    /// The latest time that was seen: the clock of expiry, which never goes back.
-    clock: Timestamp,
     other_host: u64,
 }
 
@@ -163,22 +160,10 @@ impl Stage {
     fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
         let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
-        // Nothing has expired before the first packet tells the time.
-        let clock = Timestamp::MIN;
-        let matcher = Arc::new(Matcher::new(&ruleset, &host, clock));
+        let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
         let pipeline = Pipeline::new(matcher, log, selection);
-        Self {
-            pipeline,
-            ruleset,
-            host,
-            locality,
-            names: Vec::new(),
-            interfaces: Vec::new(),
-            loopback,
-            clock,
-            other_host: 0,
-        }
+        Self { pipeline, calendar, locality, names: Vec::new(), interfaces: Vec::new(), loopback, other_host: 0 }
     }
 
     /// Takes note of interfaces that the file has described since.
@@ -204,13 +189,10 @@ impl Stage {
         self.pipeline.predict(&seen.packet, &around);
     }
 
-    /// Lets the capture's clock go on; what has expired by now is in force no more.
+    /// Sets the clock to a packet's time; what has expired by then is not in force for it.
     fn tick(&mut self, time: Timestamp) {
-        self.clock = self.clock.max(time);
-        if self.clock < self.pipeline.matcher().valid_until() {
-            return;
-        }
-        self.pipeline.replace(Arc::new(Matcher::new(&self.ruleset, &self.host, self.clock)));
+        let Some(matcher) = self.calendar.turn_to(time) else { return };
+        self.pipeline.replace(matcher);
         let matcher = self.pipeline.matcher();
         self.loopback = interface(matcher, Some("lo"));
         self.interfaces = self.names.iter().map(|name| interface(matcher, name.as_deref())).collect();

@@ -178,6 +178,23 @@ fn an_entry_expires_on_the_captures_clock() {
 }
 
 #[test]
+fn a_damaged_stamp_lets_nothing_expire_for_other_packets() {
+    /// 2099-01-01T00:00:00Z
+    const DAMAGED: u32 = 4_070_908_800;
+    let rules = r#"{ "block_ips": [{ "ip": "192.168.1.7", "expires": "2027-01-01T00:00:00Z" }] }"#;
+    let folder = tempdir().expect("a scratch folder");
+    let frame = || tcp(Way::In, 1, 2, "S");
+    write(folder.path(), "x.pcap", pcap_of(1, &[START, DAMAGED, START + 1].map(|seconds| (seconds, 0, frame()))));
+    write(folder.path(), "rules.json", rules);
+    let ran = run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json", "--local", "10.0.0.5"]);
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("rule=")).collect();
+    for (line, verdict) in lines.iter().zip(["[WOULD-BLOCK]", "[ALLOWED]", "[WOULD-BLOCK]"]) {
+        assert!(line.contains(verdict), "{verdict}: {line}");
+    }
+    assert_eq!(lines.len(), 3, "{}", ran.stdout);
+}
+
+#[test]
 fn a_frame_too_short_to_say_its_type_has_none() {
     let (_folder, ran) = replay(&[vec![2, 0, 0, 0, 0, 5]], "{}", &["--local", "10.0.0.5"]);
     let line = ran.stdout.lines().find(|line| line.contains("[SUSPICIOUS]")).expect("a line");
