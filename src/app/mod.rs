@@ -2,6 +2,7 @@
 
 mod calendar;
 mod enforcement;
+mod inference;
 mod kernel_rules;
 pub mod live;
 pub mod locality;

@@ -1,7 +1,8 @@
 //! `pfw replay`: a capture file through the pipeline, on the capture's clock.
 
 use super::calendar::Calendar;
-use super::locality::{Inference, LOOKED_AT, Locality};
+use super::inference::{Inference, LOOKED_AT, Peers};
+use super::locality::Locality;
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
 use crate::capture::file::{CaptureFile, FileInterface};
@@ -51,7 +52,7 @@ pub struct Outcome {
 pub fn replay(options: Options) -> Result<Outcome> {
     let mut source = CaptureFile::open(&options.file)?;
     let mut ahead = ReadAhead::default();
-    let inferred = options.local.is_empty().then(|| ahead.infer(&mut source));
+    let inferred = options.local.is_empty().then(|| ahead.infer(&mut source, &Peers::of(&options.ruleset)));
     let locality = match &inferred {
         Some((locality, _)) => locality.clone(),
         None => Locality { addresses: options.local.iter().copied().collect(), hardware: None },
@@ -127,7 +128,7 @@ struct ReadAhead {
 }
 
 impl ReadAhead {
-    fn infer<R: Read>(&mut self, source: &mut CaptureFile<R>) -> (Locality, &'static str) {
+    fn infer<R: Read>(&mut self, source: &mut CaptureFile<R>, peers: &Peers) -> (Locality, &'static str) {
         while self.end.is_none() && self.seen.len() < LOOKED_AT {
             match source.poll(Duration::ZERO, &mut |frame| self.seen.push(Seen::of(frame))) {
                 Ok(Polled::More) => {}
@@ -139,7 +140,7 @@ impl ReadAhead {
         for seen in &self.seen {
             inference.observe(&seen.packet, seen.hardware);
         }
-        inference.conclude()
+        inference.conclude(|address| peers.contains(address))
     }
 }
 

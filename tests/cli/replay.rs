@@ -143,6 +143,15 @@ fn the_machine_is_inferred_and_said() {
 }
 
 #[test]
+fn a_peer_that_the_rules_name_is_not_taken_for_the_machine() {
+    // The peer opens the conversation; which end is the machine, the packets alone do not tell.
+    let frames = [tcp(Way::In, 40000, 22, "S"), tcp(Way::Out, 22, 40000, "SA"), tcp(Way::In, 40000, 22, "A")];
+    let (_folder, ran) = replay(&frames, r#"{ "block_ips": ["192.168.1.7"] }"#, &["--json", "--quiet"]);
+    assert!(ran.stderr.contains("taken for this machine: 10.0.0.5"), "{ran:?}");
+    assert_eq!(summary(&ran)["would_block"], 3, "{ran:?}");
+}
+
+#[test]
 fn what_moves_between_others_is_forwarded_and_each_end_is_judged() {
     let rules = r#"{ "block_ips": ["10.0.0.5"], "default_policy": "deny" }"#;
     let (_folder, ran) = replay(&[tcp(Way::In, 1, 2, "S")], rules, &["--local", "203.0.113.1"]);
