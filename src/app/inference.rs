@@ -15,13 +15,32 @@ pub const LOOKED_AT: usize = 10_000;
 /// A station that sends from more addresses than this is taken for a router, not for the machine.
 const ADDRESSES_OF_ONE_MACHINE: usize = 32;
 
+/// For each frame that speaks against an address, so many must speak for it. A forwarded address has about as many of
+/// one kind as of the other; a sender who forges our address must not make it a stranger's.
+const FOR_EACH_AGAINST: usize = 9;
+
 /// What the beginning of a capture tells of the machine that it was taken on.
 #[derive(Debug, Default)]
 pub struct Inference {
     packets: usize,
-    by_link_direction: BTreeSet<IpAddr>,
+    by_link_direction: HashMap<IpAddr, Testimony>,
     stations: HashMap<HardwareAddress, Seen>,
     addresses: HashMap<IpAddr, Seen>,
+}
+
+/// What the kernel's packet types say of an address.
+#[derive(Debug, Default)]
+struct Testimony {
+    /// Frames that we sent from it, or that were for us and went to it.
+    ours: usize,
+    /// Frames that came in from it, or that we sent to it.
+    another: usize,
+}
+
+impl Testimony {
+    fn is_ours(&self) -> bool {
+        self.ours > 0 && self.ours >= self.another.saturating_mul(FOR_EACH_AGAINST)
+    }
 }
 
 /// What was seen of a station or an address.
@@ -36,7 +55,7 @@ struct Seen {
 }
 
 impl Inference {
-    /// Takes a packet into account.
+    /// Takes a packet into account, which was not seen on the loopback interface.
     pub fn observe(&mut self, packet: &Packet, hardware: Option<HardwarePair>) {
         let Net::Ip(ip) = &packet.net else { return };
         self.packets += 1;
@@ -48,13 +67,17 @@ impl Inference {
     }
 
     fn observe_link_direction(&mut self, link_direction: Option<PacketType>, ip: &Ip) {
-        let ours = match link_direction {
-            Some(PacketType::Outgoing) => ip.src,
-            Some(PacketType::Host) => ip.dst,
-            _ => return,
+        let (ours, another) = match link_direction {
+            Some(PacketType::Outgoing) => (Some(ip.src), ip.dst),
+            Some(PacketType::Host) => (Some(ip.dst), ip.src),
+            Some(PacketType::Broadcast | PacketType::Multicast) => (None, ip.src),
+            Some(PacketType::OtherHost) | None => return,
         };
-        if is_a_host(ours) {
-            self.by_link_direction.insert(ours);
+        if let Some(ours) = ours.filter(|&ours| is_a_host(ours)) {
+            self.by_link_direction.entry(ours).or_default().ours += 1;
+        }
+        if is_a_host(another) {
+            self.by_link_direction.entry(another).or_default().another += 1;
         }
     }
 
@@ -84,8 +107,9 @@ impl Inference {
     /// The machine, and how it was told, in words; an empty machine if the packets do not tell. An address for which
     /// `is_peer` says so is not the machine's.
     pub fn conclude(self, is_peer: impl Fn(IpAddr) -> bool) -> (Locality, &'static str) {
-        if !self.by_link_direction.is_empty() {
-            let addresses = self.by_link_direction.into_iter().filter(|&address| !is_peer(address)).collect();
+        if self.by_link_direction.values().any(|said| said.ours > 0) {
+            let ours = self.by_link_direction.iter().filter(|(address, said)| said.is_ours() && !is_peer(**address));
+            let addresses = ours.map(|(address, _)| *address).collect();
             return (Locality { addresses, hardware: None }, "the capture says which way its packets went");
         }
         if let Some(locality) = self.station(&is_peer) {
@@ -270,6 +294,34 @@ mod tests {
             assert_eq!(inferred(&[(peer, us, None, TO_HOST), (us, peer, None, FROM_HOST)], &[]), [us]);
             assert_eq!(inferred(&[(peer, us, None, None), (us, peer, None, None)], &[]), [us]);
         }
+    }
+
+    #[test]
+    fn packet_types_tell_the_machine_from_its_peers() {
+        let (host, out) = (Some(PacketType::Host), Some(PacketType::Outgoing));
+        let (us, peer) = ("203.0.113.5", "198.51.100.9");
+        let talk = [(peer, us, host, None), (us, peer, out, None)];
+        assert_eq!(inferred(&talk, &[]), [us]);
+        assert_eq!(inferred(&talk[..1], &[]), [us]);
+        assert_eq!(inferred(&talk[1..], &[]), [us]);
+        // Somebody forges our address, once in ten packets.
+        let forged = [talk.repeat(5), vec![(us, us, host, None)]].concat();
+        assert_eq!(inferred(&forged, &[]), [us]);
+    }
+
+    #[test]
+    fn a_router_forwards_the_addresses_that_it_both_receives_and_sends_from() {
+        let (host, out) = (Some(PacketType::Host), Some(PacketType::Outgoing));
+        let (a, b, router) = ("192.0.2.1", "198.51.100.9", "203.0.113.5");
+        let there = [(a, b, host, None), (a, b, out, None)];
+        let back = [(b, a, host, None), (b, a, out, None)];
+        assert!(inferred(&[there, back].concat(), &[]).is_empty());
+        assert!(inferred(&there, &[]).is_empty());
+        let own = [(router, b, out, None), (b, router, host, None)];
+        assert_eq!(inferred(&[there, back, own].concat(), &[]), [router]);
+        // With its own address in place of theirs: b comes in and goes out to a, and the router stands for a at b.
+        let translated = [(a, b, host, None), (router, b, out, None), (b, router, host, None), (b, a, out, None)];
+        assert_eq!(inferred(&translated, &[]), [router]);
     }
 
     #[test]

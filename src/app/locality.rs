@@ -3,6 +3,9 @@
 //! A live source has the kernel's word for the direction; of the capture formats only Linux cooked ones carry it.
 //! For the rest the machine is told by its addresses: named with `--local`, or inferred from the beginning of the
 //! capture ([`inference`](super::inference)).
+//!
+//! A capture of all interfaces of a router has each forwarded packet in two frames, one that came in and one that went
+//! out. Each is judged, and gets a line: nothing in the file says that they are one.
 
 use crate::engine::Direction;
 use crate::packet::{HardwareAddress, HardwarePair, Ip, Net, Packet, PacketType};
@@ -19,12 +22,13 @@ pub struct Locality {
 }
 
 impl Locality {
-    /// Which way `packet` went, seen from this machine. What moves between two others went through it.
+    /// Which way `packet` went, which was not seen on the loopback interface. What moves between two others went
+    /// through this machine.
     pub fn direction(&self, packet: &Packet, hardware: Option<HardwarePair>) -> Direction {
         let Net::Ip(ip) = &packet.net else { return self.direction_of_frame(packet, hardware) };
         let (from_us, to_us) = (self.owns(ip.src), self.owns(ip.dst));
         match (from_us, to_us) {
-            (true, true) => Direction::Loopback,
+            (true, true) => direction_between_ourselves(packet.link_direction, ip),
             (true, false) => Direction::Outgoing,
             (false, true) => Direction::Incoming,
             (false, false) => self.direction_between_others(packet, ip, hardware),
@@ -52,6 +56,16 @@ impl Locality {
         let ours = hardware.is_some_and(|pair| Some(pair.src) == self.hardware);
         let sent = packet.link_direction == Some(PacketType::Outgoing) || ours;
         if sent { Direction::Outgoing } else { Direction::Incoming }
+    }
+}
+
+/// Both addresses are ours: loopback, unless the kernel says that the frame was on a wire. Such a packet is forged, or
+/// between two machines that were both named.
+fn direction_between_ourselves(link_direction: Option<PacketType>, ip: &Ip) -> Direction {
+    match link_direction.filter(|_| !ip.src.is_loopback() && !ip.dst.is_loopback()) {
+        None => Direction::Loopback,
+        Some(PacketType::Outgoing) => Direction::Outgoing,
+        Some(_) => Direction::Incoming,
     }
 }
 

@@ -107,6 +107,7 @@ struct Seen {
     interface: u32,
     packet: Packet,
     hardware: Option<HardwarePair>,
+    on_loopback: bool,
 }
 
 impl Seen {
@@ -115,7 +116,8 @@ impl Seen {
         packet.link_direction = packet.link_direction.or(frame.packet_type);
         packet.vlan = frame.vlan.or(packet.vlan);
         let hardware = packet::hardware_addresses(frame.link, frame.bytes);
-        Self { time: frame.time, interface: frame.interface, packet, hardware }
+        let on_loopback = packet::on_loopback(frame.link, frame.bytes);
+        Self { time: frame.time, interface: frame.interface, packet, hardware, on_loopback }
     }
 }
 
@@ -137,7 +139,7 @@ impl ReadAhead {
             }
         }
         let mut inference = Inference::default();
-        for seen in &self.seen {
+        for seen in self.seen.iter().filter(|seen| !seen.on_loopback) {
             inference.observe(&seen.packet, seen.hardware);
         }
         inference.conclude(|address| peers.contains(address))
@@ -181,7 +183,8 @@ impl Stage {
             return;
         }
         self.tick(seen.time);
-        let direction = self.locality.direction(&seen.packet, seen.hardware);
+        let direction =
+            if seen.on_loopback { Direction::Loopback } else { self.locality.direction(&seen.packet, seen.hardware) };
         let number = seen.interface as usize;
         let nameless = self.names.get(number).is_none_or(Option::is_none);
         let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
