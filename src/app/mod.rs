@@ -1,6 +1,8 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod calendar;
 mod enforcement;
+mod inference;
 mod kernel_rules;
 pub mod live;
 pub mod locality;

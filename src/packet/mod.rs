@@ -27,7 +27,7 @@ mod properties;
 mod testing;
 
 pub use ethertype::ethertype_name;
-pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses};
+pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopback};
 pub use link::Link;
 pub use malformed::Malformed;
 pub use protocol::Protocol;

@@ -34,6 +34,16 @@ pub(super) fn stated_len(bytes: &[u8]) -> Option<u32> {
     }
 }
 
+/// Whether `payload` begins with a header of this type, of IP or of ARP for IPv4, and is long enough for what it says.
+pub(super) fn fits(ethertype: u16, payload: Span<'_>) -> bool {
+    let whole = || stated_len(payload.bytes()).is_some_and(|len| len <= payload.len());
+    match (ethertype, payload.bytes()) {
+        (ethertype::IPV4, [0x45..=0x4f, ..]) | (ethertype::IPV6, [0x60..=0x6f, ..]) => whole(),
+        (ethertype::ARP, [_, _, high, low, ..]) => u16::from_be_bytes([*high, *low]) == ethertype::IPV4,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,11 @@
 //!
 //! It keeps netfilter's states and its default time-outs, on the clock of the packets. It does not look at TCP
 //! sequence numbers or at checksums, has no helpers (a related *connection* is a new one here), and knows nothing of
-//! address translation. UDP-Lite, SCTP and all other protocols are tracked by their addresses and, where they have any,
-//! ports.
+//! address translation. UDP-Lite is tracked as UDP, SCTP and all other protocols by their addresses and, where they
+//! have any, ports.
+//!
+//! A limit: netfilter lets only some chunks open an SCTP association, INIT above all, and calls another first packet
+//! (one with a DATA chunk, say) invalid. Chunks are not looked at here, so that any first packet is new.
 
 mod connections;
 mod marks;

@@ -279,7 +279,7 @@ fn other_protocols_are_tracked_by_their_addresses() {
 
 #[test]
 fn a_transport_header_that_can_not_be_read_makes_the_packet_invalid() {
-    for protocol in [1, 6, 17, 58, 132] {
+    for protocol in [1, 6, 17, 58, 132, 136] {
         assert_eq!(pass(&mut tracker(), &bare(HERE.0, PEER.0, protocol), 0), Invalid, "{protocol}");
     }
 }

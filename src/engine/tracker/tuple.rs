@@ -45,10 +45,8 @@ impl<'a> Flow<'a> {
         match (packet.protocol, &packet.transport) {
             (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp(icmp)) => Self::of_icmp(packet, icmp),
             (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags)),
-            // The header is there but could not be read whole.
-            (Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::SCTP, Transport::None) => {
-                Self::Invalid
-            }
+            // Too short to be the header that it should be.
+            (protocol, Transport::None) if has_header(protocol) => Self::Invalid,
             (_, Transport::Udp(ports)) => Self::Of(between(*ports), Kind::Udp),
             (_, Transport::Sctp(ports)) => Self::Of(between(*ports), Kind::Generic),
             _ => Self::Of(between(Ports { src: 0, dst: 0 }), Kind::Generic),
@@ -68,6 +66,14 @@ impl<'a> Flow<'a> {
             _ => Self::Invalid,
         }
     }
+}
+
+/// Whether the protocol's packets can be tracked by their header alone.
+const fn has_header(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP
+    )
 }
 
 /// What tells ICMP queries apart.
