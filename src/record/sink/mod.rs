@@ -18,6 +18,7 @@ mod append;
 mod chunk;
 mod counters;
 mod file;
+mod guard;
 mod log;
 mod losses;
 mod owner;

@@ -505,20 +505,31 @@ fn a_file_waits_for_its_last_lines_longer_than_standard_output_does() {
 }
 
 #[test]
-fn a_new_file_has_its_mode_and_group_and_an_old_one_keeps_its_own() {
+fn a_log_file_has_its_mode_and_group_and_an_old_one_is_closed_to_others() {
     let folder = TempDir::new().unwrap();
-    let (new, old) = (folder.path().join("new.log"), folder.path().join("old.log"));
-    fs::write(&old, "").unwrap();
-    fs::set_permissions(&old, fs::Permissions::from_mode(0o604)).unwrap();
-    // A group that anybody may give: the own one.
-    let group = fs::metadata(&old).unwrap().gid();
-    for path in [&new, &old] {
-        let target = Target::File(FileConfig { group: Some(group), ..FileConfig::new(path) });
-        open(Config { target, ..config(path) }).unwrap();
+    let (own, other) = (fs::metadata(folder.path()).unwrap().gid(), 12_345);
+    // Only root may give a file to any group.
+    let group = if fs::metadata(folder.path()).unwrap().uid() == 0 { other } else { own };
+    let opened = |old: Option<u32>| {
+        let path = folder.path().join("firewall.log");
+        if let Some(mode) = old {
+            fs::write(&path, "before\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let target = Target::File(FileConfig { group: Some(group), ..FileConfig::new(&path) });
+        open(Config { target, ..config(&path) }).unwrap();
+        let (text, metadata) = (fs::read_to_string(&path).unwrap(), fs::metadata(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(text, if old.is_some() { "before\n" } else { "" });
+        (metadata.permissions().mode() & 0o7777, metadata.gid())
+    };
+    assert_eq!(opened(None), (0o640, group));
+    for open_to_others in [0o666, 0o660, 0o644, 0o604] {
+        assert_eq!(opened(Some(open_to_others)), (0o640, group), "{open_to_others:o}");
     }
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(&new), mode(&old)), (0o640, 0o604));
-    assert_eq!(fs::metadata(&new).unwrap().gid(), group);
+    for closed in [0o640, 0o600] {
+        assert_eq!(opened(Some(closed)), (closed, own), "{closed:o}");
+    }
 }
 
 fn refusal(path: &Path) -> String {
