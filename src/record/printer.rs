@@ -3,8 +3,9 @@
 //! The [`Feed`] never waits. A terminal that is slow or stopped loses lines on the screen, and is told how many; the
 //! log loses none by it.
 
-use super::line::Format;
+use super::line::{Format, Formatter, Lost, LostCause};
 use super::terminal::{standard_output, write_counting};
+use crate::time::Timestamp;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
@@ -18,7 +19,9 @@ pub struct Feed {
     /// Empty buffers. There are [`BUFFERS`] of them in all, which is what bounds the queue.
     spent: Receiver<Vec<u8>>,
     /// Lines that were left out since the last that were handed on.
-    skipped: u64,
+    missed: Option<Lost>,
+    /// Forms the line that says so, if the log has JSON lines: who reads them expects nothing else.
+    json: Option<Formatter>,
 }
 
 /// The screen's end: writes them.
@@ -32,8 +35,8 @@ pub struct Printer {
 /// Lines for the screen.
 #[derive(Debug)]
 struct Shown {
-    /// Lines that were left out before these.
-    skipped: u64,
+    /// Says what was left out before these.
+    notice: Vec<u8>,
     bytes: Vec<u8>,
 }
 
@@ -46,13 +49,21 @@ pub fn printer(format: Format, coloured: bool) -> (Feed, Printer) {
         // There is room for exactly these, and the receiver is in our hands.
         let _ = spent.try_send(Vec::new());
     }
-    let feed = Feed { queue, spent: buffers, skipped: 0 };
+    let feed = Feed { queue, spent: buffers, missed: None, json: None };
     (feed, Printer { queue: lines, spent, coloured: coloured && format == Format::Text })
 }
 
 impl Feed {
-    /// Copies lines for the screen if there is room.
-    pub(super) fn offer(&mut self, bytes: &[u8], lines: u64) {
+    /// What was left out will be told in lines of this formatter's kind.
+    pub(super) fn in_form_of(self, formatter: &Formatter) -> Self {
+        // `Feed` has a `Drop`, so its fields can't be moved out by `..self`.
+        let mut feed = self;
+        feed.json = (formatter.format() == Format::Json).then(|| formatter.clone());
+        feed
+    }
+
+    /// Copies lines for the screen if there is room. `span` is the earliest and the latest time of them.
+    pub(super) fn offer(&mut self, bytes: &[u8], lines: u64, span: (Timestamp, Timestamp)) {
         if lines == 0 {
             return;
         }
@@ -62,22 +73,42 @@ impl Feed {
                 buffer.extend_from_slice(bytes);
                 self.send(buffer);
             }
-            Err(TryRecvError::Empty) => self.skipped += lines,
+            Err(TryRecvError::Empty) => {
+                self.miss(Lost { n: lines, cause: LostCause::Screen, from: span.0, to: span.1 });
+            }
             // The printer has ended: nobody reads standard output.
             Err(TryRecvError::Disconnected) => {}
         }
     }
 
+    fn miss(&mut self, lines: Lost) {
+        match &mut self.missed {
+            Some(missed) => missed.add(&lines),
+            None => self.missed = Some(lines),
+        }
+    }
+
+    /// The line that says what was left out; empty if nothing was.
+    fn take_notice(&mut self) -> Vec<u8> {
+        let Some(missed) = self.missed.take() else { return Vec::new() };
+        let Some(formatter) = &mut self.json else {
+            return format!("pfw: {} lines were not shown: the terminal is too slow\n", missed.n).into_bytes();
+        };
+        let mut line = Vec::new();
+        formatter.lost(&mut line, &missed);
+        line
+    }
+
     fn send(&mut self, bytes: Vec<u8>) {
-        let skipped = std::mem::take(&mut self.skipped);
+        let notice = self.take_notice();
         // Never full: there are no more buffers than places. Without a printer there is nobody to tell.
-        let _ = self.queue.try_send(Shown { skipped, bytes });
+        let _ = self.queue.try_send(Shown { notice, bytes });
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        if self.skipped > 0 {
+        if self.missed.is_some() {
             self.send(Vec::new());
         }
     }
@@ -94,10 +125,8 @@ impl Printer {
     fn print(self, screen: &mut impl Write) -> io::Result<()> {
         let mut show = |bytes: &[u8]| write_counting(screen, bytes).map_err(|(_, error)| error);
         let mut coloured = Vec::new();
-        for Shown { skipped, bytes } in &self.queue {
-            if skipped > 0 {
-                show(format!("pfw: {skipped} lines were not shown: the terminal is too slow\n").as_bytes())?;
-            }
+        for Shown { notice, bytes } in &self.queue {
+            show(&notice)?;
             if self.coloured {
                 coloured.clear();
                 push_coloured(&mut coloured, &bytes);
@@ -152,7 +181,11 @@ fn colour(word: &[u8]) -> &'static [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::tz::TimeZone;
     use std::sync::mpsc::channel;
+
+    /// The time of lines whose time doesn't matter.
+    const SPAN: (Timestamp, Timestamp) = (Timestamp::from_nanos(0), Timestamp::from_nanos(0));
 
     fn printed(feed: impl FnOnce(Feed), coloured: bool) -> String {
         let (source, printer) = printer(Format::Text, coloured);
@@ -165,9 +198,9 @@ mod tests {
     #[test]
     fn lines_come_as_they_are_or_with_their_word_in_colour() {
         let lines = b"T [BLOCKED] incoming\nT [ALLOWED] [fe80::1]:1 > x\n";
-        assert_eq!(printed(|mut feed| feed.offer(lines, 2), false).as_bytes(), lines);
+        assert_eq!(printed(|mut feed| feed.offer(lines, 2, SPAN), false).as_bytes(), lines);
         assert_eq!(
-            printed(|mut feed| feed.offer(lines, 2), true),
+            printed(|mut feed| feed.offer(lines, 2, SPAN), true),
             "T \x1b[31m[BLOCKED]\x1b[0m incoming\nT \x1b[32m[ALLOWED]\x1b[0m [fe80::1]:1 > x\n"
         );
     }
@@ -178,7 +211,7 @@ mod tests {
         let text = printed(
             |mut feed| {
                 for n in 0..BUFFERS + 5 {
-                    feed.offer(format!("line {n}\n").as_bytes(), 1);
+                    feed.offer(format!("line {n}\n").as_bytes(), 1, SPAN);
                 }
             },
             false,
@@ -189,6 +222,30 @@ mod tests {
         }
         assert!(lines.next().unwrap().starts_with("pfw: 5 lines were not shown"));
         assert_eq!(lines.next(), None);
+    }
+
+    #[test]
+    fn what_a_screen_of_json_missed_is_told_in_json_at_its_place() {
+        let (feed, printer) = printer(Format::Json, true);
+        let mut feed = feed.in_form_of(&Formatter::new(Format::Json, TimeZone::UTC));
+        for n in 0..BUFFERS {
+            feed.offer(format!("{{\"line\":{n}}}\n").as_bytes(), 1, SPAN);
+        }
+        let span = |from, to| (Timestamp::from_parts(from, 0), Timestamp::from_parts(to, 0));
+        feed.offer(b"{}\n{}\n", 2, span(20, 30));
+        feed.offer(b"{}\n", 1, span(10, 15));
+        // Nobody has read so far. Here the rest is told by the end of the log.
+        drop(feed);
+        let mut screen = Vec::new();
+        printer.print(&mut screen).unwrap();
+        let text = String::from_utf8(screen).unwrap();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), BUFFERS + 1);
+        assert_eq!(lines[BUFFERS - 1]["line"], BUFFERS - 1);
+        let told = &lines[BUFFERS];
+        assert_eq!((&told["event_type"], &told["n"], &told["cause"]), (&"lost".into(), &3.into(), &"not-shown".into()));
+        assert_eq!(told["from"], "1970-01-01T00:00:10.000000+0000");
+        assert_eq!(told["to"], "1970-01-01T00:00:30.000000+0000");
     }
 
     #[test]
@@ -207,7 +264,7 @@ mod tests {
         let (sent, seen) = channel();
         let thread = std::thread::spawn(move || printer.print(&mut Counting(sent)));
         for _ in 0..10 * BUFFERS {
-            feed.offer(b"x\n", 1);
+            feed.offer(b"x\n", 1, SPAN);
             assert_eq!(seen.recv().unwrap(), 2, "each line is printed before the next is offered");
         }
         drop(feed);
@@ -226,10 +283,10 @@ mod tests {
             }
         }
         let (mut feed, printer) = printer(Format::Text, false);
-        feed.offer(b"x\n", 1);
+        feed.offer(b"x\n", 1, SPAN);
         assert_eq!(printer.print(&mut Gone).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         for _ in 0..3 * BUFFERS {
-            feed.offer(b"y\n", 1);
+            feed.offer(b"y\n", 1, SPAN);
         }
     }
 }

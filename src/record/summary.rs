@@ -90,7 +90,7 @@ impl fmt::Display for Summary {
             ("suspicious", self.suspicious),
             ("not IP", self.non_ip),
             ("for other hosts", self.other_host),
-            ("seen again", self.duplicates),
+            ("logged elsewhere", self.duplicates),
             ("not for the IP stack", self.not_for_stack),
         ];
         for (name, n) in always.into_iter().chain(sometimes.into_iter().filter(|&(_, n)| n > 0)) {
@@ -120,6 +120,7 @@ mod tests {
             malformed: 1,
             suspicious: 1,
             non_ip: 2,
+            duplicates: 4,
             rules: rules.map(|(id, hits)| (id.to_owned(), hits)).into(),
             ..Summary::default()
         }
@@ -136,6 +137,7 @@ lost in the kernel              0
 lost in the log                 0
 suspicious                      1
 not IP                          2
+logged elsewhere                4
 
         hits  rule
           57  default_policy

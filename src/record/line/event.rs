@@ -158,11 +158,13 @@ pub enum LostCause {
     LogWrite,
     /// The kernel had no room for reports of dropped packets that pfw had not read yet.
     Reports,
+    /// Standard output was behind. Only said there: the log has the lines.
+    Screen,
 }
 
 impl LostCause {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 4] = [Self::KernelRing, Self::LogQueue, Self::LogWrite, Self::Reports];
+    pub const ALL: [Self; 5] = [Self::KernelRing, Self::LogQueue, Self::LogWrite, Self::Reports, Self::Screen];
 
     /// The name that lines carry.
     pub const fn name(self) -> &'static str {
@@ -171,6 +173,7 @@ impl LostCause {
             Self::LogQueue => "log-queue-full",
             Self::LogWrite => "log-write-failed",
             Self::Reports => "reports-lost",
+            Self::Screen => "not-shown",
         }
     }
 
@@ -181,6 +184,7 @@ impl LostCause {
             Self::LogQueue => "lines came faster than they could be written",
             Self::LogWrite => "the log file could not be written",
             Self::Reports => "packets were dropped faster than their reports could be read",
+            Self::Screen => "standard output is too slow; the log has these lines",
         }
     }
 }
@@ -196,6 +200,15 @@ pub struct Lost {
     pub from: Timestamp,
     /// None of them was after this time.
     pub to: Timestamp,
+}
+
+impl Lost {
+    /// Adds another loss of the same cause.
+    pub(in crate::record) fn add(&mut self, other: &Self) {
+        self.n = self.n.saturating_add(other.n);
+        self.from = self.from.min(other.from);
+        self.to = self.to.max(other.to);
+    }
 }
 
 /// Something that happened to pfw itself.

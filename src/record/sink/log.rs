@@ -59,7 +59,7 @@ impl Log {
     pub fn with_printer(self, printer: Feed) -> Self {
         // `Log` has a `Drop`, so its fields can't be moved out by `..self`.
         let mut log = self;
-        log.printer = Some(printer);
+        log.printer = Some(printer.in_form_of(&log.formatter));
         log
     }
 
@@ -130,7 +130,7 @@ impl Log {
             return;
         }
         if let Some(printer) = &mut self.printer {
-            printer.offer(&self.chunk.bytes, self.chunk.lines);
+            printer.offer(&self.chunk.bytes, self.chunk.lines, self.chunk.span);
         }
         let next = self.spares.try_recv().unwrap_or_else(|_| Chunk::new());
         let mut chunk = mem::replace(&mut self.chunk, next);

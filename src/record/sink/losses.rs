@@ -13,11 +13,7 @@ impl Losses {
             return;
         }
         match self.0.iter_mut().find(|known| known.cause == lost.cause) {
-            Some(known) => {
-                known.n = known.n.saturating_add(lost.n);
-                known.from = known.from.min(lost.from);
-                known.to = known.to.max(lost.to);
-            }
+            Some(known) => known.add(&lost),
             None => self.0.push(lost),
         }
     }
