@@ -15,8 +15,10 @@
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
+//! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
+//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -29,11 +31,13 @@
 //! 3. [`packet::parse`] makes a [`packet::Packet`] of it, without allocation.
 //! 4. [`engine::Engine::decide`] asks the compiled rules ([`engine::Matcher`], immutable and shared) and what it
 //!    remembers of connections: no lock, no allocation, no system call.
+//!    When rules are enforced, the packet then waits until the kernel's reports ([`nflog`]) have been read past its
+//!    time: they tell what was dropped, by which rule (`app::withheld`).
 //! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
 //!
 //! # Threads
 //!
-//! `main` waits for signals and compiles rules; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
+//! `main` waits for signals, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
 //! copies of them on a terminal. They start in the order writer, printer, capture, and end in the reverse order, each
 //! when all that feeds it has ended, so that what was accepted is written. A replay needs `main` and `writer` alone.
 //!
@@ -51,8 +55,10 @@ pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod engine;
+pub mod firewall;
 pub mod host;
 pub mod netlink;
+pub mod nflog;
 pub mod packet;
 pub mod record;
 pub mod rules;

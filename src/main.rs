@@ -1,15 +1,20 @@
 //! The `pfw` binary: parse, run, print what went wrong, exit. All else is in the library.
 
 use clap::Parser;
+use pfw::cli::say::say;
 use pfw::cli::{Cli, Exit};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // This binary is its own guardian, before it is anything else.
+    if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(error) => {
             // One line with all causes: what was tried, why it failed, what helps.
-            eprintln!("pfw: {error:#}");
+            say(&format!("pfw: {error:#}"));
             Exit::Failed.into()
         }
     }

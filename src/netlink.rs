@@ -13,8 +13,8 @@ const HEADER: usize = size_of::<libc::nlmsghdr>();
 const ATTRIBUTE_HEADER: usize = size_of::<libc::nlattr>();
 /// Messages and attributes begin at multiples of this.
 const ALIGN: usize = 4;
-/// One datagram. The kernel makes those of a dump at most 32 KiB large, notifications much smaller.
-const BUFFER: usize = 64 << 10;
+/// The longest datagram. The kernel makes those of a dump at most 32 KiB large, notifications much smaller.
+pub const BUFFER: usize = 64 << 10;
 /// The bits of an attribute's type that tell something about its payload (`NLA_TYPE_MASK`).
 const TYPE_MASK: u16 = 0x3fff;
 
@@ -46,6 +46,16 @@ impl Socket {
         address.nl_groups = groups;
         sys::bind(fd.as_fd(), &address)?;
         Ok(Self { fd, buffer: vec![0; BUFFER], sequence: 0 })
+    }
+
+    /// Asks for room for `bytes` of messages that wait to be read. The system's limit for users holds where the process
+    /// may not exceed it. The kernel doubles the number, and counts its own bookkeeping against it.
+    pub fn set_receive_buffer(&self, bytes: libc::c_int) -> io::Result<()> {
+        let set = |name| sys::set_option(self.as_fd(), libc::SOL_SOCKET, name, &bytes);
+        match set(libc::SO_RCVBUFFORCE) {
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => set(libc::SO_RCVBUF),
+            result => result,
+        }
     }
 
     /// Sends a request; the answers carry the number that is returned.

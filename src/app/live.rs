@@ -1,37 +1,40 @@
 //! `pfw run`: live interfaces through the pipeline until somebody ends it.
 //!
-//! Threads: `main` waits for events (signals, changed addresses) and compiles rules; `capture` reads frames, decides
-//! and formats; `writer` writes the log; `printer` shows lines on a terminal. They are started in the order writer,
-//! printer, capture, and end in the reverse order, each after all that feeds it, so that nothing that was accepted is
-//! lost.
+//! Threads: `main` waits for events (signals, changed addresses), compiles rules and has them enforced; `capture` reads
+//! frames and the kernel's reports, decides and formats; `writer` writes the log; `printer` shows lines on a terminal.
+//! They are started in the order writer, printer, capture, and then the rules are put in force; at the end the rules
+//! go first, then the threads in the reverse order, each after all that feeds it, so that nothing is dropped that is
+//! not reported and nothing that was accepted is lost.
 
+use super::enforcement::{Enforcement, NFLOG_GROUPS};
+use super::office::{Office, Orders};
 use super::pipeline::Pipeline;
-use super::signals::{self, Event};
-use super::stage::{Rules, Stage};
+use super::signals;
+use super::stage::{LostSoFar, Stage};
 use super::threads;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
-use crate::host::{self, Host};
+use crate::host;
+use crate::nflog::Reader;
 use crate::record::printer::printer;
-use crate::record::sink::Handle;
-use crate::record::{self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, stdout_wants_colours};
+use crate::record::{
+    self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, Writer, stdout_wants_colours,
+};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long the capture thread waits for frames at most. A line that is due is handed on after that, and an order to
 /// stop is seen; ten wake-ups a second cost an idle machine nothing measurable.
 const WAIT: Duration = Duration::from_millis(100);
-
-/// How long standard output is given for the last lines; Ctrl-C is to end pfw within a second.
-const PATIENCE: Duration = Duration::from_millis(400);
+/// The same while packets wait for the kernel's verdict.
+const SHORT_WAIT: Duration = Duration::from_millis(10);
 
 /// What is to be watched, and how.
 #[derive(Debug)]
@@ -46,72 +49,147 @@ pub struct Options {
     pub selection: Selection,
     /// Show lines on standard output too.
     pub print: bool,
+    /// Put the rules in force.
+    pub enforce: bool,
+    /// Leave them in force at the end.
+    pub keep: bool,
+    /// Take them back unless this is confirmed in that time.
+    pub confirm: Option<Duration>,
+}
+
+/// What `run` tells its user when it is ready.
+#[derive(Debug)]
+pub struct Ready {
+    /// The interfaces that are watched.
+    pub watched: Vec<String>,
+    /// What may surprise about them.
+    pub remarks: Vec<String>,
+    /// The tools that carry the rules out, if they are in force.
+    pub enforced_by: Option<String>,
 }
 
 /// What `run` reports while it goes on, and asks for.
 pub trait Desk {
-    /// pfw is ready; these are the interfaces that are watched, and what may surprise about them.
-    fn ready(&mut self, watched: &[String], remarks: &[String]);
+    /// pfw is ready.
+    fn ready(&mut self, ready: &Ready);
+
+    /// Something is to be said to the user.
+    fn say(&mut self, words: &str);
 
     /// The rules file is to be read again. `None` if it can't be used: why has been said, and the old rules stay.
     fn read_rules(&mut self) -> Option<Ruleset>;
+
+    /// Whether the terminal that pfw was started from is gone.
+    fn is_abandoned(&self) -> bool;
 }
 
-/// Watches until SIGINT, SIGTERM or SIGQUIT, and returns what was seen.
+/// Watches, and enforces if asked to, until SIGINT, SIGTERM or SIGQUIT, and returns what was seen.
 pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let (sender, events) = channel();
-    signals::listen(&sender)?;
+    let orders = Arc::new(Orders::new(options.enforce));
+    signals::listen(&sender, &orders)?;
 
     let host = Arc::new(host::read());
-    let matcher = compile(&options.ruleset, &host, Timestamp::now());
+    let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
+    let reports = options
+        .enforce
+        .then(|| Reader::open_free(NFLOG_GROUPS))
+        .transpose()
+        .context("cannot listen to what the kernel drops; run with sudo or grant CAP_NET_RAW and CAP_NET_ADMIN")?;
+    let group = reports.as_ref().map(Reader::group);
     let names = options.capture.names.clone();
-    let source = Live::open(options.capture)?;
-    let format = options.log.format;
-    let to_stdout = matches!(options.log.target, Target::StandardOutput);
-    let (log, writer) = record::open(options.log)?;
-    let handle = log.handle();
-    let writer = threads::start("writer", move || writer.run())?;
-    let (log, printer) = if options.print { with_printer(log, format)? } else { (log, None) };
-
+    // The capture's wait ends with a report, too.
+    let wake = reports.as_ref().map(|reader| reader.as_fd().try_clone_to_owned()).transpose()?;
+    let source = Live::open(LiveConfig { wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names };
     let remarks = source.remarks();
-    let mailbox = Arc::new(Mailbox::default());
-    let valid_until = matcher.valid_until();
-    let pipeline = Pipeline::new(matcher, Some(log), options.selection);
+
+    let (log, record) = Record::start(options.log, options.print)?;
+    let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
+    let stage = if options.enforce { stage.enforcing() } else { stage };
     let capture = {
-        let mailbox = Arc::clone(&mailbox);
-        threads::start("capture", move || {
-            let _bell = Bell(sender.clone());
-            watch(stage, source, &mailbox, &sender)
-        })?
+        let watch = Watch { stage, source, reports, orders: Arc::clone(&orders), events: sender.clone() };
+        threads::start("capture", move || watch.run())?
     };
 
-    desk.ready(&watched, &remarks);
-    let mut office =
-        Office { events, mailbox, ruleset: options.ruleset, host, horizon: valid_until, wake_at: valid_until };
-    office.prepare_expiry();
-    office.serve(desk, &handle);
-    let mut summary = threads::join("capture", capture)??;
-    if let Some(printer) = printer {
-        threads::join_within("printer", printer, PATIENCE)?;
+    let started = match group {
+        Some(group) => {
+            let announce = |rules| orders.announce(rules);
+            Enforcement::start(&options.ruleset, &host, group, options.keep, announce).map(Some)
+        }
+        None => Ok(None),
+    };
+    if options.confirm.is_some() {
+        let sender = sender.clone();
+        threads::start("confirm", move || wait_for_enter(&sender))?;
     }
-    if to_stdout {
-        threads::join_within("writer", writer, PATIENCE)?;
-    } else {
-        // However long the disk takes: what was accepted is to be there.
-        threads::join("writer", writer)?;
-    }
-    summary.add_log(&handle.counts());
+    let served = started.and_then(|enforcement| {
+        let enforced_by = enforcement.as_ref().map(Enforcement::tools);
+        desk.ready(&Ready { watched, remarks, enforced_by });
+        let mut office = Office::new(events, Arc::clone(&orders), options.ruleset, host, &matcher, enforcement);
+        office.serve(desk, record.handle(), options.confirm);
+        office.close(desk)
+    });
+    // Whatever happened: what was accepted is written down, and what failed is told then.
+    orders.stop();
+    let captured = threads::join("capture", capture);
+    let counts = record.finish()?;
+    served?;
+    let mut summary = captured??;
+    summary.add_log(&counts);
     Ok(summary)
 }
 
-fn compile(ruleset: &Ruleset, host: &Host, at: Timestamp) -> Arc<Matcher> {
-    Arc::new(Matcher::new(ruleset, host, at))
+/// Tells the main thread when the user presses Enter. Nobody waits for this thread: it may never end.
+fn wait_for_enter(events: &Sender<signals::Event>) {
+    let mut line = String::new();
+    // At the end of the input nobody has confirmed anything.
+    if std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+        let _ = events.send(signals::Event::Confirmed);
+    }
 }
 
 fn present(source: &Live) -> Vec<String> {
     source.interfaces().iter().map(|interface| interface.name.clone()).collect()
+}
+
+/// The threads behind the log.
+struct Record {
+    handle: record::sink::Handle,
+    writer: JoinHandle<()>,
+    printer: Option<JoinHandle<()>>,
+    to_stdout: bool,
+}
+
+impl Record {
+    fn start(config: Config, print: bool) -> Result<(Log, Self)> {
+        let format = config.format;
+        let to_stdout = matches!(config.target, Target::StandardOutput);
+        let (log, writer) = record::open(config)?;
+        let handle = log.handle();
+        let writer = threads::start("writer", move || Writer::run(writer))?;
+        let (log, printer) = if print { with_printer(log, format)? } else { (log, None) };
+        Ok((log, Self { handle, writer, printer, to_stdout }))
+    }
+
+    fn handle(&self) -> &record::sink::Handle {
+        &self.handle
+    }
+
+    /// Waits until all is written, which it is soon after the log was dropped.
+    fn finish(self) -> Result<record::sink::LogCounts> {
+        if let Some(printer) = self.printer {
+            threads::join_within("printer", printer, threads::PATIENCE)?;
+        }
+        if self.to_stdout {
+            threads::join_within("writer", self.writer, threads::PATIENCE)?;
+        } else {
+            // However long the disk takes: what was accepted is to be there.
+            threads::join("writer", self.writer)?;
+        }
+        Ok(self.handle.counts())
+    }
 }
 
 fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>)> {
@@ -120,134 +198,107 @@ fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>
     Ok((log.with_printer(feed), Some(thread)))
 }
 
-/// What the main thread leaves for the capture thread.
-#[derive(Default)]
-struct Mailbox {
-    stop: AtomicBool,
-    /// There is something in `rules`: asked for after each batch of frames, so it must cost nothing.
-    new_rules: AtomicBool,
-    rules: Mutex<Vec<Rules>>,
-}
-
-impl Mailbox {
-    fn put(&self, rules: Rules) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
-        self.new_rules.store(true, Ordering::Release);
-    }
-
-    fn take(&self) -> Vec<Rules> {
-        if !self.new_rules.swap(false, Ordering::Acquire) {
-            return Vec::new();
-        }
-        mem::take(&mut *self.rules.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// The capture thread's part: frames and reports to the stage until it is told to stop, then what is left of both.
+struct Watch {
+    stage: Stage,
+    source: Live,
+    reports: Option<Reader>,
+    orders: Arc<Orders>,
+    events: Sender<signals::Event>,
 }
 
 /// Tells the main thread when the capture thread ends, however it does.
-struct Bell(Sender<Event>);
+struct Bell(Sender<signals::Event>);
 
 impl Drop for Bell {
     fn drop(&mut self) {
         // If nobody listens, the main thread is ending too.
-        let _ = self.0.send(Event::CaptureEnded);
+        let _ = self.0.send(signals::Event::CaptureEnded);
     }
 }
 
-/// The main thread's part: answers events until it is told to stop.
-struct Office {
-    events: Receiver<Event>,
-    mailbox: Arc<Mailbox>,
-    ruleset: Ruleset,
-    host: Arc<Host>,
-    /// Until when the rules hold that were handed over last.
-    horizon: Timestamp,
-    /// When these come into force.
-    wake_at: Timestamp,
-}
-
-impl Office {
-    fn serve(mut self, desk: &mut impl Desk, log: &Handle) {
-        loop {
-            match self.next_event() {
-                Some(Event::Stop | Event::CaptureEnded) => break,
-                Some(Event::ReadRules) => {
-                    if let Some(ruleset) = desk.read_rules() {
-                        self.ruleset = ruleset;
-                        self.put_in_force("the rules were read again");
-                    }
-                }
-                Some(Event::ReopenLog) => log.reopen(),
-                // The machine is another one to the rules.
-                Some(Event::AddressesChanged) => self.put_in_force("this machine's addresses have changed"),
-                None => self.prepare_expiry(),
-            }
+impl Watch {
+    fn run(mut self) -> Result<Summary> {
+        let _bell = Bell(self.events.clone());
+        let what = if self.reports.is_some() { "watching; rules are enforced" } else { "watching; nothing is blocked" };
+        self.stage.note(&about_pfw(PfwEvent::Started, what));
+        while !self.orders.is_stopped() {
+            self.round().context("cannot capture any more")?;
         }
-        self.mailbox.stop.store(true, Ordering::Release);
+        self.finish().context("cannot read the last packets")
     }
 
-    /// The next event; `None` when an entry expires.
-    fn next_event(&self) -> Option<Event> {
-        if self.wake_at == Timestamp::MAX {
-            return Some(self.events.recv().unwrap_or(Event::Stop));
+    fn round(&mut self) -> std::io::Result<()> {
+        self.take_orders();
+        let stage = &mut self.stage;
+        let wait = if stage.is_waiting() { SHORT_WAIT } else { WAIT };
+        let mut frames = 0_u32;
+        self.source.poll(wait, &mut |frame| {
+            frames += 1;
+            stage.frame(frame);
+        })?;
+        // Whatever was stamped some time before this has been handed out, if nothing was there.
+        let tap_idle = (frames == 0).then(Timestamp::now);
+        for event in self.source.take_events() {
+            self.tell(&event);
         }
-        match self.events.recv_timeout(self.wake_at.since(Timestamp::now())) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(Event::Stop),
+        self.stage.learn(self.source.interfaces());
+        self.read_reports(tap_idle)?;
+        self.tick();
+        Ok(())
+    }
+
+    fn take_orders(&mut self) {
+        for rules in self.orders.announced() {
+            self.stage.announce(rules);
+        }
+        for rules in self.orders.take() {
+            self.stage.expect(rules);
         }
     }
 
-    /// Compiles the rules for the machine as it is now; the next packet is decided by them.
-    fn put_in_force(&mut self, why: &'static str) {
-        self.host = Arc::new(host::read());
-        self.horizon = self.hand_over(Timestamp::now(), Timestamp::MIN, why);
-        self.prepare_expiry();
-    }
-
-    /// Compiles the rules as they will be when the next entry has expired, ahead of time: a packet of the very moment
-    /// is then decided by them.
-    fn prepare_expiry(&mut self) {
-        self.wake_at = self.horizon;
-        if self.wake_at < Timestamp::MAX {
-            self.horizon = self.hand_over(self.wake_at, self.wake_at, "an entry has expired");
+    /// Reads the reports that are there, and lets go what has its verdict now.
+    fn read_reports(&mut self, tap_idle: Option<Timestamp>) -> std::io::Result<()> {
+        let Some(reports) = &mut self.reports else { return Ok(()) };
+        let asked = Timestamp::now();
+        let before = reports.counters().events;
+        // What the kernel names is announced before it is in force: so it is known before its first report is read.
+        for rules in self.orders.announced() {
+            self.stage.announce(rules);
         }
+        let stage = &mut self.stage;
+        reports.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
+        let reports_idle = (reports.counters().events == before).then_some(asked);
+        self.stage.settle(tap_idle, reports_idle);
+        Ok(())
     }
 
-    /// Gives the capture thread the rules as they are at a time. Returns how long they stay so.
-    fn hand_over(&self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
-        let matcher = compile(&self.ruleset, &self.host, at);
-        let valid_until = matcher.valid_until();
-        self.mailbox.put(Rules { matcher, host: Arc::clone(&self.host), from, why });
-        valid_until
+    fn tick(&mut self) {
+        let reports = self.reports.as_ref().map_or(0, |reports| reports.counters().lost);
+        let lost = LostSoFar { frames: self.source.counters().dropped, reports };
+        self.stage.tick(lost, Timestamp::now(), Instant::now());
     }
-}
 
-/// The capture thread's part: frames to the stage until it is told to stop, then what is left in the ring.
-fn watch(mut stage: Stage, mut source: Live, mailbox: &Mailbox, events: &Sender<Event>) -> Result<Summary> {
-    stage.note(&about_pfw(PfwEvent::Started, "watching; nothing is blocked"));
-    while !mailbox.stop.load(Ordering::Acquire) {
-        for rules in mailbox.take() {
-            stage.expect(rules);
+    fn tell(&mut self, event: &LinkEvent) {
+        if matches!(event, LinkEvent::AddressesChanged) {
+            // The main thread compiles; if it has gone, so do we soon.
+            let _ = self.events.send(signals::Event::AddressesChanged);
         }
-        source.poll(WAIT, &mut |frame| stage.frame(frame)).context("cannot capture any more")?;
-        for event in source.take_events() {
-            tell(&mut stage, &event, events);
-        }
-        stage.learn(source.interfaces());
-        stage.tick(source.counters().dropped, Timestamp::now(), Instant::now());
+        self.stage.link_event(event, Timestamp::now());
     }
-    source.drain(&mut |frame| stage.frame(frame)).context("cannot read the last packets")?;
-    stage.tick(source.counters().dropped, Timestamp::now(), Instant::now());
-    stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
-    Ok(stage.summary())
-}
 
-fn tell(stage: &mut Stage, event: &LinkEvent, events: &Sender<Event>) {
-    if matches!(event, LinkEvent::AddressesChanged) {
-        // The main thread compiles; if it has gone, so do we soon.
-        let _ = events.send(Event::AddressesChanged);
+    fn finish(mut self) -> std::io::Result<Summary> {
+        let stage = &mut self.stage;
+        self.source.drain(&mut |frame| stage.frame(frame))?;
+        if let Some(reports) = &mut self.reports {
+            let now = Timestamp::now();
+            reports.drain(&mut |event| stage.report(event, now))?;
+            stage.settle_until(Timestamp::MAX);
+        }
+        self.tick();
+        self.stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
+        Ok(self.stage.summary())
     }
-    stage.link_event(event, Timestamp::now());
 }
 
 fn about_pfw(event: PfwEvent, reason: &str) -> PfwLine<'_> {

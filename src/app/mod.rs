@@ -1,9 +1,20 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod calendar;
+mod enforcement;
+mod inference;
+mod kernel_rules;
 pub mod live;
 pub mod locality;
+mod lockout;
+mod office;
+mod passing;
 mod pipeline;
 pub mod replay;
 mod signals;
 mod stage;
-mod threads;
+pub mod threads;
+mod withheld;
+
+pub use enforcement::dry_run;
+pub use lockout::cut_sessions;

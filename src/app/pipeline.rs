@@ -1,11 +1,12 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
-use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher};
+use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
 use crate::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::{iter, mem};
 
 /// An interface as the pipeline needs it; made once per interface and rule set.
 #[derive(Clone, Debug)]
@@ -29,10 +30,30 @@ pub struct Circumstances<'a> {
     pub discards: fn(&Malformed, Direction) -> bool,
 }
 
+impl Circumstances<'_> {
+    fn sighting<'a>(&'a self, packet: &'a Packet) -> Sighting<'a> {
+        Sighting { time: self.time, direction: Some(self.direction), interface: &self.interface.name, packet }
+    }
+}
+
+/// A decision, and the rule set that made it.
+#[derive(Clone, Copy, Debug)]
+pub struct Judgement {
+    /// The decision.
+    pub decision: Decision,
+    epoch: u32,
+}
+
+/// How many rule sets are remembered after they were replaced: packets that they decided may still wait for their
+/// line, for some ten milliseconds. A large one takes as many megabytes.
+const REMEMBERED: usize = 2;
+
 /// Decides, counts and writes down.
 pub struct Pipeline {
     engine: Engine,
     rules: InForce,
+    /// Rule sets that were replaced, the latest first.
+    replaced: VecDeque<InForce>,
     /// Hits of rules that were in force before.
     past_hits: BTreeMap<Arc<str>, u64>,
     log: Option<Log>,
@@ -40,17 +61,18 @@ pub struct Pipeline {
     counts: Summary,
 }
 
-/// The rule set in force: compiled, with what lines say of each rule and how often each decided.
+/// A rule set: compiled, with what lines say of each rule and how often each decided.
 struct InForce {
+    epoch: u32,
     matcher: Arc<Matcher>,
     texts: Vec<RuleText>,
     hits: Vec<u64>,
 }
 
 impl InForce {
-    fn new(matcher: Arc<Matcher>) -> Self {
+    fn new(epoch: u32, matcher: Arc<Matcher>) -> Self {
         let texts: Vec<RuleText> = matcher.rules().iter().map(RuleText::new).collect();
-        Self { hits: vec![0; texts.len()], texts, matcher }
+        Self { epoch, hits: vec![0; texts.len()], texts, matcher }
     }
 
     /// The rules that decided at least once, with how often.
@@ -64,7 +86,8 @@ impl Pipeline {
     pub fn new(matcher: Arc<Matcher>, log: Option<Log>, selection: Selection) -> Self {
         Self {
             engine: Engine::new(Limits::default()),
-            rules: InForce::new(matcher),
+            rules: InForce::new(0, matcher),
+            replaced: VecDeque::new(),
             past_hits: BTreeMap::new(),
             selection: if log.is_some() { selection } else { Selection::None },
             log,
@@ -79,10 +102,14 @@ impl Pipeline {
 
     /// Puts other rules in force. What is known of connections and fragments stays, and so do all counts.
     pub fn replace(&mut self, matcher: Arc<Matcher>) {
-        for (id, hits) in self.rules.hits() {
-            *self.past_hits.entry(Arc::clone(id)).or_default() += hits;
+        let next = InForce::new(self.rules.epoch.wrapping_add(1), matcher);
+        self.replaced.push_front(mem::replace(&mut self.rules, next));
+        while self.replaced.len() > REMEMBERED {
+            let Some(forgotten) = self.replaced.pop_back() else { return };
+            for (id, hits) in forgotten.hits() {
+                *self.past_hits.entry(Arc::clone(id)).or_default() += hits;
+            }
         }
-        self.rules = InForce::new(matcher);
     }
 
     /// The log, for lines about other things than packets.
@@ -90,23 +117,26 @@ impl Pipeline {
         self.log.as_mut()
     }
 
-    /// Decides on `packet`, counts it, and writes its lines.
-    pub fn packet(&mut self, packet: &Packet, around: &Circumstances<'_>) {
-        self.counts.packets += 1;
-        let seen = Sighting {
-            time: around.time,
-            direction: Some(around.direction),
-            interface: &around.interface.name,
-            packet,
-        };
+    /// Decides on a packet of which nobody knows what the kernel does with it, counts it, and writes its lines.
+    pub fn predict(&mut self, packet: &Packet, around: &Circumstances<'_>) {
+        if let Some(judgement) = self.judge(packet, around) {
+            let verdict = if judgement.decision.allows() { Verdict::Allowed } else { Verdict::WouldBlock };
+            self.write(packet, around, &judgement, verdict);
+        }
+    }
+
+    /// Says what is wrong with a packet, and decides on it if it is one of those that come as far as the rules.
+    pub fn judge(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Option<Judgement> {
         if let Some(fault) = &packet.malformed {
-            self.suspicious(fault, seen);
+            self.suspicious(fault, around.sighting(packet));
             if (around.discards)(fault, around.direction) {
+                self.counts.packets += 1;
                 self.counts.malformed += 1;
-                return;
+                return None;
             }
         }
-        self.verdict(packet, around, seen);
+        let decision = self.decide(packet, around);
+        Some(Judgement { decision, epoch: self.rules.epoch })
     }
 
     /// The line that says what is wrong with a packet.
@@ -118,29 +148,51 @@ impl Pipeline {
         log.anomaly(&AnomalyLine { seen, malformed: *fault });
     }
 
-    /// The line that says what becomes of a packet.
-    fn verdict(&mut self, packet: &Packet, around: &Circumstances<'_>, seen: Sighting<'_>) {
-        let decision = self.decide(packet, around);
+    /// Counts a verdict and writes its line, with the reason of the decision.
+    pub fn write(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement, verdict: Verdict) {
+        let Judgement { decision, epoch } = judgement;
+        let sets = iter::once(&mut self.rules).chain(&mut self.replaced);
+        let Some(rules) = sets.into_iter().find(|rules| rules.epoch == *epoch) else {
+            let forgotten = RuleInfo { id: "replaced".into(), step: decision.step };
+            return self.write_as(packet, around, &forgotten, verdict, "decided by rules that were replaced since");
+        };
+        self.counts.add(verdict);
         let number = decision.rule.0 as usize;
-        if let Some(hits) = self.rules.hits.get_mut(number) {
+        if let Some(hits) = rules.hits.get_mut(number) {
             *hits += 1;
         }
-        let verdict = if decision.allows() {
-            self.counts.allowed += 1;
-            Verdict::Allowed
-        } else {
-            self.counts.would_block += 1;
-            Verdict::WouldBlock
-        };
         if !self.selection.wants(verdict) {
             return;
         }
-        let (Some(log), Some(rule)) = (&mut self.log, self.rules.texts.get(number)) else { return };
-        let matcher = &self.rules.matcher;
-        log.packet(&PacketLine { seen, verdict, rule }, |out| match &packet.net {
-            Net::Ip(ip) => matcher.write_reason(&decision, ip, out),
+        let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
+        log.packet(&PacketLine { seen: around.sighting(packet), verdict, rule }, |out| match &packet.net {
+            Net::Ip(ip) => rules.matcher.write_reason(decision, ip, out),
             _ => out.extend_from_slice(b"no IP packet"),
         });
+    }
+
+    /// The rule that decided, while its rule set is remembered.
+    pub fn rule(&self, judgement: &Judgement) -> Option<&RuleInfo> {
+        let rules = iter::once(&self.rules).chain(&self.replaced).find(|rules| rules.epoch == judgement.epoch)?;
+        rules.matcher.rules().get(judgement.decision.rule.0 as usize)
+    }
+
+    /// Counts a verdict of the kernel's that is not the engine's, and writes its line.
+    pub fn write_as(
+        &mut self,
+        packet: &Packet,
+        around: &Circumstances<'_>,
+        rule: &RuleInfo,
+        verdict: Verdict,
+        reason: &str,
+    ) {
+        *self.past_hits.entry(Arc::clone(&rule.id)).or_default() += 1;
+        self.counts.add(verdict);
+        let wanted = self.selection.wants(verdict);
+        let Some(log) = self.log.as_mut().filter(|_| wanted) else { return };
+        let rule = RuleText::new(rule);
+        let line = PacketLine { seen: around.sighting(packet), verdict, rule: &rule };
+        log.packet(&line, |out| out.extend_from_slice(reason.as_bytes()));
     }
 
     fn decide(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Decision {
@@ -156,7 +208,8 @@ impl Pipeline {
     pub fn summary(&self) -> Summary {
         let mut rules: BTreeMap<String, u64> = BTreeMap::new();
         let past = self.past_hits.iter().map(|(id, &hits)| (id, hits));
-        for (id, hits) in past.chain(self.rules.hits()) {
+        let remembered = iter::once(&self.rules).chain(&self.replaced).flat_map(InForce::hits);
+        for (id, hits) in past.chain(remembered) {
             *rules.entry(id.to_string()).or_default() += hits;
         }
         Summary { rules, ..self.counts.clone() }

@@ -1,6 +1,8 @@
 //! `pfw replay`: a capture file through the pipeline, on the capture's clock.
 
-use super::locality::{Inference, LOOKED_AT, Locality};
+use super::calendar::Calendar;
+use super::inference::{Inference, LOOKED_AT, Peers};
+use super::locality::Locality;
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
 use crate::capture::file::{CaptureFile, FileInterface};
@@ -16,7 +18,6 @@ use anyhow::Result;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What is to be replayed, and how.
@@ -43,13 +44,15 @@ pub struct Outcome {
     pub inferred: Option<(Locality, &'static str)>,
     /// Why the capture could not be read to its end.
     pub damage: Option<io::Error>,
+    /// Whoever read the lines went away.
+    pub unwanted: bool,
 }
 
 /// Replays a capture file. An error is one that kept it from beginning; what happens later is part of the outcome.
 pub fn replay(options: Options) -> Result<Outcome> {
     let mut source = CaptureFile::open(&options.file)?;
     let mut ahead = ReadAhead::default();
-    let inferred = options.local.is_empty().then(|| ahead.infer(&mut source));
+    let inferred = options.local.is_empty().then(|| ahead.infer(&mut source, &Peers::of(&options.ruleset)));
     let locality = match &inferred {
         Some((locality, _)) => locality.clone(),
         None => Locality { addresses: options.local.iter().copied().collect(), hardware: None },
@@ -66,8 +69,11 @@ pub fn replay(options: Options) -> Result<Outcome> {
     if let Some(writer) = writer {
         threads::join("writer", writer)?;
     }
-    summary.lost_log = handle.map_or(0, |handle| handle.counts().lost_log());
-    Ok(Outcome { summary, inferred, damage })
+    let unwanted = handle.as_ref().is_some_and(Handle::is_closed);
+    if let Some(handle) = handle {
+        summary.add_log(&handle.counts());
+    }
+    Ok(Outcome { summary, inferred, damage, unwanted })
 }
 
 /// Sends everything through the stage: what was read ahead, then the rest, up to the end or the damage, or until
@@ -101,6 +107,7 @@ struct Seen {
     interface: u32,
     packet: Packet,
     hardware: Option<HardwarePair>,
+    on_loopback: bool,
 }
 
 impl Seen {
@@ -109,7 +116,8 @@ impl Seen {
         packet.link_direction = packet.link_direction.or(frame.packet_type);
         packet.vlan = frame.vlan.or(packet.vlan);
         let hardware = packet::hardware_addresses(frame.link, frame.bytes);
-        Self { time: frame.time, interface: frame.interface, packet, hardware }
+        let on_loopback = packet::on_loopback(frame.link, frame.bytes);
+        Self { time: frame.time, interface: frame.interface, packet, hardware, on_loopback }
     }
 }
 
@@ -122,7 +130,7 @@ struct ReadAhead {
 }
 
 impl ReadAhead {
-    fn infer<R: Read>(&mut self, source: &mut CaptureFile<R>) -> (Locality, &'static str) {
+    fn infer<R: Read>(&mut self, source: &mut CaptureFile<R>, peers: &Peers) -> (Locality, &'static str) {
         while self.end.is_none() && self.seen.len() < LOOKED_AT {
             match source.poll(Duration::ZERO, &mut |frame| self.seen.push(Seen::of(frame))) {
                 Ok(Polled::More) => {}
@@ -131,26 +139,23 @@ impl ReadAhead {
             }
         }
         let mut inference = Inference::default();
-        for seen in &self.seen {
+        for seen in self.seen.iter().filter(|seen| !seen.on_loopback) {
             inference.observe(&seen.packet, seen.hardware);
         }
-        inference.conclude()
+        inference.conclude(|address| peers.contains(address))
     }
 }
 
 /// All that a packet of a capture meets.
 struct Stage {
     pipeline: Pipeline,
-    ruleset: Ruleset,
-    host: Host,
+    calendar: Calendar,
     locality: Locality,
     /// Names of the interfaces that the file has described so far.
     names: Vec<Option<String>>,
     /// The same as the rules in force see them; the last is that of a loopback interface without a name.
     interfaces: Vec<Interface>,
     loopback: Interface,
-    /// The latest time that was seen: the clock of expiry, which never goes back.
-    clock: Timestamp,
     other_host: u64,
 }
 
@@ -158,22 +163,10 @@ impl Stage {
     fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
         let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
-        // Nothing has expired before the first packet tells the time.
-        let clock = Timestamp::MIN;
-        let matcher = Arc::new(Matcher::new(&ruleset, &host, clock));
+        let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
         let pipeline = Pipeline::new(matcher, log, selection);
-        Self {
-            pipeline,
-            ruleset,
-            host,
-            locality,
-            names: Vec::new(),
-            interfaces: Vec::new(),
-            loopback,
-            clock,
-            other_host: 0,
-        }
+        Self { pipeline, calendar, locality, names: Vec::new(), interfaces: Vec::new(), loopback, other_host: 0 }
     }
 
     /// Takes note of interfaces that the file has described since.
@@ -190,22 +183,20 @@ impl Stage {
             return;
         }
         self.tick(seen.time);
-        let direction = self.locality.direction(&seen.packet, seen.hardware);
+        let direction =
+            if seen.on_loopback { Direction::Loopback } else { self.locality.direction(&seen.packet, seen.hardware) };
         let number = seen.interface as usize;
         let nameless = self.names.get(number).is_none_or(Option::is_none);
         let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
         let interface = named.unwrap_or(&self.loopback);
         let around = Circumstances { time: seen.time, direction, interface, discards };
-        self.pipeline.packet(&seen.packet, &around);
+        self.pipeline.predict(&seen.packet, &around);
     }
 
-    /// Lets the capture's clock go on; what has expired by now is in force no more.
+    /// Sets the clock to a packet's time; what has expired by then is not in force for it.
     fn tick(&mut self, time: Timestamp) {
-        self.clock = self.clock.max(time);
-        if self.clock < self.pipeline.matcher().valid_until() {
-            return;
-        }
-        self.pipeline.replace(Arc::new(Matcher::new(&self.ruleset, &self.host, self.clock)));
+        let Some(matcher) = self.calendar.turn_to(time) else { return };
+        self.pipeline.replace(matcher);
         let matcher = self.pipeline.matcher();
         self.loopback = interface(matcher, Some("lo"));
         self.interfaces = self.names.iter().map(|name| interface(matcher, name.as_deref())).collect();

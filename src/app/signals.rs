@@ -1,9 +1,11 @@
 //! Signals as events. Ctrl-C comes through ctrlc, the others through signal-hook.
 
+use super::office::Orders;
 use super::threads;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// What the main thread waits for.
@@ -15,28 +17,35 @@ pub enum Event {
     ReadRules,
     /// Open the log anew under its name (SIGUSR1).
     ReopenLog,
+    /// The user confirms that the rules may stay.
+    Confirmed,
     /// This machine's addresses have changed.
     AddressesChanged,
     /// The capture has ended by itself.
     CaptureEnded,
 }
 
-/// Sends an event for each signal from now on, for as long as the process lives.
-pub fn listen(events: &Sender<Event>) -> Result<()> {
-    let to_stop = events.clone();
+/// Sends an event for each signal from now on, for as long as the process lives. The order to stop reaches the capture
+/// thread at once, whatever the main thread is busy with.
+pub fn listen(events: &Sender<Event>, orders: &Arc<Orders>) -> Result<()> {
+    let (to_stop, stop) = (events.clone(), Arc::clone(orders));
     let on_ctrl_c = move || {
+        stop.ask_to_stop();
         // A send that fails means that the main thread is on its way out already.
         let _ = to_stop.send(Event::Stop);
     };
     ctrlc::set_handler(on_ctrl_c).context("cannot listen to SIGINT")?;
     let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
-    let events = events.clone();
+    let (events, stop) = (events.clone(), Arc::clone(orders));
     threads::start("signals", move || {
         for signal in signals.forever() {
             let event = match signal {
                 SIGHUP => Event::ReadRules,
                 SIGUSR1 => Event::ReopenLog,
-                _ => Event::Stop,
+                _ => {
+                    stop.ask_to_stop();
+                    Event::Stop
+                }
             };
             if events.send(event).is_err() {
                 break;
@@ -44,6 +53,6 @@ pub fn listen(events: &Sender<Event>) -> Result<()> {
         }
     })?;
     // A log file at the limit of its size is an error of writing, not the end of pfw.
-    signal_hook::flag::register(libc::SIGXFSZ, std::sync::Arc::default()).context("cannot ignore SIGXFSZ")?;
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).context("cannot ignore SIGXFSZ")?;
     Ok(())
 }

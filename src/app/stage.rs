@@ -1,21 +1,26 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
+use super::kernel_rules::{Generations, KernelRules};
+use super::passing::Passing;
 use super::pipeline::{Circumstances, Interface, Pipeline};
+use super::withheld::{By, HOLD, Seen, Settled, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
-use crate::engine::{Direction, Matcher};
+use crate::engine::{Direction, Matcher, RuleInfo, Step};
+use crate::firewall::read_nflog_prefix;
 use crate::host::Host;
-use crate::packet::{self, Ip, Malformed, Net, Packet, PacketType};
-use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
+use crate::nflog::{Event, Hook};
+use crate::packet::{self, Ip, Link, Malformed, Net, Packet, PacketType};
+use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A packet that waits in the ring is not older than this, in nanoseconds: a ring of the default size holds a sixth of
+/// A packet that waits in the ring is not older than this: a ring of the default size holds a sixth of
 /// a second of what one core can send.
-const OLDEST_WAITING: i64 = 1_000_000_000;
+const OLDEST_WAITING: Duration = Duration::from_secs(1);
 
 /// Compiled rules, and the machine that they were compiled for.
 #[derive(Clone, Debug)]
@@ -30,6 +35,32 @@ pub struct Rules {
     pub why: &'static str,
 }
 
+/// What the kernel lost in all so far, because it was not read in time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LostSoFar {
+    /// Frames.
+    pub frames: u64,
+    /// Reports of dropped packets.
+    pub reports: u64,
+}
+
+/// Rules whose differences have a line; what comes beyond is counted.
+const TOLD_DIFFERENCES: usize = 100;
+
+/// The kernel's verdicts, and what waits for them.
+#[derive(Default)]
+struct Truth {
+    withheld: Withheld,
+    generations: Generations,
+    /// The time of the latest frame that was read, and of the latest report.
+    tap_read: Timestamp,
+    reports_read: Timestamp,
+    /// Packets with which the kernel did otherwise than was predicted.
+    differences: u64,
+    /// Rules whose differences were logged.
+    told: BTreeSet<Arc<str>>,
+}
+
 /// The live counterpart of a replay's stage. It lives on the capture thread.
 pub struct Stage {
     pipeline: Pipeline,
@@ -39,12 +70,16 @@ pub struct Stage {
     interfaces: Arc<Interfaces>,
     /// Interfaces that were seen under the rules in force, by index.
     known: BTreeMap<u32, Interface>,
+    /// Forwarded packets that were seen coming in.
+    passing: Passing,
+    /// What is kept for the kernel's verdicts, if rules are enforced.
+    truth: Option<Truth>,
     /// Frames that had no line here, by why.
     duplicates: u64,
     other_host: u64,
     not_for_stack: u64,
-    /// Frames that the kernel had dropped when it was last asked, and when that was.
-    dropped: u64,
+    /// What the kernel had lost when it was last asked, and when that was.
+    lost: LostSoFar,
     asked: Timestamp,
 }
 
@@ -57,12 +92,20 @@ impl Stage {
             coming: VecDeque::new(),
             interfaces,
             known: BTreeMap::new(),
+            passing: Passing::default(),
+            truth: None,
             duplicates: 0,
             other_host: 0,
             not_for_stack: 0,
-            dropped: 0,
+            lost: LostSoFar::default(),
             asked: now,
         }
+    }
+
+    /// Lets the kernel have the last word from now on.
+    #[must_use]
+    pub fn enforcing(self) -> Self {
+        Self { truth: Some(Truth::default()), ..self }
     }
 
     /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
@@ -104,20 +147,122 @@ impl Stage {
         packet.vlan = frame.vlan.or(packet.vlan);
         let direction = if loopback { Some(Direction::Loopback) } else { self.direction(frame, &packet) };
         let Some(direction) = direction else { return self.duplicates += 1 };
-        let interface = self.known.entry(interface).or_insert_with(|| {
-            let name = self.interfaces.name(interface).unwrap_or_default();
-            Interface { name: EscapedName::new(name.as_bytes()), class: self.pipeline.matcher().interface_class(name) }
-        });
-        self.pipeline.packet(&packet, &Circumstances { time: frame.time, direction, interface, discards });
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
+        let around = Circumstances { time: frame.time, direction, interface: known, discards };
+        let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
+        truth.tap_read = truth.tap_read.max(frame.time);
+        if let Some(judgement) = self.pipeline.judge(&packet, &around) {
+            truth.withheld.hold(Seen { time: frame.time, packet, direction, interface }, judgement);
+        }
+    }
+
+    /// Whether packets wait for the kernel's verdict.
+    pub fn is_waiting(&self) -> bool {
+        self.truth.as_ref().is_some_and(|truth| !truth.withheld.is_empty())
+    }
+
+    /// Takes the names of rules that are about to be in the kernel.
+    pub fn announce(&mut self, rules: Arc<KernelRules>) {
+        if let Some(truth) = &mut self.truth {
+            truth.generations.add(rules);
+        }
+    }
+
+    /// Takes the kernel's report of a packet that it dropped.
+    pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
+        let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
+        let Some(((generation, number), truth)) = prefix.zip(self.truth.as_mut()) else { return };
+        let link = Link::Cooked { ethertype: event.ethertype };
+        let packet = packet::parse(link, event.packet, event.original_len);
+        let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
+        let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
+        // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
+        let at_tap = event.hook != Hook::Output && event.time.is_some();
+        let time = event.time.filter(|_| at_tap).unwrap_or(now);
+        if at_tap {
+            truth.reports_read = truth.reports_read.max(time);
+        }
+        truth.withheld.report(Seen { time, packet, direction, interface }, By { generation, number }, at_tap);
+    }
+
+    /// Writes the lines of the packets about which all is known.
+    ///
+    /// `tap_idle` and `reports_idle` say since when there has been nothing to be read from tap and reports; where there
+    /// was something, they have been read up to the latest that came.
+    pub fn settle(&mut self, tap_idle: Option<Timestamp>, reports_idle: Option<Timestamp>) {
+        let Some(truth) = &self.truth else { return };
+        let tap = tap_idle.map_or(truth.tap_read, |since| since.minus(HOLD));
+        let reports = reports_idle.map_or(truth.reports_read, |since| since.minus(HOLD));
+        self.settle_until(tap.min(reports));
+    }
+
+    /// Writes the lines of the packets up to a time.
+    pub fn settle_until(&mut self, settled: Timestamp) {
+        while let Some(next) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
+            self.tell(&next);
+        }
+    }
+
+    /// Writes the line of a packet whose fate is known.
+    fn tell(&mut self, settled: &Settled) {
+        let (seen, judged, by) = match settled {
+            Settled::Passed(seen, judgement) => (seen, Some(*judgement), None),
+            Settled::Dropped(seen, judgement, by) => (seen, Some(*judgement), Some(by)),
+            Settled::Unseen(seen, by) => (seen, None, Some(by)),
+        };
+        let known = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
+        let around =
+            Circumstances { time: seen.time, direction: seen.direction, interface: known, discards: |_, _| false };
+        let packet = &seen.packet;
+        let Some(judgement) = judged.or_else(|| self.pipeline.judge(packet, &around)) else { return };
+        let predicted = self.pipeline.rule(&judgement).cloned();
+        let allowed = judgement.decision.allows();
+        let Some(by) = by else {
+            if allowed {
+                return self.pipeline.write(packet, &around, &judgement, Verdict::Allowed);
+            }
+            let rule = predicted.unwrap_or_else(unknown_rule);
+            self.pipeline.write_as(packet, &around, &rule, Verdict::Allowed, "not dropped by the kernel");
+            return self.differ(seen.time, &rule, false);
+        };
+        let rules = self.truth.as_ref().map(|truth| &truth.generations);
+        let rule = rules.and_then(|rules| rules.rule(by.generation, by.number)).cloned().unwrap_or_else(unknown_rule);
+        if !allowed && predicted.as_ref().is_some_and(|predicted| is_same_rule(&rule, predicted)) {
+            return self.pipeline.write(packet, &around, &judgement, Verdict::Blocked);
+        }
+        let word = if allowed { "allowed" } else { "blocked" };
+        let expected = predicted.map_or_else(|| "rules that were replaced".into(), |rule| rule.id);
+        let reason = format!("dropped by the kernel; predicted: {word} by {expected}");
+        self.pipeline.write_as(packet, &around, &rule, Verdict::Blocked, &reason);
+        self.differ(seen.time, &rule, true);
+    }
+
+    /// Counts a difference between prediction and kernel, and logs the first of each rule.
+    fn differ(&mut self, time: Timestamp, rule: &RuleInfo, dropped: bool) {
+        let Some(truth) = &mut self.truth else { return };
+        truth.differences += 1;
+        if truth.told.len() >= TOLD_DIFFERENCES || !truth.told.insert(Arc::clone(&rule.id)) {
+            return;
+        }
+        let did = if dropped {
+            "dropped a packet otherwise than predicted, by"
+        } else {
+            "let a packet through that was predicted to be blocked, by"
+        };
+        let reason = format!("the kernel {did} {}", rule.id);
+        self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
     }
 
     /// Which way a packet goes, by the kernel's packet type. A forwarded one is seen twice, coming in and going out:
     /// it has its line when it comes in, and `None` here when it goes out.
-    fn direction(&self, frame: &Frame<'_>, packet: &Packet) -> Option<Direction> {
+    fn direction(&mut self, frame: &Frame<'_>, packet: &Packet) -> Option<Direction> {
         let outgoing = frame.packet_type == Some(PacketType::Outgoing);
         match &packet.net {
-            Net::Ip(ip) if outgoing && self.forwards(ip.src) && !ip.src.is_unspecified() => None,
-            Net::Ip(ip) if !outgoing && self.is_passing_through(frame, ip) => Some(Direction::Forwarded),
+            Net::Ip(ip) if outgoing && self.forwards(ip.src) && self.passing.went_in(ip) => None,
+            Net::Ip(ip) if !outgoing && self.is_passing_through(frame, ip) => {
+                self.passing.goes_in(ip);
+                Some(Direction::Forwarded)
+            }
             _ if outgoing => Some(Direction::Outgoing),
             _ => Some(Direction::Incoming),
         }
@@ -157,15 +302,18 @@ impl Stage {
         }
     }
 
-    /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel dropped (`dropped` in all so far), and hands on
-    /// lines that have waited long enough.
-    pub fn tick(&mut self, dropped: u64, now: Timestamp, instant: Instant) {
-        self.change_rules(Timestamp::from_nanos(now.nanos().saturating_sub(OLDEST_WAITING)));
-        let lost = Lost { n: dropped - self.dropped, cause: LostCause::KernelRing, from: self.asked, to: now };
-        (self.dropped, self.asked) = (dropped, now);
+    /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel lost
+    /// (frames and reports, each in all so far), and hands on lines that have waited long enough.
+    pub fn tick(&mut self, lost: LostSoFar, now: Timestamp, instant: Instant) {
+        self.change_rules(now.minus(OLDEST_WAITING));
+        let span = (self.asked, now);
+        self.asked = now;
+        let before = std::mem::replace(&mut self.lost, lost);
         let Some(log) = self.pipeline.log() else { return };
-        if lost.n > 0 {
-            log.lost(lost);
+        let causes =
+            [(LostCause::KernelRing, lost.frames - before.frames), (LostCause::Reports, lost.reports - before.reports)];
+        for (cause, n) in causes.into_iter().filter(|&(_, n)| n > 0) {
+            log.lost(Lost { n, cause, from: span.0, to: span.1 });
         }
         log.flush_if_due(instant);
     }
@@ -173,13 +321,49 @@ impl Stage {
     /// What became of all frames.
     pub fn summary(&self) -> Summary {
         Summary {
-            lost_kernel: self.dropped,
+            lost_kernel: self.lost.frames,
+            lost_reports: self.lost.reports,
+            differences: self.truth.as_ref().map_or(0, |truth| truth.differences),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
             ..self.pipeline.summary()
         }
     }
+}
+
+/// The interface with this index as the rules in force see it.
+fn know<'a>(
+    known: &'a mut BTreeMap<u32, Interface>,
+    interfaces: &Interfaces,
+    pipeline: &Pipeline,
+    index: u32,
+) -> &'a Interface {
+    known.entry(index).or_insert_with(|| {
+        let name = interfaces.name(index).unwrap_or_default();
+        Interface { name: EscapedName::new(name.as_bytes()), class: pipeline.matcher().interface_class(name) }
+    })
+}
+
+/// What stands for a rule of a generation that nobody remembers.
+fn unknown_rule() -> RuleInfo {
+    RuleInfo { id: "unknown".into(), step: Step::Rules }
+}
+
+/// Which way a packet goes that was dropped at a hook.
+fn direction_of(hook: Hook, loopback: bool) -> Direction {
+    match hook {
+        _ if loopback => Direction::Loopback,
+        Hook::Forward => Direction::Forwarded,
+        Hook::Output | Hook::PostRouting => Direction::Outgoing,
+        Hook::PreRouting | Hook::Input => Direction::Incoming,
+    }
+}
+
+/// Whether the kernel's rule is the one that was predicted. A list that is long goes by its own name in the kernel, by
+/// its entry in the prediction.
+fn is_same_rule(kernel: &RuleInfo, predicted: &RuleInfo) -> bool {
+    kernel.step == predicted.step && predicted.id.starts_with(&*kernel.id)
 }
 
 /// What the kernel discards before any rule: only what comes from outside can be at fault.

@@ -4,6 +4,17 @@ use anyhow::{Context, Result, anyhow};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+/// How long standard output and error are given for the last lines; Ctrl-C is to end pfw within a second.
+pub const PATIENCE: Duration = Duration::from_millis(400);
+
+/// Does what may have to wait for a terminal, but waits no longer than `patience` for it.
+pub fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
+    if let Ok(thread) = start("last words", work) {
+        // What could not be said can't be told either.
+        let _ = join_within("last words", thread, patience);
+    }
+}
+
 /// Starts a thread. Its name is what `top -H` and a panic's message show.
 pub fn start<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("cannot start the {name} thread"))

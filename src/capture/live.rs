@@ -61,6 +61,8 @@ pub struct Live {
     names: Vec<String>,
     wake: Option<OwnedFd>,
     events: Vec<LinkEvent>,
+    /// The latest poll had news and handed out nothing.
+    owing: bool,
 }
 
 impl Live {
@@ -79,7 +81,7 @@ impl Live {
                 (Box::new(channels), events)
             }
         };
-        Ok(Self { tap, watch, names, wake, events })
+        Ok(Self { tap, watch, names, wake, events, owing: false })
     }
 
     /// The interfaces as they were when the frames of the next [`FrameSource::poll`] were captured. It changes only
@@ -126,8 +128,10 @@ impl FrameSource for Live {
         let others: &[libc::pollfd] = &others.into_iter().flatten().collect::<Vec<_>>();
         self.tap.wait(others, timeout)?;
         // Frames that are ready now were captured before this, so that the interfaces they came from are known
-        // behind it; and if there is news, the caller looks at it before it gets them.
-        if !self.follow()? {
+        // behind it; and if there is news, the caller looks at it before it gets them. But not twice in a row: frames
+        // must not wait for interfaces that keep changing.
+        self.owing = self.follow()? && !self.owing;
+        if !self.owing {
             self.tap.hand_out(sink)?;
         }
         Ok(Polled::More)

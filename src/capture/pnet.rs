@@ -111,10 +111,10 @@ impl Tap for Channels {
                 Some(_) if self.open.len() >= 2 * MAX_INTERFACES => {
                     Some(format!("pnet watches {MAX_INTERFACES} interfaces at most"))
                 }
-                Some(link) => {
-                    self.open(interface, role, link)?;
-                    None
-                }
+                Some(link) => match self.open(interface, role, link) {
+                    Err(error) if is_shortage(&error) => Some(error.to_string()),
+                    result => result.map(|()| None)?,
+                },
             };
             if let Some(why) = refusal.filter(|_| !self.refused.contains(&interface.index)) {
                 self.refused.push(interface.index);
@@ -268,6 +268,11 @@ impl OpenChannel {
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
         || matches!(error.raw_os_error(), Some(libc::ENETDOWN | libc::ENODEV | libc::ENXIO))
+}
+
+/// Whether an error says that there are too many open files, or too little memory, for one interface more.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// Whether an interface's frames are the stack's, and selected.

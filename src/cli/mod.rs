@@ -1,11 +1,13 @@
 //! The command line: what a user types, as typed values. One small file per command; `main` only dispatches here.
 
 pub mod check_rules;
+pub mod clean;
 pub mod completions;
 pub mod options;
 pub mod replay;
 mod rules_file;
 pub mod run;
+pub mod say;
 
 use crate::host;
 use crate::record::diagnostics;
@@ -49,12 +51,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Watch all packets and write down what the rules make of them
+    /// Enforce the rules and write down what becomes of each packet, until Ctrl-C
     Run(run::RunArgs),
     /// Check a rules file and print the rules in the order in which they act
     CheckRules(check_rules::CheckRulesArgs),
     /// Decide on the packets of a capture file; needs no privilege
     Replay(replay::ReplayArgs),
+    /// Remove the rules that a pfw which died left in the kernel
+    Clean,
     /// Print the completion script of a shell
     Completions(completions::CompletionsArgs),
     /// Print the man page
@@ -70,6 +74,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::CheckRules(args) => check_rules::run(args, &host::read(), &mut stdout(), &mut stderr()),
             Command::Replay(args) => replay::run(args),
+            Command::Clean => clean::run(),
             Command::Completions(args) => completions::completions(args),
             Command::Man => completions::man(),
         }

@@ -3,10 +3,11 @@
 use super::Exit;
 use super::options::{ConfigArgs, LogArgs};
 use super::rules_file::{refuse, rules_of};
+use super::say::{say, say_lines};
 use crate::app;
 use crate::app::locality::Locality;
 use crate::record::{Summary, WhenFull};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::io::Write;
 use std::net::IpAddr;
@@ -43,7 +44,7 @@ pub struct ReplayArgs {
 
 /// Replays a capture file.
 pub fn run(args: &ReplayArgs) -> Result<Exit> {
-    let loaded = match rules_of(&args.config)? {
+    let loaded = match rules_of(&args.config) {
         Ok(loaded) => loaded,
         Err(errors) => return Ok(refuse(&errors)),
     };
@@ -56,12 +57,15 @@ pub fn run(args: &ReplayArgs) -> Result<Exit> {
         selection: args.log.log,
     })?;
     if let Some((locality, why)) = &outcome.inferred {
-        eprintln!("pfw: {}", whose(locality, why));
+        say(&format!("pfw: {}", whose(locality, why)));
     }
     tell(&outcome.summary, args.json)?;
     match outcome.damage {
-        None => Ok(Exit::Fine),
         Some(damage) => Err(damage.into()),
+        None if outcome.summary.lost_log > 0 && !outcome.unwanted => {
+            bail!("{} lines could not be written", outcome.summary.lost_log)
+        }
+        None => Ok(Exit::Fine),
     }
 }
 
@@ -85,6 +89,6 @@ fn tell(summary: &Summary, json: bool) -> Result<()> {
         let line = serde_json::to_string(summary).context("cannot write the summary as JSON")?;
         return writeln!(std::io::stdout(), "{line}").context("cannot write to standard output");
     }
-    eprint!("{summary}");
+    say_lines(&summary.to_string());
     Ok(())
 }

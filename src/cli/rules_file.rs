@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::options::{ConfigArgs, DEFAULT_CONFIG};
+use super::say::{say, say_lines};
 use crate::host::Host;
 use crate::rules::{self, Errors, Loaded};
 use crate::time::Timestamp;
@@ -27,13 +28,14 @@ impl ConfigArgs {
     }
 }
 
-/// Reads the rules file. The default one is made, with empty lists, if it does not exist.
-pub fn rules_of(config: &ConfigArgs) -> Result<Result<Loaded, Errors>> {
-    let path = config.path();
-    if config.config.is_none() {
-        make_if_missing(&path)?;
-    }
-    Ok(rules::load(&path))
+/// Reads the rules file.
+pub fn rules_of(config: &ConfigArgs) -> Result<Loaded, Errors> {
+    rules::load(&config.path())
+}
+
+/// Makes the default rules file, with empty lists, if it does not exist and no other was named.
+pub fn make_default(config: &ConfigArgs) -> Result<()> {
+    if config.config.is_none() { make_if_missing(&config.path()) } else { Ok(()) }
 }
 
 fn make_if_missing(path: &Path) -> Result<()> {
@@ -41,7 +43,7 @@ fn make_if_missing(path: &Path) -> Result<()> {
     match made {
         Ok(mut file) => {
             file.write_all(NEW_FILE.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-            eprintln!("pfw: there was no {}: made one with empty lists", path.display());
+            say(&format!("pfw: there was no {}: made one with empty lists", path.display()));
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -53,13 +55,13 @@ fn make_if_missing(path: &Path) -> Result<()> {
 
 /// Prints what is wrong with a rules file.
 pub fn refuse(errors: &Errors) -> Exit {
-    eprintln!("{errors}");
+    say_lines(&errors.to_string());
     Exit::Usage
 }
 
 /// Prints what is legal in a rules file but surely not meant on this machine.
 pub fn warn(loaded: &Loaded, host: &Host) {
     for warning in loaded.all_warnings(host, Timestamp::now()) {
-        eprintln!("{warning}");
+        say(&warning.to_string());
     }
 }

@@ -1,18 +1,22 @@
-//! `pfw run`: watch, and say of each packet what the rules make of it.
+//! `pfw run`: enforce the rules, and say of each packet what became of it.
 
 use super::Exit;
 use super::options::{ConfigArgs, LogArgs};
-use super::rules_file::{refuse, rules_of, warn};
-use crate::app::live::{Desk, Options, run as watch};
+use super::rules_file::{make_default, refuse, rules_of, warn};
+use super::say::{say, say_at_last};
+use crate::app::live::{Desk, Options, Ready, run as watch};
+use crate::app::{cut_sessions, dry_run as dry_run_plan};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
-use crate::host;
+use crate::host::{self, Host};
 use crate::record::WhenFull;
 use crate::record::sink::parse_size;
 use crate::rules::{self, Ruleset};
-use anyhow::Result;
+use crate::time::Timestamp;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The arguments of `pfw run`.
 #[derive(Args, Clone, Debug)]
@@ -44,7 +48,7 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = CaptureKind::Ring, value_name = "SOURCE")]
     capture: CaptureKind,
 
-    /// Memory for packets that were captured and not yet read, from 256K to 4G
+    /// Memory for packets that were captured and not yet read, from 256K to 1G
     #[arg(long, value_parser = parse_size, default_value = "32M", value_name = "SIZE")]
     ring_size: u64,
 
@@ -87,47 +91,83 @@ impl From<CaptureKind> for LiveKind {
     }
 }
 
-/// Watches until it is told to stop.
+/// Watches, and enforces unless that is not wanted, until it is told to stop.
 pub fn run(args: &RunArgs) -> Result<Exit> {
-    if !args.monitor_only {
-        eprintln!("pfw: this version does not enforce rules yet; use --monitor-only to watch and predict");
-        return Ok(Exit::Usage);
-    }
-    let loaded = match rules_of(&args.config)? {
+    make_default(&args.config)?;
+    let loaded = match rules_of(&args.config) {
         Ok(loaded) => loaded,
         Err(errors) => return Ok(refuse(&errors)),
     };
-    warn(&loaded, &host::read());
-    let rules = loaded.ruleset.rules.len();
-    let options = Options {
-        ruleset: loaded.ruleset,
-        capture: LiveConfig {
-            kind: args.capture.into(),
-            names: args.interfaces.clone(),
-            ring: RingConfig { bytes: usize::try_from(args.ring_size).unwrap_or(usize::MAX), ..RingConfig::default() },
-            wake: None,
-        },
-        log: args.log.config(&args.log_file, WhenFull::Lose),
-        selection: args.log.log,
-        print: (args.print || io::stdout().is_terminal()) && !args.logs_to_stdout(),
+    let host = host::read();
+    if args.dry_run {
+        return dry_run(&loaded.ruleset, &host);
+    }
+    warn(&loaded, &host);
+    if !args.monitor_only && !args.may_cut(&loaded.ruleset, &host) {
+        return Ok(Exit::Usage);
+    }
+    let mut desk = Terminal {
+        config: args.config.path(),
+        log_file: args.log_file.clone(),
+        rules: loaded.ruleset.rules.len(),
+        confirm: args.confirm.filter(|_| !args.monitor_only),
+        was_there: io::stderr().is_terminal(),
     };
-    let mut desk = Terminal { config: args.config.path(), log_file: args.log_file.clone(), rules };
-    match watch(options, &mut desk) {
+    match watch(args.options(loaded.ruleset), &mut desk) {
         Ok(summary) => {
-            eprint!("{summary}");
+            say_at_last(&summary.to_string());
             Ok(Exit::Fine)
         }
         Err(error) if is_usage(&error) => {
-            eprintln!("pfw: {error:#}");
+            say(&format!("pfw: {error:#}"));
             Ok(Exit::Usage)
         }
         Err(error) => Err(error),
     }
 }
 
+/// Prints what would be given to the kernel.
+fn dry_run(ruleset: &Ruleset, host: &Host) -> Result<Exit> {
+    let plan = dry_run_plan(ruleset, host);
+    write!(io::stdout(), "{plan}").context("cannot write to standard output")?;
+    Ok(Exit::Fine)
+}
+
 impl RunArgs {
+    fn options(&self, ruleset: Ruleset) -> Options {
+        let bytes = usize::try_from(self.ring_size).unwrap_or(usize::MAX);
+        Options {
+            ruleset,
+            capture: LiveConfig {
+                kind: self.capture.into(),
+                names: self.interfaces.clone(),
+                ring: RingConfig { bytes, ..RingConfig::default() },
+                wake: None,
+            },
+            log: self.log.config(&self.log_file, WhenFull::Lose),
+            selection: self.log.log,
+            print: (self.print || io::stdout().is_terminal()) && !self.logs_to_stdout(),
+            enforce: !self.monitor_only,
+            keep: self.keep,
+            confirm: self.confirm.filter(|_| !self.monitor_only).map(|seconds| Duration::from_secs(seconds.into())),
+        }
+    }
+
     fn logs_to_stdout(&self) -> bool {
         self.log_file.as_os_str() == "-"
+    }
+
+    /// Whether the rules may be put in force: they cut no session to this machine, or the user knows.
+    fn may_cut(&self, ruleset: &Ruleset, host: &Host) -> bool {
+        let cut = cut_sessions(ruleset, host, Timestamp::now());
+        for session in &cut {
+            say(&format!("pfw: {session}"));
+        }
+        if cut.is_empty() || self.yes || self.confirm.is_some() {
+            return true;
+        }
+        say("pfw: nothing was changed; --confirm 60 takes everything back unless you confirm, --yes goes ahead");
+        false
     }
 }
 
@@ -141,37 +181,55 @@ struct Terminal {
     config: PathBuf,
     log_file: PathBuf,
     rules: usize,
+    confirm: Option<u32>,
+    /// Standard error was a terminal when pfw was started.
+    was_there: bool,
 }
 
 impl Desk for Terminal {
-    fn ready(&mut self, watched: &[String], remarks: &[String]) {
-        for remark in remarks {
-            eprintln!("pfw: {remark}");
+    fn ready(&mut self, ready: &Ready) {
+        for remark in &ready.remarks {
+            say(&format!("pfw: {remark}"));
         }
-        eprintln!(
-            "pfw: ready: watching {} (nothing is blocked), {} with {} rules, log {}, pid {}",
-            watched.join(", ").escape_debug(),
+        let how = ready
+            .enforced_by
+            .as_ref()
+            .map_or_else(|| "nothing is blocked".to_owned(), |tools| format!("enforcing by {tools}"));
+        say(&format!(
+            "pfw: ready: watching {} ({how}), {} with {} rules, log {}, pid {}",
+            ready.watched.join(", "),
             self.config.display(),
             self.rules,
             self.log_file.display(),
             std::process::id()
-        );
+        ));
+        if let Some(seconds) = self.confirm {
+            say(&format!("pfw: press Enter within {seconds} s to keep the rules; else everything is taken back"));
+        }
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    fn say(&mut self, words: &str) {
+        say(words);
     }
 
     fn read_rules(&mut self) -> Option<Ruleset> {
         match rules::load(&self.config) {
             Ok(loaded) => {
                 warn(&loaded, &host::read());
-                eprintln!("pfw: read {} again", self.config.display());
+                say(&format!("pfw: read {} again", self.config.display()));
                 Some(loaded.ruleset)
             }
             Err(errors) => {
                 refuse(&errors);
-                eprintln!("pfw: the rules that were in force stay");
+                say("pfw: the rules that were in force stay");
                 None
             }
         }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.was_there && !io::stderr().is_terminal()
     }
 }

@@ -10,7 +10,9 @@ use std::collections::HashMap;
 type Block = [u64; 8];
 /// Rules in a block.
 const BLOCK: usize = 512;
-/// The number of the block without any rule.
+/// The block without any rule...
+const NO_RULE: Block = [0; 8];
+/// ...and its number.
 const EMPTY: u32 = 0;
 
 /// All blocks.
@@ -31,8 +33,7 @@ pub(super) type Row = [u32];
 
 impl BlockStore {
     pub(super) fn new() -> Self {
-        let empty = [0; 8];
-        Self { blocks: vec![empty], numbers: HashMap::from_iter([(empty, EMPTY)]) }
+        Self { blocks: vec![NO_RULE], numbers: HashMap::from_iter([(NO_RULE, EMPTY)]) }
     }
 
     /// The number of `block`.
@@ -59,15 +60,8 @@ impl Blocks {
             if numbers.contains(&EMPTY) {
                 return None;
             }
-            let mut common: Block = [u64::MAX; 8];
-            for number in numbers {
-                let block = self.blocks.get(number as usize)?;
-                for (word, with) in common.iter_mut().zip(block) {
-                    *word &= with;
-                }
-            }
-            let word = common.iter().position(|&word| word != 0)?;
-            Some(at * BLOCK + word * 64 + common.get(word)?.trailing_zeros() as usize)
+            let blocks = numbers.map(|number| self.blocks.get(number as usize).unwrap_or(&NO_RULE));
+            first_common_bit(blocks).map(|bit| at * BLOCK + bit)
         })
     }
 
@@ -75,6 +69,13 @@ impl Blocks {
     pub(super) fn bytes(&self) -> usize {
         self.blocks.capacity() * size_of::<Block>()
     }
+}
+
+fn first_common_bit<const N: usize>(blocks: [&Block; N]) -> Option<usize> {
+    (0..NO_RULE.len()).find_map(|at| {
+        let common = blocks.iter().fold(u64::MAX, |common, block| common & block.get(at).copied().unwrap_or(0));
+        (common != 0).then(|| at * 64 + common.trailing_zeros() as usize)
+    })
 }
 
 /// A set of rules that can be changed one by one, and be written as a row.
@@ -86,7 +87,7 @@ pub(super) struct RuleSetBits {
 impl RuleSetBits {
     /// Of `rules` rules, those that `member` picks.
     pub(super) fn new(rules: usize, member: impl Fn(usize) -> bool) -> Self {
-        let mut set = Self { blocks: vec![[0; 8]; rules.div_ceil(BLOCK)] };
+        let mut set = Self { blocks: vec![NO_RULE; rules.div_ceil(BLOCK)] };
         for rule in (0..rules).filter(|&rule| member(rule)) {
             set.flip(rule);
         }

@@ -3,7 +3,7 @@
 //! The compiled [`Matcher`](super::Matcher) is held against it, and it says of each step and rule why it did *not*
 //! decide, which is what a user wants explained. Guards and the engine's memory are the same for both.
 
-use super::catalogue::builtin;
+use super::catalogue::{builtin, guard_number};
 use super::decision::{Context, Direction, Hit, State, Step};
 use super::guard::{self, Guard};
 use super::in_force::Expires;
@@ -391,14 +391,7 @@ fn found_address(action: Action, step: Step, entry: &AddressEntry, hit: Hit) -> 
 }
 
 fn found_guard(step: Step, guard: Guard) -> Found {
-    let id = match guard {
-        Guard::NeighbourDiscovery => "guard:neighbour-discovery",
-        Guard::PathMtu => "guard:path-mtu",
-        Guard::Dhcp => "guard:dhcp",
-        Guard::MulticastListener => "guard:multicast-listener",
-        Guard::Igmp => "guard:igmp",
-    };
-    found(Action::Allow, step, id.into())
+    found(Action::Allow, step, builtin_id(guard_number(guard)))
 }
 
 fn builtin_id(number: super::RuleNumber) -> Arc<str> {

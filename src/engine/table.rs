@@ -5,14 +5,11 @@ use super::sweep::Interval;
 use super::tree::Tree;
 use std::net::IpAddr;
 
-/// Keys in an IPv6 node: 128 bytes.
-const V6_KEYS: usize = 8;
-
 /// A table of each family.
 #[derive(Debug)]
 pub(super) struct AddressTable {
     v4: Index,
-    v6: Tree<u128, V6_KEYS>,
+    v6: Tree,
 }
 
 impl AddressTable {
@@ -75,5 +72,5 @@ mod tests {
     }
 
     agrees_with_a_trie!(the_ipv4_index_names_the_first_network_over_an_address, u32, Index);
-    agrees_with_a_trie!(the_ipv6_tree_names_the_first_network_over_an_address, u128, Tree<u128, V6_KEYS>);
+    agrees_with_a_trie!(the_ipv6_tree_names_the_first_network_over_an_address, u128, Tree);
 }

@@ -88,6 +88,7 @@ pub(super) fn block_list(name: &str, networks: &[&str]) -> BlockList {
 }
 
 /// A condition, of which the engine looks at the set alone.
+#[expect(clippy::unnecessary_wraps, reason = "as a rule's field has it")]
 pub(super) fn condition<Term, Set>(set: Set) -> Option<Condition<Term, Set>> {
     Some(Condition { terms: Vec::new(), set, text: "".into() })
 }

@@ -340,7 +340,7 @@ fn rules_tell_interfaces_apart_by_name_prefix_and_negation() {
         let decision = engine().decide(&matcher, &syn(), &Context { interface, ..context(Incoming, 0) });
         id(&matcher, &decision)
     };
-    let names = ["eth0", "eth1", "eth2", "eth", "wlan0", "tun0", "tun1", "vlan7", "v", "", "eth0.5"];
+    let interfaces = ["eth0", "eth1", "eth2", "eth", "wlan0", "tun0", "tun1", "vlan7", "v", "", "eth0.5"];
     let want = [
         "rule-0",
         "default_policy",
@@ -354,7 +354,7 @@ fn rules_tell_interfaces_apart_by_name_prefix_and_negation() {
         "rule-3",
         "rule-1",
     ];
-    assert_eq!(names.map(on), want);
+    assert_eq!(interfaces.map(on), want);
 }
 
 #[test]

@@ -1,96 +1,133 @@
 //! Which interval does an IPv6 address lie in?
 //!
 //! A static search tree over the intervals' first addresses, in the layout of a B+ tree without pointers: the node
-//! below is found by arithmetic, and a node is two cache lines whose keys are compared all at once, without a branch.
-//! A million networks take seven nodes, however unevenly they are spread: real IPv6 networks crowd in few corners of
-//! the address space, where an index by the first bits would not tell them apart.
+//! below is found by arithmetic, and a node is one cache line, whose keys are compared all at once. A million networks
+//! take seven nodes, of which all but the last few stay in the cache, however unevenly they are spread: real IPv6
+//! networks crowd in few corners of the address space, where an index by the first bits would not tell them apart.
 
 use super::sweep::Interval;
-use crate::rules::ranges::Number;
 
-/// The tree, with `N` keys in a node.
+/// Keys in a node.
+const N: usize = 8;
+
+/// The tree.
 #[derive(Debug)]
-pub(super) struct Tree<K, const N: usize> {
-    /// Nodes of `N` ascending keys, root level first. Key `i` of an inner node is the lowest key below its child
-    /// `i + 1`. The last level holds the first address of each interval. Places that are left over hold `K::MAX`.
-    levels: Vec<Vec<[K; N]>>,
-    /// Last address and value of each interval.
-    ends: Vec<(K, u32)>,
+pub(super) struct Tree {
+    /// Root first: key `i` of a node is the lowest key below its child `i + 1`.
+    inner: Vec<Level>,
+    /// The first address of each interval.
+    leaves: Level,
+    ends: Vec<End>,
 }
 
-impl<K: Number, const N: usize> Tree<K, N> {
+/// Nodes of `N` ascending keys; places that are left over hold the highest address. The halves of a key stand apart,
+/// since the lower one is rarely needed.
+#[derive(Debug)]
+struct Level {
+    upper: Vec<[u64; N]>,
+    lower: Vec<[u64; N]>,
+}
+
+/// The last address of an interval, and its value, in little space: this is where the cache misses are.
+#[derive(Debug)]
+struct End {
+    upper: u64,
+    lower: u64,
+    value: u32,
+}
+
+impl Tree {
     /// From disjoint intervals in ascending order.
-    pub(super) fn new(intervals: &[Interval<K>]) -> Self {
-        let firsts: Vec<K> = intervals.iter().map(|interval| interval.first).collect();
-        let mut level: Vec<[K; N]> = firsts.chunks(N).map(node).collect();
-        let mut lowest: Vec<K> = firsts.iter().copied().step_by(N).collect();
-        let mut levels = Vec::new();
-        while level.len() > 1 {
-            let parents = lowest.chunks(N + 1).map(|children| node(children.get(1..).unwrap_or_default())).collect();
-            levels.push(std::mem::replace(&mut level, parents));
+    pub(super) fn new(intervals: &[Interval<u128>]) -> Self {
+        let firsts: Vec<u128> = intervals.iter().map(|interval| interval.first).collect();
+        let mut lowest: Vec<u128> = firsts.iter().copied().step_by(N).collect();
+        let mut inner = Vec::new();
+        while lowest.len() > 1 {
+            inner.push(Level::new(lowest.chunks(N + 1).map(|children| children.get(1..).unwrap_or_default())));
             lowest = lowest.into_iter().step_by(N + 1).collect();
         }
-        levels.push(level);
-        levels.reverse();
-        Self { levels, ends: intervals.iter().map(|interval| (interval.last, interval.value)).collect() }
+        inner.reverse();
+        let end = |interval: &Interval<u128>| {
+            let (upper, lower) = halves(interval.last);
+            End { upper, lower, value: interval.value }
+        };
+        Self { inner, leaves: Level::new(firsts.chunks(N)), ends: intervals.iter().map(end).collect() }
     }
 
-    /// The value of the interval that holds `key`.
-    pub(super) fn get(&self, key: K) -> Option<u32> {
-        if key == K::MAX {
+    /// The value of the interval that holds `address`.
+    pub(super) fn get(&self, address: u128) -> Option<u32> {
+        let address = halves(address);
+        let end = if address == (u64::MAX, u64::MAX) {
             // It equals the places that are left over; the only interval that can hold it is the last.
-            return self.ends.last().filter(|(last, _)| *last == key).map(|&(_, value)| value);
-        }
-        let (leaves, inner) = self.levels.split_last()?;
-        let mut at = 0;
-        for level in inner {
-            at = at * (N + 1) + up_to(level.get(at)?, key);
-        }
-        let behind = at * N + up_to(leaves.get(at)?, key);
-        let &(last, value) = self.ends.get(behind.checked_sub(1)?)?;
-        (key <= last).then_some(value)
+            self.ends.last()
+        } else {
+            let mut at = 0;
+            for level in &self.inner {
+                at = at * (N + 1) + level.up_to(at, address)?;
+            }
+            let begun = at * N + self.leaves.up_to(at, address)?;
+            self.ends.get(begun.checked_sub(1)?)
+        };
+        end.filter(|end| address <= (end.upper, end.lower)).map(|end| end.value)
     }
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let nodes: usize = self.levels.iter().map(|level| level.capacity() * size_of::<[K; N]>()).sum();
-        nodes + self.ends.capacity() * size_of::<(K, u32)>()
+        let nodes: usize = self.inner.iter().chain([&self.leaves]).map(|level| level.upper.len() * 2).sum();
+        nodes * size_of::<[u64; N]>() + self.ends.capacity() * size_of::<End>()
     }
 }
 
-fn node<K: Number, const N: usize>(keys: &[K]) -> [K; N] {
-    let mut node = [K::MAX; N];
-    for (place, &key) in node.iter_mut().zip(keys) {
-        *place = key;
+impl Level {
+    /// A level whose nodes have these keys, `N` at most each.
+    fn new<'a>(nodes: impl Iterator<Item = &'a [u128]>) -> Self {
+        let node = |keys: &[u128]| {
+            let (mut upper, mut lower) = ([u64::MAX; N], [u64::MAX; N]);
+            for ((upper, lower), &key) in upper.iter_mut().zip(&mut lower).zip(keys) {
+                (*upper, *lower) = halves(key);
+            }
+            (upper, lower)
+        };
+        let (upper, lower) = nodes.map(node).unzip();
+        Self { upper, lower }
     }
-    node
+
+    /// How many keys of node `at` are at most the address.
+    fn up_to(&self, at: usize, (upper, lower): (u64, u64)) -> Option<usize> {
+        let keys = self.upper.get(at)?;
+        // Counting all of them costs less than stopping at the right one.
+        let mut count = keys.iter().fold(0_usize, |count, &key| count.wrapping_add(usize::from(key < upper)));
+        while keys.get(count) == Some(&upper) && self.lower.get(at)?.get(count).is_some_and(|&key| key <= lower) {
+            count += 1;
+        }
+        Some(count)
+    }
 }
 
-/// How many of the node's keys are at most `key`. Counting all of them costs less than stopping at the right one.
-fn up_to<K: Number, const N: usize>(keys: &[K; N], key: K) -> usize {
-    // Wrapping, since a check for overflow would keep the compiler from comparing several keys at once.
-    keys.iter().fold(0_u32, |count, &each| count.wrapping_add(u32::from(each <= key))) as usize
+fn halves(address: u128) -> (u64, u64) {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let halves = ((address >> 64) as u64, address as u64);
+    halves
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    proptest! {
-        /// Few keys in a node make a tree of many levels from few intervals.
-        #[test]
-        fn each_key_is_in_its_interval(mut cuts in prop::collection::vec(any::<u8>(), 0..80), gaps in any::<u64>()) {
-            cuts.sort_unstable();
-            cuts.dedup();
-            let pairs = cuts.iter().zip(cuts.iter().skip(1).map(|next| next - 1).chain([u8::MAX]));
-            let all: Vec<_> = (0..).zip(pairs).map(|(value, (&first, last))| Interval { first, last, value }).collect();
-            let kept: Vec<_> = all.into_iter().filter(|interval| gaps >> (interval.value % 64) & 1 == 1).collect();
-            let tree = Tree::<u8, 2>::new(&kept);
-            for key in 0..=u8::MAX {
-                let want = kept.iter().find(|interval| interval.first <= key && key <= interval.last);
-                prop_assert_eq!(tree.get(key), want.map(|interval| interval.value));
-            }
+    #[test]
+    fn a_tree_of_several_levels_finds_each_of_its_intervals_and_no_gap() {
+        // Hosts of one network among networks: upper halves that are equal, and such that are not.
+        let hosts = (0..500_u128).map(|n| (0x2001 << 112) + n * 4);
+        let networks = (0..500_u128).map(|n| (0x2001 << 112) + ((n + 1) << 66));
+        let intervals: Vec<_> = (0..)
+            .zip(hosts.chain(networks).chain([u128::MAX - 1]))
+            .map(|(value, first)| Interval { first, last: first + 1, value })
+            .collect();
+        let tree = Tree::new(&intervals);
+        assert_eq!(tree.inner.len(), 3);
+        for Interval { first, last, value } in intervals {
+            let around = [first - 1, first, last, last.wrapping_add(1)];
+            assert_eq!(around.map(|address| tree.get(address)), [None, Some(value), Some(value), None]);
         }
     }
 }

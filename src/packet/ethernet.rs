@@ -1,9 +1,9 @@
 //! Ethernet II and 802.3 frames, VLAN tags, and LLC with SNAP, as far as the type of what they carry.
 
-use super::ethertype;
 use super::malformed::Faults;
 use super::reason::Reason;
 use super::span::Span;
+use super::{ethertype, net};
 use pnet::packet::ethernet::EthernetPacket;
 use pnet::packet::vlan::VlanPacket;
 
@@ -41,7 +41,7 @@ enum Kind {
 impl<'a> Framed<'a> {
     /// A payload whose type nothing tells.
     pub(super) const fn unknown(payload: Span<'a>) -> Self {
-        Self::opaque(0, payload)
+        Self::opaque(ethertype::UNKNOWN, payload)
     }
 
     /// A payload of this EtherType, whatever the number is.
@@ -95,9 +95,27 @@ pub(super) fn untag<'a>(mut framed: Framed<'a>, faults: &mut Faults) -> (Option<
     (outermost, framed)
 }
 
+/// Whether `frame`, said to be of type `ethertype`, begins with a tag nevertheless: behind the last one stands that
+/// type, and a packet that fits. A packet whose length is the frame's is none, whatever its bytes look like.
+pub(super) fn begins_with_tag(ethertype: u16, frame: Span<'_>) -> bool {
+    let mut rest = frame;
+    for _ in 0..MAX_VLAN_TAGS {
+        let Some(&[_, _, high, low]) = rest.bytes().first_chunk() else { return false };
+        let inner = u16::from_be_bytes([high, low]);
+        rest = rest.skip(VLAN_TAG);
+        if inner == ethertype {
+            return net::fits(ethertype, rest) && net::stated_len(frame.bytes()) != Some(frame.len());
+        }
+        if !ethertype::is_vlan(inner) {
+            return false;
+        }
+    }
+    false
+}
+
 impl Framed<'_> {
     const fn is_tagged(&self) -> bool {
-        matches!(self.ethertype, ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_SERVICE_VLAN)
+        ethertype::is_vlan(self.ethertype)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `EtherTypes` (IEEE registration authority; Linux's own numbers below 0x0600 from `linux/if_ether.h`).
 
+/// Stands for a type that nothing tells: of a frame too short to say it, or a link layer that has none.
+pub const UNKNOWN: u16 = 0;
 /// IPv4.
 pub const IPV4: u16 = 0x0800;
 /// ARP.
@@ -17,9 +19,15 @@ pub const LINUX_LLC: u16 = 0x0004;
 /// The smallest EtherType; a smaller number in an Ethernet header is the length of an 802.3 frame.
 pub const MIN: u16 = 0x0600;
 
-/// The short name of a common EtherType, one word of printable ASCII.
+/// Whether a VLAN tag is behind this type.
+pub const fn is_vlan(ethertype: u16) -> bool {
+    matches!(ethertype, VLAN | SERVICE_VLAN | OLD_SERVICE_VLAN)
+}
+
+/// The short name of a common EtherType (`-` for one that nothing tells), one word of printable ASCII.
 pub const fn ethertype_name(ethertype: u16) -> Option<&'static str> {
     Some(match ethertype {
+        UNKNOWN => "-",
         LINUX_LLC => "LLC",
         0x000c => "CAN",
         IPV4 => "IPv4",
@@ -90,6 +98,7 @@ mod tests {
         assert_eq!(ethertype_name(0x88cc), Some("LLDP"));
         assert_eq!(ethertype_name(0x888e), Some("EAPOL"));
         assert_eq!(ethertype_name(0x1234), None);
+        assert_eq!(ethertype_name(0), Some("-"), "a frame of fewer bytes than an Ethernet header says no type");
         for name in (0..=u16::MAX).filter_map(ethertype_name) {
             assert!(name.bytes().all(|byte| byte.is_ascii_graphic()), "{name}");
         }

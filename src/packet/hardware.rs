@@ -1,4 +1,5 @@
-//! Hardware addresses of a frame: not needed to decide on it, but to tell whose machine a capture was taken on.
+//! What a frame's link layer tells of where it was seen: not needed to decide on it, but to tell whose machine a
+//! capture was taken on.
 
 use super::Link;
 use pnet::packet::ethernet::EthernetPacket;
@@ -33,6 +34,19 @@ pub fn hardware_addresses(link: Link, bytes: &[u8]) -> Option<HardwarePair> {
     Some(HardwarePair { src: HardwareAddress(src.octets()), dst: HardwareAddress(dst.octets()) })
 }
 
+/// The hardware type of the loopback interface (`ARPHRD_LOOPBACK`, `linux/if_arp.h`).
+const HARDWARE_LOOPBACK: u16 = 772;
+
+/// Whether the frame's link layer says that it was seen on the loopback interface, as Linux cooked headers do.
+pub fn on_loopback(link: Link, bytes: &[u8]) -> bool {
+    let at = match link {
+        Link::LinuxSll => 2,
+        Link::LinuxSll2 => 8,
+        _ => return false,
+    };
+    bytes.get(at..).and_then(|rest| rest.first_chunk()) == Some(&HARDWARE_LOOPBACK.to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +59,14 @@ mod tests {
         assert!(pair.dst.is_group() && !pair.src.is_group());
         assert_eq!(hardware_addresses(Link::Ethernet, &frame[..13]), None);
         assert_eq!(hardware_addresses(Link::RawIp, &frame), None);
+    }
+
+    #[test]
+    fn a_cooked_header_says_whether_the_frame_was_on_the_loopback_interface() {
+        let v1 = [0, 0, 0x03, 0x04, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0];
+        let v2 = [8, 0, 0, 0, 0, 0, 0, 1, 0x03, 0x04, 4, 6, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert!(on_loopback(Link::LinuxSll, &v1) && on_loopback(Link::LinuxSll2, &v2));
+        assert!(!on_loopback(Link::LinuxSll2, &v1) && !on_loopback(Link::LinuxSll, &v2));
+        assert!(!on_loopback(Link::Ethernet, &v1) && !on_loopback(Link::LinuxSll, &v1[..3]));
     }
 }

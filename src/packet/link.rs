@@ -1,6 +1,6 @@
 //! Link layers: what stands in front of the network header.
 //!
-//! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`](super::ethernet).
+//! Ethernet and what can stand behind its header (VLAN tags, LLC) is in [`ethernet`].
 
 use super::ethernet::{self, Framed};
 use super::malformed::Faults;
@@ -27,7 +27,9 @@ pub enum Link {
     /// No link header at all: the bytes begin at the network header, of this EtherType (the live capture's cooked
     /// ring; in files, raw IPv4, 228, and raw IPv6, 229).
     Cooked {
-        /// The EtherType (`sll_protocol`). Where it is that of a VLAN tag, the bytes begin with the tag.
+        /// The EtherType (`sll_protocol`). Where it is that of a VLAN tag, the bytes begin with the tag. They can do
+        /// so too where it is another: of several tags the kernel takes only the first off (`tpacket_rcv`), and says
+        /// the type behind the last (`vlan_get_protocol_dgram`).
         ethertype: u16,
     },
 }
@@ -91,7 +93,7 @@ pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
         Link::RawIp => (None, raw_ip(frame, &mut faults)),
         Link::BsdNull => (None, bsd(frame, ByteOrder::Capturing, &mut faults)),
         Link::BsdLoop => (None, bsd(frame, ByteOrder::Network, &mut faults)),
-        Link::Cooked { ethertype } => (None, Framed::typed_by_linux(ethertype, frame)),
+        Link::Cooked { ethertype } => (None, beheaded(ethertype, frame)),
     };
     let (vlan, framed) = ethernet::untag(framed, &mut faults);
     let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
@@ -135,6 +137,15 @@ fn linux_sll2<'a>(frame: Span<'a>, faults: &mut Faults) -> (Option<PacketType>, 
     let hardware = u16::from_be_bytes([hardware_high, hardware_low]);
     let ethertype = u16::from_be_bytes([ethertype_high, ethertype_low]);
     (packet_type, cooked(hardware, ethertype, payload))
+}
+
+/// A frame whose link header the kernel has taken off.
+fn beheaded(ethertype: u16, frame: Span<'_>) -> Framed<'_> {
+    if ethernet::begins_with_tag(ethertype, frame) {
+        Framed::opaque(ethertype::VLAN, frame)
+    } else {
+        Framed::typed_by_linux(ethertype, frame)
+    }
 }
 
 const fn cooked(hardware: u16, ethertype: u16, payload: Span<'_>) -> Framed<'_> {
@@ -269,6 +280,46 @@ mod tests {
         let tagged = parse(Link::Cooked { ethertype: 0x88a8 }, &format!("0007 8100 0008 86dd {EMPTY_V6}"));
         assert_eq!((tagged.vlan, ip(&tagged).len), (Some(7), 40));
         assert_eq!(parse(Link::Cooked { ethertype: 0x88cc }, "0207").net, Net::Other { ethertype: 0x88cc, len: 2 });
+    }
+
+    /// A packet whose type is `ethertype`, behind tags that the kernel left.
+    fn behind(tags: &str, ethertype: u16, packet: &str) -> Packet {
+        parse(Link::Cooked { ethertype }, &format!("{tags} {packet}"))
+    }
+
+    #[test]
+    fn tags_that_the_kernel_left_in_front_of_a_cooked_packet_are_taken_off() {
+        // Every priority of a tag, two of which make it look like the beginning of an IP header.
+        for priority in 0..8_u16 {
+            for id in [0, 0x505] {
+                let tci = priority << 13 | id;
+                let v4 = behind(&format!("{tci:04x} 0800"), 0x0800, PING);
+                assert_eq!((v4.vlan, v4.malformed, ip(&v4).src.to_string().as_str()), (Some(id), None, "10.0.0.1"));
+                let v6 = behind(&format!("{tci:04x} 86dd"), 0x86dd, EMPTY_V6);
+                assert_eq!((v6.vlan, v6.malformed, ip(&v6).src.to_string().as_str()), (Some(id), None, "fe80::1"));
+            }
+        }
+        let two = behind("0007 8100 0008 0800", 0x0800, PING);
+        assert_eq!((two.vlan, two.malformed, ip(&two).len), (Some(7), None, 28));
+        let arp = behind("0000 0806", 0x0806, "0001 0800 06 04 0001 020000000001 0a000001 000000000000 0a000002");
+        assert_eq!((arp.malformed, matches!(arp.net, Net::Arp(_))), (None, true));
+        let padded = behind("0000 0800", 0x0800, &format!("{PING} {}", "00".repeat(18)));
+        assert_eq!((padded.vlan, padded.malformed, ip(&padded).len), (Some(0), None, 28));
+    }
+
+    #[test]
+    fn a_cooked_packet_that_only_looks_like_a_tag_is_left_as_it_is() {
+        // 2048 bytes long, identification 0x4500: behind a tag another packet would fit.
+        let long = format!("4500 0800 4500 0040 4011 0000 0a000001 0a000002 {}", "00".repeat(2028));
+        let packet = behind("", 0x0800, &long);
+        assert_eq!((packet.vlan, ip(&packet).len), (None, 2048));
+        // The same in IPv6: a flow label of 0x086dd.
+        let labelled = format!("6000 86dd 0000 3b40 {}", "00".repeat(32));
+        let packet = behind("", 0x86dd, &labelled);
+        assert_eq!((packet.vlan, ip(&packet).len), (None, 40));
+        // Nothing fits behind what could be a tag: the fault is that of the packet itself.
+        let broken = behind("", 0x0800, "5500 0800 5500 0000 4011 0000 0a000001 0a000002");
+        assert_eq!((broken.vlan, reason(&broken)), (None, Some(Reason::Ipv4Version)));
     }
 
     #[test]

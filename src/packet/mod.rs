@@ -27,7 +27,7 @@ mod properties;
 mod testing;
 
 pub use ethertype::ethertype_name;
-pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses};
+pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopback};
 pub use link::Link;
 pub use malformed::Malformed;
 pub use protocol::Protocol;
@@ -218,4 +218,10 @@ pub struct Arp {
 /// which is more than `bytes.len()` where the capture kept only the beginning.
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     link::parse(link, bytes, original_len)
+}
+
+/// The length in bytes that the IP header at the beginning of `bytes` states for its packet, which is more than there
+/// are where the end was cut off; `None` where there is no such header.
+pub fn stated_len(bytes: &[u8]) -> Option<u32> {
+    net::stated_len(bytes)
 }

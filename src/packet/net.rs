@@ -23,3 +23,36 @@ pub(super) fn read(ethertype: u16, payload: Span<'_>, net: &mut Net, faults: &mu
         _ => {}
     }
 }
+
+/// See [`packet::stated_len`](super::stated_len).
+pub(super) fn stated_len(bytes: &[u8]) -> Option<u32> {
+    let &[version, _, v4_high, v4_low, v6_high, v6_low] = bytes.first_chunk()?;
+    match version >> 4 {
+        4 => Some(u16::from_be_bytes([v4_high, v4_low]).into()),
+        6 => Some(u32::from(u16::from_be_bytes([v6_high, v6_low])) + ipv6::HEADER),
+        _ => None,
+    }
+}
+
+/// Whether `payload` begins with a header of this type, of IP or of ARP for IPv4, and is long enough for what it says.
+pub(super) fn fits(ethertype: u16, payload: Span<'_>) -> bool {
+    let whole = || stated_len(payload.bytes()).is_some_and(|len| len <= payload.len());
+    match (ethertype, payload.bytes()) {
+        (ethertype::IPV4, [0x45..=0x4f, ..]) | (ethertype::IPV6, [0x60..=0x6f, ..]) => whole(),
+        (ethertype::ARP, [_, _, high, low, ..]) => u16::from_be_bytes([*high, *low]) == ethertype::IPV4,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_that_an_ip_header_states_is_read() {
+        assert_eq!(stated_len(&[0x45, 0, 0x05, 0xdc, 0, 0]), Some(1500));
+        assert_eq!(stated_len(&[0x60, 0, 0, 0, 0x01, 0x00, 17, 64]), Some(296));
+        assert_eq!(stated_len(&[0x75, 0, 0x05, 0xdc, 0, 0]), None);
+        assert_eq!(stated_len(&[0x45, 0, 0x05, 0xdc, 0]), None);
+    }
+}

@@ -88,8 +88,7 @@ fn beginning_of_tcp(bytes: &[u8]) -> Transport {
 
 fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
     let Some(header) = UdpPacket::new(datagram.bytes()) else {
-        faults.require(datagram, UDP_HEADER.into(), Reason::UdpHeader);
-        return ports(datagram.bytes()).map_or(Transport::None, Transport::Udp);
+        return beginning_of_udp(datagram, Reason::UdpHeader, faults);
     };
     let length = header.get_length();
     // 0 stands for a length that the field can't say (RFC 2675 section 4). Linux takes it so for any in IPv6.
@@ -101,11 +100,20 @@ fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
     Transport::Udp(Ports { src: header.get_source(), dst: header.get_destination() })
 }
 
+/// What can be read of a UDP header that is not whole. Where the capture cut it, the ports decide about the packet;
+/// where the sender did, there is no header, and netfilter calls the packet invalid (`udp_error`).
+fn beginning_of_udp(datagram: Span<'_>, reason: Reason, faults: &mut Faults) -> Transport {
+    if datagram.len() < UDP_HEADER.into() {
+        faults.require(datagram, UDP_HEADER.into(), reason);
+        return Transport::None;
+    }
+    ports(datagram.bytes()).map_or(Transport::None, Transport::Udp)
+}
+
 fn udplite(datagram: Span<'_>, faults: &mut Faults) -> Transport {
     // The header is that of UDP, with the checksum's coverage in place of the length.
     let Some(header) = UdpPacket::new(datagram.bytes()) else {
-        faults.require(datagram, UDP_HEADER.into(), Reason::UdpLiteHeader);
-        return ports(datagram.bytes()).map_or(Transport::None, Transport::Udp);
+        return beginning_of_udp(datagram, Reason::UdpLiteHeader, faults);
     };
     let coverage = header.get_length();
     if (1..UDP_HEADER).contains(&coverage) {
@@ -198,13 +206,27 @@ mod tests {
         let whole = ipv4_of(17, "c000 0050 0009 0000 61");
         assert_eq!((transport(&whole), whole.malformed), (Transport::Udp(PORTS), None));
         for (datagram, expected) in [
-            ("c000 0050 0009", "udp: header of 6 bytes, 8 needed"),
             ("c000 0050 0007 0000", "udp: length 7, at least 8"),
             ("c000 0050 0000 0000", "udp: length 0, at least 8"),
             ("c000 0050 000a 0000 61", "udp: length 10, but 9 bytes in the packet"),
         ] {
             let packet = ipv4_of(17, datagram);
             assert_eq!((sentence(&packet).as_str(), transport(&packet)), (expected, Transport::Udp(PORTS)));
+        }
+    }
+
+    #[test]
+    fn a_udp_header_that_its_sender_cut_has_no_ports_and_one_that_the_capture_cut_has() {
+        for datagram in ["c000 0050", "c000 0050 0009", "c000 0050 0008 00"] {
+            let packet = ipv4_of(17, datagram);
+            assert_eq!((reason(&packet), transport(&packet)), (Some(Reason::UdpHeader), Transport::None), "{datagram}");
+            let lite = ipv4_of(136, datagram);
+            assert_eq!((reason(&lite), transport(&lite)), (Some(Reason::UdpLiteHeader), Transport::None), "{datagram}");
+        }
+        let whole = bytes("45000020 0000 4000 40 11 0000 0a000001 0a000002 c000 0050 000c 0000 61626364");
+        for kept in 24..whole.len() {
+            let packet = parse_cut(Link::RawIp, &whole[..kept], 32);
+            assert_eq!((packet.malformed, transport(&packet)), (None, Transport::Udp(PORTS)), "{kept}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! What happened -> lines of text or JSON, and `firewall.log`.
 //!
-//! - [`line`] gives every event its form; it knows no file.
+//! - [`mod@line`] gives every event its form; it knows no file.
 //! - [`sink`] gets lines into the log file; it knows no event but the losses that it has to own up to.
-//! - [`printer`] shows the same lines on standard output.
+//! - [`mod@printer`] shows the same lines on standard output.
 //! - [`diagnostics`] carries pfw's own messages to standard error; they never enter the log.
 //! - [`summary`] is what is said of a whole run.
 //!

@@ -1,5 +1,6 @@
 //! What is said of a whole run or a whole capture file.
 
+use super::line::Verdict;
 use super::sink::LogCounts;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +28,10 @@ pub struct Summary {
     pub non_ip: u64,
     /// Packets that the kernel had no room for: never seen.
     pub lost_kernel: u64,
+    /// Reports of dropped packets that the kernel had no room for.
+    pub lost_reports: u64,
+    /// Packets with which the kernel did otherwise than was predicted.
+    pub differences: u64,
     /// Lines that the log could not take.
     pub lost_log: u64,
     /// Frames for other hosts: seen, neither judged nor logged.
@@ -40,9 +45,20 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Takes over what the log counted.
+    /// Counts a packet by its verdict.
+    pub fn add(&mut self, verdict: Verdict) {
+        self.packets += 1;
+        match verdict {
+            Verdict::Allowed => self.allowed += 1,
+            Verdict::Blocked => self.blocked += 1,
+            Verdict::WouldBlock => self.would_block += 1,
+        }
+    }
+
+    /// Takes over what the log counted. To be called when its writer has ended, or has been abandoned: what it was
+    /// handed and did not write by then is lost.
     pub fn add_log(&mut self, counts: &LogCounts) {
-        self.lost_log += counts.lost_log();
+        self.lost_log += counts.lost_log() + counts.abandoned();
     }
 
     /// The rules that hit, most hits first, those with as many by id.
@@ -69,6 +85,8 @@ impl fmt::Display for Summary {
         ];
         let sometimes = [
             ("blocked", self.blocked),
+            ("lost reports", self.lost_reports),
+            ("differences", self.differences),
             ("suspicious", self.suspicious),
             ("not IP", self.non_ip),
             ("for other hosts", self.other_host),
@@ -145,5 +163,12 @@ not IP                          2
         let mut summary = Summary::default();
         summary.add_log(&LogCounts { lost_queue: 3, lost_write: 4, lost_kernel: 9, ..LogCounts::default() });
         assert_eq!((summary.lost_log, summary.lost_kernel), (7, 0));
+    }
+
+    #[test]
+    fn lines_that_an_abandoned_writer_still_had_are_lost_too() {
+        let mut summary = Summary::default();
+        summary.add_log(&LogCounts { accepted: 100, lines: 60, lost_write: 5, lost_queue: 2, ..LogCounts::default() });
+        assert_eq!(summary.lost_log, 40 + 2, "100 accepted and 60 written, and 2 that were not even accepted");
     }
 }

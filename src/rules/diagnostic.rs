@@ -1,6 +1,6 @@
 //! What is wrong or doubtful in a rules file, and where: `rules.json:12:9: rules[3].dst_port: 70000 is not ...`.
 //!
-//! While a file is read, findings carry a byte offset; [`locate`] turns all of them into lines and columns in one
+//! While a file is read, findings carry a byte offset; `locate` turns all of them into lines and columns in one
 //! walk over the text.
 
 use super::limits::MAX_ERRORS;

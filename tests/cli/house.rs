@@ -12,11 +12,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("netlink", &["sys"]),
     ("packet", &["time"]),
     ("capture", &["packet", "time", "netlink", "sys"]),
+    ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
+    ("firewall", &["packet", "rules", "time", "host"]),
     ("engine", &["packet", "rules", "time", "host"]),
     ("record", &["packet", "rules", "engine", "time"]),
-    ("app", &["capture", "engine", "host", "netlink", "packet", "record", "rules", "time"]),
-    ("cli", &["app", "capture", "engine", "host", "packet", "record", "rules", "time"]),
+    (
+        "app",
+        &["capture", "firewall", "nflog", "engine", "host", "netlink", "nflog", "packet", "record", "rules", "time"],
+    ),
+    ("cli", &["app", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
 ];
 
 /// Words that only some rooms may use, and those rooms.

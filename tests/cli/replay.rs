@@ -143,6 +143,71 @@ fn the_machine_is_inferred_and_said() {
 }
 
 #[test]
+fn a_peer_that_the_rules_name_is_not_taken_for_the_machine() {
+    // The peer opens the conversation; which end is the machine, the packets alone do not tell.
+    let frames = [tcp(Way::In, 40000, 22, "S"), tcp(Way::Out, 22, 40000, "SA"), tcp(Way::In, 40000, 22, "A")];
+    let (_folder, ran) = replay(&frames, r#"{ "block_ips": ["192.168.1.7"] }"#, &["--json", "--quiet"]);
+    assert!(ran.stderr.contains("taken for this machine: 10.0.0.5"), "{ran:?}");
+    assert_eq!(summary(&ran)["would_block"], 3, "{ran:?}");
+}
+
+/// How a frame moved, as a Linux cooked header says it.
+const HOST: u8 = 0;
+const OUTGOING: u8 = 4;
+/// Hardware types of such a header.
+const ETHERNET: u16 = 1;
+const LOOPBACK: u16 = 772;
+
+/// The frame with a Linux cooked header in place of its Ethernet header.
+fn cooked(packet_type: u8, hardware: u16, frame: &[u8]) -> Vec<u8> {
+    let [hardware_high, hardware_low] = hardware.to_be_bytes();
+    let header = [0, packet_type, hardware_high, hardware_low, 0, 6, 2, 0, 0, 0, 0, 7, 0, 0];
+    [&header[..], &frame[12..]].concat()
+}
+
+/// The lines of a replay of Linux cooked frames.
+fn replay_cooked(frames: Vec<Vec<u8>>, rules: &str) -> Vec<String> {
+    let folder = tempdir().expect("a scratch folder");
+    let times = (0..).step_by(1000);
+    let frames: Vec<_> = frames.into_iter().zip(times).map(|(frame, micros)| (START, micros, frame)).collect();
+    write(folder.path(), "x.pcap", pcap_of(113, &frames));
+    write(folder.path(), "rules.json", rules);
+    let ran = run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json"]);
+    let lines: Vec<_> = ran.stdout.lines().filter(|line| line.contains("rule=")).map(str::to_owned).collect();
+    assert_eq!(lines.len(), frames.len(), "{ran:?}");
+    lines
+}
+
+#[test]
+fn what_a_router_forwards_is_neither_its_own_nor_loopback() {
+    let ways = [Way::In, Way::Out].into_iter().cycle().take(10);
+    let frames = ways.flat_map(|way| {
+        let frame = tcp(way, 40000, 22, "A");
+        [cooked(HOST, ETHERNET, &frame), cooked(OUTGOING, ETHERNET, &frame)]
+    });
+    let frames: Vec<_> = frames.collect();
+    for line in replay_cooked(frames.clone(), r#"{ "default_policy": "deny" }"#) {
+        assert!(line.contains("[ALLOWED] forwarded") && line.contains("rule=forwarded"), "{line}");
+    }
+    for line in replay_cooked(frames, r#"{ "block_ips": ["10.0.0.5"] }"#) {
+        assert!(line.contains("[WOULD-BLOCK] forwarded"), "{line}");
+    }
+}
+
+#[test]
+fn a_cooked_capture_says_which_way_its_packets_went() {
+    let frames = vec![
+        cooked(OUTGOING, ETHERNET, &tcp(Way::Out, 40000, 22, "S")),
+        cooked(HOST, ETHERNET, &tcp(Way::In, 22, 40000, "SA")),
+        cooked(HOST, LOOPBACK, &tcp(Way::In, 22, 40000, "S")),
+    ];
+    let lines = replay_cooked(frames, "{}");
+    for (line, expected) in lines.iter().zip(["outgoing", "incoming", "loopback lo"]) {
+        assert!(line.contains(&format!("[ALLOWED] {expected} ")), "{expected}: {line}");
+    }
+}
+
+#[test]
 fn what_moves_between_others_is_forwarded_and_each_end_is_judged() {
     let rules = r#"{ "block_ips": ["10.0.0.5"], "default_policy": "deny" }"#;
     let (_folder, ran) = replay(&[tcp(Way::In, 1, 2, "S")], rules, &["--local", "203.0.113.1"]);
@@ -175,6 +240,30 @@ fn an_entry_expires_on_the_captures_clock() {
     let ran = run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json", "--local", "10.0.0.5"]);
     let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("rule=")).collect();
     assert!(lines[0].contains("[WOULD-BLOCK]") && lines[1].contains("[ALLOWED]"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_damaged_stamp_lets_nothing_expire_for_other_packets() {
+    /// 2099-01-01T00:00:00Z
+    const DAMAGED: u32 = 4_070_908_800;
+    let rules = r#"{ "block_ips": [{ "ip": "192.168.1.7", "expires": "2027-01-01T00:00:00Z" }] }"#;
+    let folder = tempdir().expect("a scratch folder");
+    let frame = || tcp(Way::In, 1, 2, "S");
+    write(folder.path(), "x.pcap", pcap_of(1, &[START, DAMAGED, START + 1].map(|seconds| (seconds, 0, frame()))));
+    write(folder.path(), "rules.json", rules);
+    let ran = run_in(folder.path(), ["replay", "x.pcap", "--config", "rules.json", "--local", "10.0.0.5"]);
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("rule=")).collect();
+    for (line, verdict) in lines.iter().zip(["[WOULD-BLOCK]", "[ALLOWED]", "[WOULD-BLOCK]"]) {
+        assert!(line.contains(verdict), "{verdict}: {line}");
+    }
+    assert_eq!(lines.len(), 3, "{}", ran.stdout);
+}
+
+#[test]
+fn a_frame_too_short_to_say_its_type_has_none() {
+    let (_folder, ran) = replay(&[vec![2, 0, 0, 0, 0, 5]], "{}", &["--local", "10.0.0.5"]);
+    let line = ran.stdout.lines().find(|line| line.contains("[SUSPICIOUS]")).expect("a line");
+    assert!(!line.contains("LLC") && line.contains("ethernet: header of 6 bytes, 14 needed"), "{line}");
 }
 
 #[test]

@@ -96,11 +96,13 @@ fn every_flag_of_the_contract_parses() {
 }
 
 #[test]
-fn run_does_not_pretend_to_enforce() {
-    for args in [&["run"][..], &["run", "--dry-run"]] {
-        let ran = here(args);
-        assert_eq!(ran.code, 2, "{ran:?}");
-        assert!(ran.stderr.contains("--monitor-only"), "the remedy is named: {ran:?}");
+fn a_dry_run_prints_what_the_kernel_would_be_given_and_needs_no_privilege() {
+    let folder = tempdir().expect("a scratch folder");
+    write(folder.path(), "rules.json", r#"{ "block_ips": ["192.0.2.7"] }"#);
+    let ran = run_in(folder.path(), ["run", "--dry-run", "--config", "rules.json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for words in ["iptables-restore", "ip6tables-restore", "192.0.2.7", "PFW-IN", "NFLOG", "DROP"] {
+        assert!(ran.stdout.contains(words), "{words} in\n{}", ran.stdout);
     }
 }
 

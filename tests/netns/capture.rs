@@ -131,7 +131,7 @@ fn a_long_frame_is_cut_and_its_length_is_told() {
     let _world = World::new();
     let mut live = open(LiveKind::Ring, &["lo"]);
     let (sender, _receiver) = loopback_sockets();
-    sender.send(&[7; 60_000]).expect("sent");
+    sender.send(&vec![7; 60_000]).expect("sent");
     let mut lengths = Vec::new();
     live.drain(&mut |frame| lengths.push((frame.bytes.len(), frame.original_len))).expect("drained");
     assert_eq!(lengths, [(2048, 60_028); 2]);
@@ -141,16 +141,16 @@ fn a_macvlan_packet_has_one_line() {
     let _world = World::new();
     sh("ip link add mv0 link eth0 type macvlan mode bridge && ip addr add 10.78.0.1/24 dev mv0 && ip link set mv0 up");
     sh("ip -n peer addr add 10.78.0.2/24 dev eth0");
-    let line = |packet_type| ("mv0".to_owned(), packet_type, "line");
-    let below = |packet_type, meaning| ("eth0".to_owned(), packet_type, meaning);
+    let logged = |packet_type| ("mv0".to_owned(), packet_type, "line");
+    let lower = |packet_type, meaning| ("eth0".to_owned(), packet_type, meaning);
     for kind in BOTH {
         let mut live = open(kind, &[]);
         echo("10.78.0.1", "10.78.0.2");
         let mut expected = vec![
-            below(PacketType::OtherHost, "other host"),
-            below(PacketType::Outgoing, "duplicate"),
-            line(PacketType::Host),
-            line(PacketType::Outgoing),
+            lower(PacketType::OtherHost, "other host"),
+            lower(PacketType::Outgoing, "duplicate"),
+            logged(PacketType::Host),
+            logged(PacketType::Outgoing),
         ];
         if kind == LiveKind::Pnet {
             // The filter drops what is for other hosts.
@@ -227,8 +227,8 @@ fn a_recreated_interface_is_captured_again() {
         });
         echo(HOST4, PEER4);
         let seen = watch(&mut live, 2);
-        let line = |packet_type| ("eth0".to_owned(), packet_type, "line");
-        assert_eq!(seen, [line(PacketType::Host), line(PacketType::Outgoing)], "{kind:?}");
+        let logged = |packet_type| ("eth0".to_owned(), packet_type, "line");
+        assert_eq!(seen, [logged(PacketType::Host), logged(PacketType::Outgoing)], "{kind:?}");
     }
 }
 

@@ -14,7 +14,10 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod enforce;
+mod firewall;
 mod monitor;
+mod nflog;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,10 +29,14 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, monitor::CASES].concat()
+    [capture::CASES, enforce::CASES, &firewall::cases(), monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {
+    // The guardian is this binary again, as it is pfw's own in life.
+    if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
+        return code;
+    }
     if let Ok(name) = std::env::var(CASE) {
         return inside(&name);
     }
@@ -70,7 +77,7 @@ fn unshare_flags() -> &'static [&'static str] {
 
 /// Why no case can run here, if so.
 fn what_is_missing() -> Option<String> {
-    for tool in ["unshare", "ip", "ping"] {
+    for tool in ["unshare", "ip", "ping", "iptables", "ip6tables"] {
         if Command::new(tool).arg("-V").output().is_err() {
             return Some(format!("'{tool}' is not installed"));
         }
@@ -84,7 +91,7 @@ fn what_is_missing() -> Option<String> {
 }
 
 fn inside(name: &str) -> ExitCode {
-    match cases().into_iter().find(|(case, _)| *case == name) {
+    match cases().into_iter().chain(firewall::ROLES.iter().copied()).find(|(case, _)| *case == name) {
         // A panic prints its message and ends the process with 101.
         Some((_, case)) => {
             case();

@@ -66,6 +66,8 @@ enum Step<'a> {
     Need(usize),
     /// These many bytes are of no interest, however many they are.
     Skip(u64),
+    /// The same, and they are a frame of this interface.
+    SkipFrame(usize, u64),
 }
 
 enum Format {
@@ -126,7 +128,7 @@ impl<R: Read> CaptureFile<R> {
         let mut handed_out = 0;
         while handed_out < BATCH {
             let step = match &mut self.format {
-                Format::Pcap(reader) => reader.next(&mut self.window, &mut self.interfaces),
+                Format::Pcap(reader) => reader.next(&mut self.window, &self.interfaces),
                 Format::PcapNg(reader) => reader.next(&mut self.window, &mut self.interfaces),
             };
             match step? {
@@ -143,16 +145,22 @@ impl<R: Read> CaptureFile<R> {
                         return self.end(bytes as u64);
                     }
                 }
-                Step::Skip(bytes) => {
-                    let begin = self.window.offset();
-                    let there = self.window.skip(bytes)?;
-                    if there < bytes {
-                        return Err(Damage::cut_short(begin, bytes, there).into());
+                Step::Skip(bytes) => self.skip(bytes)?,
+                Step::SkipFrame(interface, bytes) => {
+                    self.skip(bytes)?;
+                    if let Some(interface) = self.interfaces.get_mut(interface) {
+                        interface.skipped += 1;
                     }
                 }
             }
         }
         Ok(Polled::More)
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), Problem> {
+        let begin = self.window.offset();
+        let there = self.window.skip(bytes)?;
+        if there < bytes { Err(Damage::cut_short(begin, bytes, there).into()) } else { Ok(()) }
     }
 
     /// The file is at its end, where a record of `needed` bytes was looked for.

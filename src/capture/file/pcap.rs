@@ -70,14 +70,12 @@ impl Reader {
     pub(super) fn next<'w, R: Read>(
         &mut self,
         window: &'w mut Window<R>,
-        interfaces: &mut [FileInterface],
+        interfaces: &[FileInterface],
     ) -> Result<Step<'w>, Damage> {
         let Some(header) = self.record_header(window.bytes()) else { return Ok(Step::Need(self.header_len)) };
         let record_len = self.header_len.saturating_add(header.captured_len as usize);
-        let Some(interface) = interfaces.first_mut() else { return Ok(Step::Skip(record_len as u64)) };
-        let Some(link) = interface.link else {
-            interface.skipped += 1;
-            return Ok(Step::Skip(record_len as u64));
+        let Some(link) = interfaces.first().and_then(|interface| interface.link) else {
+            return Ok(Step::SkipFrame(0, record_len as u64));
         };
         if record_len > MAX_RECORD {
             let what = format!("a record of {record_len} bytes, at most {MAX_RECORD} are read");

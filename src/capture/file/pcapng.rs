@@ -89,7 +89,8 @@ impl Reader {
         }
         let block = window.take(len);
         let trailer = block.last_chunk().map_or(0, |&bytes| self.u32(bytes)) as usize;
-        if trailer != len {
+        // The rest of a section can be read whatever its header ends with: libpcap does so, too.
+        if trailer != len && kind != SHB_MAGIC {
             return Err(damage(format!("{} of length {len} at its beginning and {trailer} at its end", name(kind))));
         }
         let parse = if self.big_endian { parse_block_be } else { parse_block_le };

@@ -338,6 +338,15 @@ fn frames_of_a_foreign_link_type_are_counted_and_the_others_go_on() {
         "x.pcap: interface 0 has link type 105 (IEEE802_11), which pfw does not read: 2 frames skipped; \
          interface 2 has link type 999, which pfw does not read: 1 frame skipped"
     );
+    // A frame of which there is only a part is no frame.
+    let part = [LITTLE.pcap_header(0xa1b2_c3d4, 4, 231), LITTLE.record(0, 0, 9, b"abc")].concat();
+    assert_eq!(
+        message(&part[..42]),
+        "x.pcap: damaged at byte 24: the file ends within a record: 19 bytes needed, 18 there"
+    );
+    let mut opened = CaptureFile::new("x", &part[..42]).unwrap();
+    assert!(opened.poll(Duration::ZERO, &mut |_| ()).is_err());
+    assert_eq!(opened.interfaces()[0].skipped, 0);
     let pcap = [LITTLE.pcap_header(0xa1b2_c3d4, 4, 231), LITTLE.record(0, 0, 9, &vec![0; 2 * MAX_RECORD])].concat();
     assert_eq!(
         message(&pcap),

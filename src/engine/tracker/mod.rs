@@ -2,8 +2,11 @@
 //!
 //! It keeps netfilter's states and its default time-outs, on the clock of the packets. It does not look at TCP
 //! sequence numbers or at checksums, has no helpers (a related *connection* is a new one here), and knows nothing of
-//! address translation. UDP-Lite, SCTP and all other protocols are tracked by their addresses and, where they have any,
-//! ports.
+//! address translation. UDP-Lite is tracked as UDP, SCTP and all other protocols by their addresses and, where they
+//! have any, ports.
+//!
+//! A limit: netfilter lets only some chunks open an SCTP association, INIT above all, and calls another first packet
+//! (one with a DATA chunk, say) invalid. Chunks are not looked at here, so that any first packet is new.
 
 mod connections;
 mod marks;
@@ -18,7 +21,7 @@ use crate::time::Timestamp;
 use connections::{Connections, Entry, Key, Placed};
 use std::net::IpAddr;
 use tcp::{Effect, Segment, TcpState};
-use tuple::{AnyKey, Flow, Kind, Tuple};
+use tuple::{Flow, Kind, Tuple};
 
 /// Seconds that an ICMP query waits for its answer.
 const ICMP_TIMEOUT: u32 = 30;
@@ -52,9 +55,9 @@ impl Tracker {
             Flow::Untracked => State::Untracked,
             Flow::Invalid => State::Invalid,
             Flow::Error(quoted) => self.error(quoted, packet.dst, now),
-            Flow::Of(tuple, kind) => match tuple.key {
-                AnyKey::V4(key) => follow(&mut self.v4, &key, &tuple, kind, now),
-                AnyKey::V6(key) => follow(&mut self.v6, &key, &tuple, kind, now),
+            Flow::Of(tuple, kind) => match (packet.src, packet.dst) {
+                (IpAddr::V4(src), IpAddr::V4(dst)) => follow(&mut self.v4, &tuple.v4_key(src, dst), tuple, kind, now),
+                (src, dst) => follow(&mut self.v6, &tuple.v6_key(src, dst), tuple, kind, now),
             },
         }
     }
@@ -62,10 +65,10 @@ impl Tracker {
     /// Remembers the connection that `packet` opens, once it has been let through: `track` has called it new.
     pub(super) fn confirm(&mut self, packet: &Ip, now: Timestamp) {
         let Flow::Of(tuple, kind) = Flow::of(packet) else { return };
-        let Some(entry) = open(&tuple, kind, now) else { return };
-        let placed = match tuple.key {
-            AnyKey::V4(key) => self.v4.insert(&key, entry, now),
-            AnyKey::V6(key) => self.v6.insert(&key, entry, now),
+        let Some(entry) = open(tuple, kind, now) else { return };
+        let placed = match (packet.src, packet.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.v4.insert(&tuple.v4_key(src, dst), entry, now),
+            (src, dst) => self.v6.insert(&tuple.v6_key(src, dst), entry, now),
         };
         match placed {
             Placed::Free => {}
@@ -96,11 +99,12 @@ impl Tracker {
 
     /// An error is related if it is about a known connection, and goes to who sent the packet that it quotes.
     fn error(&mut self, quoted: Option<&Quoted>, to: IpAddr, now: Timestamp) -> State {
-        let about = quoted.filter(|quoted| quoted.src == to).and_then(Tuple::of_quoted);
-        let known = about.is_some_and(|tuple| match tuple.key {
-            AnyKey::V4(key) => self.v4.get_mut(&key, now).is_some(),
-            AnyKey::V6(key) => self.v6.get_mut(&key, now).is_some(),
-        });
+        let Some(quoted) = quoted.filter(|quoted| quoted.src == to) else { return State::Invalid };
+        let Some(tuple) = Tuple::of_quoted(quoted) else { return State::Invalid };
+        let known = match (quoted.src, quoted.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.v4.get_mut(&tuple.v4_key(src, dst), now).is_some(),
+            (src, dst) => self.v6.get_mut(&tuple.v6_key(src, dst), now).is_some(),
+        };
         if known { State::Related } else { State::Invalid }
     }
 }
@@ -109,7 +113,7 @@ impl Tracker {
 fn follow<const N: usize>(
     connections: &mut Connections<N>,
     key: &Key<N>,
-    tuple: &Tuple,
+    tuple: Tuple,
     kind: Kind,
     now: Timestamp,
 ) -> State {
@@ -128,7 +132,7 @@ fn follow<const N: usize>(
     if reply { State::Reply } else { State::Original }
 }
 
-fn first_state(tuple: &Tuple, kind: Kind, now: Timestamp) -> State {
+fn first_state(tuple: Tuple, kind: Kind, now: Timestamp) -> State {
     if open(tuple, kind, now).is_some() { State::New } else { State::Invalid }
 }
 
@@ -157,7 +161,7 @@ fn advance_udp(entry: &mut Entry, now: Timestamp) -> u32 {
 }
 
 /// What a packet without a connection opens, if it can.
-fn open(tuple: &Tuple, kind: Kind, now: Timestamp) -> Option<Entry> {
+fn open(tuple: Tuple, kind: Kind, now: Timestamp) -> Option<Entry> {
     let (timeout, tcp, last) = match kind {
         Kind::Tcp(flags) => {
             let segment = Segment::of(flags)?;

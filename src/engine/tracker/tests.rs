@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::testing::{at, bare, icmp, icmp_error, tcp, udp};
 use State::{Invalid, New, Original, Related, Reply, Untracked};
+use TcpState::{CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, SynSent2, TimeWait};
 
 const HERE: (&str, u16) = ("10.0.0.5", 40_000);
 const PEER: (&str, u16) = ("192.0.2.7", 443);
@@ -28,21 +29,25 @@ fn play(tracker: &mut Tracker, segments: &[&str]) -> Vec<State> {
     (1..).zip(segments).map(|(second, text)| pass(tracker, &segment(text), second)).collect()
 }
 
+/// What is remembered of the connection from `HERE` to `PEER`.
+fn entry(tracker: &mut Tracker) -> Entry {
+    let Flow::Of(tuple, _) = Flow::of(&tcp(HERE, PEER, "S")) else { panic!() };
+    let key = tuple.v4_key(HERE.0.parse().unwrap(), PEER.0.parse().unwrap());
+    *tracker.v4.get_mut(&key, at(0)).unwrap()
+}
+
 /// The TCP state after `segments`.
 fn state_after(segments: &[&str]) -> TcpState {
     let mut tracker = tracker();
     play(&mut tracker, segments);
-    let Flow::Of(Tuple { key: AnyKey::V4(key), .. }, _) = Flow::of(&tcp(HERE, PEER, "S")) else { panic!() };
-    tracker.v4.get_mut(&key, at(0)).unwrap().tcp
+    entry(&mut tracker).tcp
 }
 
 /// For how many seconds after the last segment the connection is remembered.
 fn lifetime(segments: &[&str]) -> i64 {
     let mut tracker = tracker();
     play(&mut tracker, segments);
-    let Flow::Of(Tuple { key: AnyKey::V4(key), .. }, _) = Flow::of(&tcp(HERE, PEER, "S")) else { panic!() };
-    let last = i64::try_from(segments.len()).unwrap();
-    tracker.v4.get_mut(&key, at(0)).unwrap().expires.parts().0 - last
+    entry(&mut tracker).expires.parts().0 - i64::try_from(segments.len()).unwrap()
 }
 
 #[test]
@@ -51,7 +56,6 @@ fn a_tcp_connection_opens_talks_and_closes() {
     let states = play(&mut tracker(), &life);
     assert_eq!(states, [New, Reply, Original, Original, Reply, Original, Reply, Reply, Original]);
     let steps = (1..=life.len()).map(|n| state_after(&life[..n])).collect::<Vec<_>>();
-    use TcpState::{CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, TimeWait};
     let want = [SynSent, SynRecv, Established, Established, Established, FinWait, CloseWait, LastAck, TimeWait];
     assert_eq!(steps, want);
 }
@@ -77,17 +81,17 @@ fn a_syn_that_is_sent_again_does_not_live_longer() {
 
 #[test]
 fn both_ends_can_close_at_once_or_after_the_handshake_s_second_step() {
-    assert_eq!(state_after(&[">S", "<SA", ">A", ">FA", "<FA", ">A"]), TcpState::TimeWait);
-    assert_eq!(state_after(&[">S", "<SA", ">FA"]), TcpState::FinWait);
+    assert_eq!(state_after(&[">S", "<SA", ">A", ">FA", "<FA", ">A"]), TimeWait);
+    assert_eq!(state_after(&[">S", "<SA", ">FA"]), FinWait);
 }
 
 #[test]
 fn a_simultaneous_open_is_established_by_the_reply_s_ack() {
     let states = play(&mut tracker(), &[">S", "<S", ">SA", "<A"]);
     assert_eq!(states, [New, Reply, Original, Reply]);
-    assert_eq!(state_after(&[">S", "<S"]), TcpState::SynSent2);
-    assert_eq!(state_after(&[">S", "<S", ">SA"]), TcpState::SynRecv);
-    assert_eq!(state_after(&[">S", "<S", ">SA", "<A"]), TcpState::Established);
+    assert_eq!(state_after(&[">S", "<S"]), SynSent2);
+    assert_eq!(state_after(&[">S", "<S", ">SA"]), SynRecv);
+    assert_eq!(state_after(&[">S", "<S", ">SA", "<A"]), Established);
 }
 
 #[test]
@@ -146,13 +150,13 @@ fn a_syn_after_a_reset_opens_a_new_one_for_who_had_reset() {
     let mut reset_by_peer = tracker();
     let states = play(&mut reset_by_peer, &[">S", "<SA", ">A", "<R", ">S", "<SA", ">A"]);
     assert_eq!(states[4..], [Original, Reply, Original]);
-    assert_eq!(state_after(&[">S", "<SA", ">A", "<R", ">S", "<SA", ">A"]), TcpState::Established);
+    assert_eq!(state_after(&[">S", "<SA", ">A", "<R", ">S", "<SA", ">A"]), Established);
 }
 
 #[test]
 fn an_ignored_syn_changes_nothing_until_it_is_answered() {
-    assert_eq!(state_after(&[">S", "<SA", ">A", ">S"]), TcpState::Established);
-    assert_eq!(state_after(&[">S", "<SA", ">A", ">S", "<SA"]), TcpState::SynRecv);
+    assert_eq!(state_after(&[">S", "<SA", ">A", ">S"]), Established);
+    assert_eq!(state_after(&[">S", "<SA", ">A", ">S", "<SA"]), SynRecv);
     assert_eq!(play(&mut tracker(), &[">S", "<SA", ">A", ">S", "<A"]), [New, Reply, Original, Original, Reply]);
 }
 
@@ -160,8 +164,8 @@ fn an_ignored_syn_changes_nothing_until_it_is_answered() {
 fn the_answer_to_a_challenge_is_not_taken_for_the_last_ack() {
     let last_ack = [">S", "<SA", ">A", ">FA", "<FA"];
     let challenged = [&last_ack[..], &[">S", "<A"]].concat();
-    assert_eq!(state_after(&challenged), TcpState::LastAck);
-    assert_eq!(state_after(&[&last_ack[..], &["<A"]].concat()), TcpState::TimeWait);
+    assert_eq!(state_after(&challenged), LastAck);
+    assert_eq!(state_after(&[&last_ack[..], &["<A"]].concat()), TimeWait);
 }
 
 #[test]
@@ -275,7 +279,7 @@ fn other_protocols_are_tracked_by_their_addresses() {
 
 #[test]
 fn a_transport_header_that_can_not_be_read_makes_the_packet_invalid() {
-    for protocol in [1, 6, 17, 58, 132] {
+    for protocol in [1, 6, 17, 58, 132, 136] {
         assert_eq!(pass(&mut tracker(), &bare(HERE.0, PEER.0, protocol), 0), Invalid, "{protocol}");
     }
 }

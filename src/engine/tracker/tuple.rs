@@ -2,7 +2,7 @@
 
 use super::connections::Key;
 use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, TcpFlags, Transport};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What a packet is to the tracker.
 pub(super) enum Flow<'a> {
@@ -26,21 +26,16 @@ pub(super) enum Kind {
     Generic,
 }
 
-/// A connection and the direction of a packet in it. Both directions have the same key.
+/// A connection and the direction of a packet in it. With the packet's addresses it makes the key, which is the same
+/// for both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tuple {
-    pub(super) key: AnyKey,
     /// The packet's source is the end that the key names first.
     pub(super) from_first: bool,
     /// Both ends are the same, so that no direction can be told.
     pub(super) symmetric: bool,
-}
-
-/// The key of either family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AnyKey {
-    V4(Key<2>),
-    V6(Key<5>),
+    /// Ports (or what stands for them) and protocol: the last word of the key.
+    tail: u64,
 }
 
 impl<'a> Flow<'a> {
@@ -50,10 +45,8 @@ impl<'a> Flow<'a> {
         match (packet.protocol, &packet.transport) {
             (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp(icmp)) => Self::of_icmp(packet, icmp),
             (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags)),
-            // The header is there but could not be read whole.
-            (Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::SCTP, Transport::None) => {
-                Self::Invalid
-            }
+            // Too short to be the header that it should be.
+            (protocol, Transport::None) if has_header(protocol) => Self::Invalid,
             (_, Transport::Udp(ports)) => Self::Of(between(*ports), Kind::Udp),
             (_, Transport::Sctp(ports)) => Self::Of(between(*ports), Kind::Generic),
             _ => Self::Of(between(Ports { src: 0, dst: 0 }), Kind::Generic),
@@ -68,12 +61,19 @@ impl<'a> Flow<'a> {
             (IpAddr::V6(_), Protocol::ICMPV6, 130..=137 | 143) => Self::Untracked,
             (src, protocol, _) if src.is_ipv4() == (protocol == Protocol::ICMP) => {
                 let query = Query { id: icmp.id, kind: icmp.kind, code: icmp.code };
-                Tuple::of_query(packet.src, packet.dst, query, protocol)
-                    .map_or(Self::Invalid, |tuple| Self::Of(tuple, Kind::Icmp))
+                Tuple::of_query(query, protocol).map_or(Self::Invalid, |tuple| Self::Of(tuple, Kind::Icmp))
             }
             _ => Self::Invalid,
         }
     }
+}
+
+/// Whether the protocol's packets can be tracked by their header alone.
+const fn has_header(protocol: Protocol) -> bool {
+    matches!(
+        protocol,
+        Protocol::ICMP | Protocol::ICMPV6 | Protocol::TCP | Protocol::UDP | Protocol::UDPLITE | Protocol::SCTP
+    )
 }
 
 /// What tells ICMP queries apart.
@@ -92,13 +92,13 @@ impl Tuple {
             Protocol::ICMP | Protocol::ICMPV6 if src.is_ipv4() != (protocol == Protocol::ICMP) => None,
             Protocol::ICMP | Protocol::ICMPV6 => {
                 let [kind, code] = ports.dst.to_be_bytes();
-                Self::of_query(src, dst, Query { id: ports.src, kind, code }, protocol)
+                Self::of_query(Query { id: ports.src, kind, code }, protocol)
             }
             _ => Some(Self::between(src, dst, ports, protocol)),
         }
     }
 
-    /// The ends are ordered by address and port, so that both directions have one key.
+    /// The ends are ordered by address and port.
     fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
         let order = match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => src.to_bits().cmp(&dst.to_bits()),
@@ -106,14 +106,12 @@ impl Tuple {
         };
         let order = order.then(ports.src.cmp(&ports.dst));
         let from_first = order.is_le();
-        let (first, second) = if from_first { (src, dst) } else { (dst, src) };
-        let (near, far) = if from_first { (ports.src, ports.dst) } else { (ports.dst, ports.src) };
-        let tail = u64::from(near) << 48 | u64::from(far) << 32 | u64::from(protocol.0);
-        Self { key: AnyKey::new(first, second, tail), from_first, symmetric: order.is_eq() }
+        let (first, second) = if from_first { (ports.src, ports.dst) } else { (ports.dst, ports.src) };
+        Self { from_first, symmetric: order.is_eq(), tail: tail(first, second, protocol) }
     }
 
     /// The ends are the one that asks and the one that answers; the answer's type is mapped to the query's.
-    fn of_query(src: IpAddr, dst: IpAddr, query: Query, protocol: Protocol) -> Option<Self> {
+    fn of_query(query: Query, protocol: Protocol) -> Option<Self> {
         let (asked, is_query) = match (protocol, query.kind) {
             // Echo, timestamp, information and address mask; ICMPv6: echo and node information.
             (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128 | 139) => (query.kind, true),
@@ -121,21 +119,26 @@ impl Tuple {
             (Protocol::ICMP, 14 | 16 | 18) | (Protocol::ICMPV6, 129 | 140) => (query.kind - 1, false),
             _ => return None,
         };
-        let (first, second) = if is_query { (src, dst) } else { (dst, src) };
         let what = u16::from_be_bytes([asked, query.code]);
-        let tail = u64::from(query.id) << 48 | u64::from(what) << 32 | u64::from(protocol.0);
-        Some(Self { key: AnyKey::new(first, second, tail), from_first: is_query, symmetric: false })
+        Some(Self { from_first: is_query, symmetric: false, tail: tail(query.id, what, protocol) })
+    }
+
+    /// The key between IPv4 addresses.
+    pub(super) fn v4_key(&self, src: Ipv4Addr, dst: Ipv4Addr) -> Key<2> {
+        let (first, second) = if self.from_first { (src, dst) } else { (dst, src) };
+        [u64::from(first.to_bits()) << 32 | u64::from(second.to_bits()), self.tail]
+    }
+
+    /// The key between IPv6 addresses.
+    pub(super) fn v6_key(&self, src: IpAddr, dst: IpAddr) -> Key<5> {
+        let (first, second) = if self.from_first { (src, dst) } else { (dst, src) };
+        let ([a, b], [c, d]) = (words(first), words(second));
+        [a, b, c, d, self.tail]
     }
 }
 
-impl AnyKey {
-    fn new(first: IpAddr, second: IpAddr, tail: u64) -> Self {
-        if let (IpAddr::V4(first), IpAddr::V4(second)) = (first, second) {
-            return Self::V4([u64::from(first.to_bits()) << 32 | u64::from(second.to_bits()), tail]);
-        }
-        let ([a, b], [c, d]) = (words(first), words(second));
-        Self::V6([a, b, c, d, tail])
-    }
+fn tail(first: u16, second: u16, protocol: Protocol) -> u64 {
+    u64::from(first) << 48 | u64::from(second) << 32 | u64::from(protocol.0)
 }
 
 /// A packet's addresses are of one family; of two, which nothing builds, the IPv4 one stands for its mapped address.

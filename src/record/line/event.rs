@@ -156,11 +156,13 @@ pub enum LostCause {
     LogQueue,
     /// The log file took no more: disk full, an error, folder gone.
     LogWrite,
+    /// The kernel had no room for reports of dropped packets that pfw had not read yet.
+    Reports,
 }
 
 impl LostCause {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 3] = [Self::KernelRing, Self::LogQueue, Self::LogWrite];
+    pub const ALL: [Self; 4] = [Self::KernelRing, Self::LogQueue, Self::LogWrite, Self::Reports];
 
     /// The name that lines carry.
     pub const fn name(self) -> &'static str {
@@ -168,6 +170,7 @@ impl LostCause {
             Self::KernelRing => "kernel-ring-full",
             Self::LogQueue => "log-queue-full",
             Self::LogWrite => "log-write-failed",
+            Self::Reports => "reports-lost",
         }
     }
 
@@ -177,6 +180,7 @@ impl LostCause {
             Self::KernelRing => "the kernel had no room for packets that were not read yet",
             Self::LogQueue => "lines came faster than they could be written",
             Self::LogWrite => "the log file could not be written",
+            Self::Reports => "packets were dropped faster than their reports could be read",
         }
     }
 }
@@ -228,6 +232,10 @@ pub enum PfwEvent {
     InterfaceDown,
     /// An interface can't be watched.
     InterfaceNotWatched,
+    /// Somebody else changed our rules in the kernel.
+    RulesDisturbed,
+    /// The kernel did otherwise than was predicted.
+    Difference,
     /// pfw ends.
     Stopped,
 }
@@ -245,6 +253,8 @@ impl PfwEvent {
             Self::InterfaceUp => "interface-up",
             Self::InterfaceDown => "interface-down",
             Self::InterfaceNotWatched => "interface-not-watched",
+            Self::RulesDisturbed => "rules-disturbed",
+            Self::Difference => "difference",
             Self::Stopped => "stopped",
         }
     }

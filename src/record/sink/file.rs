@@ -1,20 +1,14 @@
-//! The log file: opened so that nobody can make it something else, rotated by size, and found again when somebody
-//! moved it.
+//! The log file: rotated by size, and found again when somebody moved it.
 
 use super::FileConfig;
 use super::append::{Appender, Stopped, end_of_last_line};
 use super::counters::Shared;
-use super::owner::effective_user;
+use super::guard::open_log;
 use super::rotation::rotate;
-use anyhow::{Context, bail, ensure};
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
-
-/// Mode of a new log file, whatever the umask.
-const MODE: u32 = 0o640;
 
 /// The file of a log, and how much is in it.
 #[derive(Debug)]
@@ -127,6 +121,14 @@ impl LogFile {
         there.is_ok_and(|there| ours.is_ok_and(|ours| identity(&there) == identity(&ours)))
     }
 
+    /// Whether lines would go where nobody looks for them: our file has no name any more, or another has its place. A
+    /// file that was only moved away is none of that: who rotates logs makes the new file himself, and soon.
+    pub(super) fn is_replaced(&self) -> bool {
+        let Ok(ours) = self.appender.file.metadata() else { return false };
+        let there = self.config.path.symlink_metadata();
+        ours.nlink() == 0 || there.is_ok_and(|there| identity(&there) != identity(&ours))
+    }
+
     /// Takes note of what others did to the file (copied and emptied it, say), and allows another try at rotating.
     pub(super) fn look(&mut self) {
         self.stuck = false;
@@ -140,70 +142,4 @@ fn size_of(file: &File) -> u64 {
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// Opens the log file `path` for appending; makes it, with mode 0640 and the group, if it is missing.
-fn open_log(path: &Path, group: Option<u32>) -> anyhow::Result<File> {
-    let shown = path.display();
-    // Not to wait for the reader of a FIFO, and not to follow a link that somebody put here.
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    let open = |create| OpenOptions::new().append(true).create_new(create).custom_flags(flags).mode(MODE).open(path);
-    match open(true) {
-        Ok(file) => {
-            file.set_permissions(Permissions::from_mode(MODE))
-                .with_context(|| format!("cannot set the mode of {shown}"))?;
-            if let Some(group) = group
-                && let Err(error) = fchown(&file, None, Some(group))
-            {
-                tracing::warn!("cannot give {shown} to group {group}: {error}");
-            }
-            Ok(file)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let file = open(false).or_else(|error| explain(path, error))?;
-            let metadata = file.metadata().with_context(|| format!("cannot look at {shown}"))?;
-            require_plain_file(path, &metadata)?;
-            require_own_file(path, &metadata)?;
-            Ok(file)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot create the log file {shown}")),
-    }
-}
-
-/// The reason why an existing file can't be opened: what it is, where that is the reason.
-fn explain(path: &Path, error: io::Error) -> anyhow::Result<File> {
-    if let Ok(metadata) = path.symlink_metadata() {
-        require_plain_file(path, &metadata)?;
-    }
-    Err(error).with_context(|| format!("cannot open the log file {}", path.display()))
-}
-
-/// A regular file of one name: anything else was put there by somebody who wants the log to end up elsewhere.
-fn require_plain_file(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
-    let shown = path.display();
-    let kind = metadata.file_type();
-    ensure!(!kind.is_symlink(), "the log file {shown} is a symbolic link; remove it, or name its target as --log-file");
-    if !kind.is_file() {
-        let what = match () {
-            () if kind.is_dir() => "a folder",
-            () if kind.is_fifo() => "a FIFO",
-            () if kind.is_socket() => "a socket",
-            () => "a device",
-        };
-        bail!("the log file {shown} is {what}; choose another --log-file, or - for standard output");
-    }
-    let links = metadata.nlink();
-    ensure!(links <= 1, "the log file {shown} has {links} names (hard links); remove it, or choose another --log-file");
-    Ok(())
-}
-
-/// Owned by us or by root: the owner of a log can rewrite it.
-fn require_own_file(path: &Path, metadata: &Metadata) -> anyhow::Result<()> {
-    let (owner, user) = (metadata.uid(), effective_user());
-    ensure!(
-        owner == user || owner == 0,
-        "the log file {} belongs to user {owner}, and pfw runs as user {user}; remove it, or choose another --log-file",
-        path.display()
-    );
-    Ok(())
 }

@@ -3,18 +3,20 @@
 use super::chunk::Chunk;
 use super::counters::{LogCounts, Shared};
 use super::losses::Losses;
-use super::{CHUNK_SIZE, FLUSH_AFTER, WhenFull};
+use super::patience::{Patience, send_within};
+use super::{CHUNK_SIZE, FLUSH_AFTER};
 use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine};
 use crate::record::printer::Feed;
 use crate::time::Timestamp;
 use std::mem;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
 
 /// Takes events, makes lines of them, and hands the lines on in chunks.
 ///
-/// Dropping it hands on what is left, waits for room in the queue if it must, and so lets the writer come to its end.
+/// Dropping it hands on what is left, and so lets the writer come to its end. If the queue is full it waits for room,
+/// on a live log to standard output for 300 ms at most: what finds no room by then is counted as lost.
 #[derive(Debug)]
 pub struct Log {
     formatter: Formatter,
@@ -23,7 +25,7 @@ pub struct Log {
     since: Option<Instant>,
     queue: SyncSender<Chunk>,
     spares: Receiver<Chunk>,
-    when_full: WhenFull,
+    patience: Patience,
     /// Losses that no chunk carries yet.
     losses: Losses,
     printer: Option<Feed>,
@@ -33,7 +35,7 @@ pub struct Log {
 impl Log {
     pub(super) fn new(
         formatter: Formatter,
-        when_full: WhenFull,
+        patience: Patience,
         queue: SyncSender<Chunk>,
         spares: Receiver<Chunk>,
         shared: Arc<Shared>,
@@ -45,7 +47,7 @@ impl Log {
             since: None,
             queue,
             spares,
-            when_full,
+            patience,
             losses: Losses::default(),
             printer: None,
             shared,
@@ -108,7 +110,7 @@ impl Log {
 
     /// Hands on what there is.
     pub fn flush(&mut self) {
-        self.hand_on(self.when_full);
+        self.hand_on(self.patience.usual);
     }
 
     #[inline]
@@ -119,9 +121,10 @@ impl Log {
         }
     }
 
-    /// Hands the chunk to the writer, with the losses before it; what can't be handed on is lost.
+    /// Hands the chunk to the writer, with the losses before it; what finds no room within `patience` (`None`: however
+    /// long that takes) is lost.
     #[cold]
-    fn hand_on(&mut self, when_full: WhenFull) {
+    fn hand_on(&mut self, patience: Option<Duration>) {
         self.since = None;
         if self.chunk.is_empty() && self.losses.is_empty() {
             return;
@@ -132,14 +135,10 @@ impl Log {
         let next = self.spares.try_recv().unwrap_or_else(|_| Chunk::new());
         let mut chunk = mem::replace(&mut self.chunk, next);
         chunk.losses.append(&mut self.losses);
-        let refused = match when_full {
-            WhenFull::Lose => self.queue.try_send(chunk).err().map(|error| match error {
-                TrySendError::Full(chunk) | TrySendError::Disconnected(chunk) => chunk,
-            }),
-            WhenFull::Wait => self.queue.send(chunk).err().map(|error| error.0),
-        };
-        if let Some(chunk) = refused {
-            self.lose(chunk);
+        let lines = chunk.lines;
+        match send_within(&self.queue, chunk, patience) {
+            Ok(()) => self.shared.count_accepted(lines),
+            Err(chunk) => self.lose(chunk),
         }
     }
 
@@ -156,7 +155,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.hand_on(WhenFull::Wait);
+        self.hand_on(self.patience.last);
     }
 }
 

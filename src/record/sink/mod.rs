@@ -8,7 +8,8 @@
 //! `[LOST]` line before any line that came after it, as soon as the file takes lines again. The file never ends in
 //! half a line for longer than a write takes.
 //!
-//! A clean end writes everything that was accepted, however much waits in the queue. It does not call `fsync`: what
+//! A clean end writes everything that was accepted, however much waits in the queue; only a live log on a standard
+//! output that takes no more is given up, and [`LogCounts::abandoned`] says what that cost. It does not call `fsync`: what
 //! the kernel has taken outlives the process, and only a crash of the whole machine could lose it.
 //!
 //! The process must ignore `SIGXFSZ`: a limit on the size of files is then an error like a full disk, not its end.
@@ -17,9 +18,11 @@ mod append;
 mod chunk;
 mod counters;
 mod file;
+mod guard;
 mod log;
 mod losses;
 mod owner;
+mod patience;
 mod rotation;
 mod size;
 #[cfg(test)]
@@ -34,6 +37,7 @@ pub use writer::Writer;
 
 use super::line::{Format, Formatter};
 use jiff::tz::TimeZone;
+use patience::Patience;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -52,6 +56,10 @@ const SPARE_CHUNKS: usize = 16;
 /// Age at which a chunk is handed on though it is not full. With the 100 ms that a caller may take to ask, a line is
 /// in the file within 200 ms.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
+
+/// How long a live log waits for room in the queue with its last lines when they go to standard output: Ctrl-C is to
+/// end pfw within a second, though the terminal was stopped or nobody reads the pipe.
+const LAST_PATIENCE: Duration = Duration::from_millis(300);
 
 /// How often a file that could not be written is tried again, and how often the writer looks whether the file is
 /// still the one of that name.
@@ -120,10 +128,11 @@ pub enum WhenFull {
 /// the reason and the remedy.
 pub fn open(config: Config) -> anyhow::Result<(Log, Writer)> {
     let shared = Arc::default();
+    let patience = Patience::of(&config);
     let output = writer::Output::open(config.target, &shared)?;
     let formatter = Formatter::new(config.format, config.zone);
     let (queue, chunks) = sync_channel(QUEUE_CHUNKS);
     let (spent, spares) = sync_channel(SPARE_CHUNKS);
     let writer = Writer::new(output, formatter.clone(), chunks, spent, Arc::clone(&shared));
-    Ok((Log::new(formatter, config.when_full, queue, spares, shared), writer))
+    Ok((Log::new(formatter, patience, queue, spares, shared), writer))
 }

@@ -332,6 +332,58 @@ fn without_a_request_it_finds_out_within_a_second_that_the_file_was_moved() {
 }
 
 #[test]
+fn a_removed_file_is_made_anew_before_the_next_line() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("firewall.log");
+    let (mut log, writer) = open_numbered(config(&path));
+    let handle = log.log.handle();
+    let writer = start(writer);
+    for round in 1..=3 {
+        log.send(2);
+        wait_for(|| handle.counts().lines == 2 * round);
+        assert_eq!(said(&path), numbers(2 * round - 2..2 * round));
+        fs::remove_file(&path).unwrap();
+    }
+    drop(log);
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_file_put_in_the_place_of_the_log_gets_the_next_line() {
+    let folder = TempDir::new().unwrap();
+    let (path, moved) = (folder.path().join("firewall.log"), folder.path().join("moved"));
+    let (mut log, writer) = open_numbered(config(&path));
+    let handle = log.log.handle();
+    let writer = start(writer);
+    log.send(2);
+    wait_for(|| handle.counts().lines == 2);
+    fs::rename(&path, &moved).unwrap();
+    fs::write(&path, "").unwrap();
+    log.send(1);
+    drop(log);
+    writer.join().unwrap();
+    assert_eq!((said(&moved), said(&path)), (numbers(0..2), numbers(2..3)));
+}
+
+#[test]
+fn a_loss_that_is_told_last_of_all_is_not_told_to_a_removed_file() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("firewall.log");
+    let (mut log, writer) = open_numbered(config(&path));
+    let handle = log.log.handle();
+    // A folder in its place: it can't be made anew.
+    log.send(1);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let writer = start(writer);
+    wait_for(|| handle.counts().lost_write == 1);
+    fs::remove_dir(&path).unwrap();
+    drop(log);
+    writer.join().unwrap();
+    assert_eq!(said(&path), [Said::Lost(1)]);
+}
+
+#[test]
 fn a_file_that_was_copied_and_emptied_is_written_on_from_its_beginning() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("firewall.log");
@@ -359,14 +411,10 @@ fn a_folder_that_vanishes_and_comes_back_costs_only_what_is_told() {
     log.send(3);
     wait_for(|| handle.counts().lines == 3);
     fs::remove_dir_all(&logs).unwrap();
-    // Until it looks, the writer can't know.
-    while handle.counts().lost_write == 0 {
-        log.send(1);
-        thread::sleep(Duration::from_millis(20));
-    }
+    log.send(1);
     log.send(5);
-    wait_for(|| handle.counts().lines + handle.counts().lost_write == log.next);
-    assert_eq!(handle.counts().outages, 1);
+    wait_for(|| handle.counts().lost_write == 6);
+    assert_eq!((handle.counts().lines, handle.counts().outages), (3, 1));
     fs::create_dir(&logs).unwrap();
     wait_for(|| path.exists() && said(&path) == [Said::Lost(handle.counts().lost_write)]);
     log.send(1);
@@ -387,7 +435,7 @@ fn nobody_at_the_other_end_of_standard_output_closes_the_log() {
     let output = File::from(std::os::fd::OwnedFd::from(output));
     let output = writer::Output::StandardOutput(append::Appender::new(output));
     let writer = start(Writer::new(output, formatter.clone(), chunks, spent, Arc::clone(&shared)));
-    let mut log = Numbered::new(Log::new(formatter, WhenFull::Wait, queue, spares, shared));
+    let mut log = Numbered::new(Log::new(formatter, Patience { usual: None, last: None }, queue, spares, shared));
     let handle = log.log.handle();
     let mut begin = [0; 1];
     log.send(1);
@@ -402,20 +450,86 @@ fn nobody_at_the_other_end_of_standard_output_closes_the_log() {
 }
 
 #[test]
-fn a_new_file_has_its_mode_and_group_and_an_old_one_keeps_its_own() {
-    let folder = TempDir::new().unwrap();
-    let (new, old) = (folder.path().join("new.log"), folder.path().join("old.log"));
-    fs::write(&old, "").unwrap();
-    fs::set_permissions(&old, fs::Permissions::from_mode(0o604)).unwrap();
-    // A group that anybody may give: the own one.
-    let group = fs::metadata(&old).unwrap().gid();
-    for path in [&new, &old] {
-        let target = Target::File(FileConfig { group: Some(group), ..FileConfig::new(path) });
-        open(Config { target, ..config(path) }).unwrap();
+fn a_full_queue_that_nobody_empties_does_not_keep_a_live_log_on_standard_output_from_ending() {
+    // The writer never runs: as if it waited for a pipe that nobody reads.
+    let (mut log, writer) = open_numbered(Config { target: Target::StandardOutput, ..config(Path::new("-")) });
+    let handle = log.log.handle();
+    for _ in 0..QUEUE_CHUNKS {
+        log.send(10);
     }
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(&new), mode(&old)), (0o640, 0o604));
-    assert_eq!(fs::metadata(&new).unwrap().gid(), group);
+    log.lines(7);
+    let begin = Instant::now();
+    let (ended, end) = sync_channel(1);
+    let ending = thread::spawn(move || {
+        drop(log);
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(Duration::from_secs(10)).expect("it waits without a bound");
+    assert!(begin.elapsed() >= LAST_PATIENCE, "it did not wait at all");
+    ending.join().unwrap();
+    let counts = handle.counts();
+    assert_eq!((counts.lost_queue, counts.accepted, counts.lines), (7, 10 * QUEUE_CHUNKS as u64, 0));
+    assert_eq!(counts.abandoned(), 10 * QUEUE_CHUNKS as u64);
+    drop(writer);
+}
+
+#[test]
+fn a_log_that_is_to_wait_waits_at_its_end_too() {
+    for config in [
+        Config { target: Target::StandardOutput, when_full: WhenFull::Wait, ..config(Path::new("-")) },
+        config(&TempDir::new().unwrap().path().join("firewall.log")),
+    ] {
+        assert_eq!(Patience::of(&config).last, None, "{config:?}");
+    }
+}
+
+#[test]
+fn a_file_waits_for_its_last_lines_longer_than_standard_output_does() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("firewall.log");
+    let (mut log, writer) = open_numbered(config(&path));
+    let handle = log.log.handle();
+    for _ in 0..QUEUE_CHUNKS {
+        log.send(1);
+    }
+    log.lines(1);
+    let late = thread::spawn(move || {
+        thread::sleep(LAST_PATIENCE * 2);
+        writer.run();
+    });
+    drop(log);
+    late.join().unwrap();
+    let counts = handle.counts();
+    assert_eq!((counts.lines, counts.lost_log(), counts.abandoned()), (QUEUE_CHUNKS as u64 + 1, 0, 0));
+    assert_eq!(said(&path), numbers(0..QUEUE_CHUNKS as u64 + 1));
+}
+
+#[test]
+fn a_log_file_has_its_mode_and_group_and_an_old_one_is_closed_to_others() {
+    let folder = TempDir::new().unwrap();
+    let (own, other) = (fs::metadata(folder.path()).unwrap().gid(), 12_345);
+    // Only root may give a file to any group.
+    let group = if fs::metadata(folder.path()).unwrap().uid() == 0 { other } else { own };
+    let opened = |old: Option<u32>| {
+        let path = folder.path().join("firewall.log");
+        if let Some(mode) = old {
+            fs::write(&path, "before\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let target = Target::File(FileConfig { group: Some(group), ..FileConfig::new(&path) });
+        open(Config { target, ..config(&path) }).unwrap();
+        let (text, metadata) = (fs::read_to_string(&path).unwrap(), fs::metadata(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(text, if old.is_some() { "before\n" } else { "" });
+        (metadata.permissions().mode() & 0o7777, metadata.gid())
+    };
+    assert_eq!(opened(None), (0o640, group));
+    for open_to_others in [0o666, 0o660, 0o644, 0o604] {
+        assert_eq!(opened(Some(open_to_others)), (0o640, group), "{open_to_others:o}");
+    }
+    for closed in [0o640, 0o600] {
+        assert_eq!(opened(Some(closed)), (closed, own), "{closed:o}");
+    }
 }
 
 fn refusal(path: &Path) -> String {
@@ -445,12 +559,16 @@ fn what_is_not_a_plain_file_of_ours_is_refused() {
     assert!(!at("nowhere").exists());
 }
 
-/// Runs `the_file_is_full` in a process whose files can't grow beyond 64 KiB: the kernel then writes as much as fits
-/// and fails, as on a full disk.
+/// Runs itself again in a process whose files can't grow beyond 64 KiB: the kernel then writes as much as fits and
+/// fails, as on a full disk.
 #[test]
 fn a_full_disk_costs_only_what_is_told_and_leaves_no_torn_line() {
+    if let Some(folder) = std::env::var_os("PFW_TEST_FOLDER") {
+        return the_file_is_full(Path::new(&folder));
+    }
     let folder = TempDir::new().unwrap();
-    let script = r#"trap "" XFSZ; ulimit -f 128; exec "$0" --exact record::sink::tests::the_file_is_full --ignored"#;
+    let script = r#"trap "" XFSZ; ulimit -f 128
+        exec "$0" --exact record::sink::tests::a_full_disk_costs_only_what_is_told_and_leaves_no_torn_line"#;
     let child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())
@@ -461,12 +579,9 @@ fn a_full_disk_costs_only_what_is_told_and_leaves_no_torn_line() {
     assert!(child.status.success() && output.contains("1 passed"), "{output}");
 }
 
-/// Needs a folder in which files can't grow without end; to be told by `PFW_TEST_FOLDER`.
-#[test]
-#[ignore = "run by a_full_disk_costs_only_what_is_told_and_leaves_no_torn_line"]
-fn the_file_is_full() {
-    let folder = std::env::var_os("PFW_TEST_FOLDER").unwrap();
-    let path = Path::new(&folder).join("firewall.log");
+/// Needs a folder in which files can't grow without end.
+fn the_file_is_full(folder: &Path) {
+    let path = folder.join("firewall.log");
     let (mut log, writer) = open_numbered(config(&path));
     let handle = log.log.handle();
     let writer = start(writer);

@@ -88,8 +88,11 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        // The last chance to say what is missing, whenever the next try would have been.
-        self.tell_losses();
+        if !self.losses.is_empty() {
+            // The last chance to say what is missing, whenever the next try would have been.
+            self.tend(Instant::now());
+            self.tell_losses();
+        }
     }
 
     /// Writes a chunk, after the losses before it.
@@ -165,7 +168,10 @@ impl Writer {
         self.losses.add(Lost { n, cause: LostCause::LogWrite, from, to });
     }
 
-    /// Opens the file anew if that was asked for, or if it is no longer the one of its name.
+    /// Opens the file anew if that was asked for, or if it is no longer the one of its name: at once if lines would be
+    /// lost with it, else when it is time to look.
+    ///
+    /// Asked before each chunk: two system calls for up to 256 KiB.
     fn tend(&mut self, now: Instant) {
         let asked = self.shared.take_reopen();
         let Output::File(file) = &mut self.output else { return };
@@ -174,7 +180,8 @@ impl Writer {
             self.look_at = now + LOOK_EVERY;
             file.look();
         }
-        if !asked && (!due || file.is_in_place()) {
+        let astray = if due { !file.is_in_place() } else { file.is_replaced() };
+        if !asked && !astray {
             return;
         }
         match file.reopen() {

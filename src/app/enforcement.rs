@@ -1,0 +1,92 @@
+//! The rules in the kernel, seen from the main thread: put in force at the start, replaced with each change, watched,
+//! and taken out at the end.
+
+use super::kernel_rules::KernelRules;
+use crate::firewall::{self, Backoff, Disturbance, Installed, Options, Plan, Tools, Variant};
+use crate::host::Host;
+use crate::rules::Ruleset;
+use crate::time::Timestamp;
+use anyhow::{Context, Result};
+use std::sync::Arc;
+
+/// Groups that are tried for the reports: away from those that administrators write by hand.
+pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
+
+/// The plan for a rule set.
+pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: u16, now: Timestamp) -> Plan {
+    let options = Options { generation, nflog_group, forwards: firewall::forwards() };
+    Plan::new(ruleset, host, options, now)
+}
+
+/// What would be given to the kernel, as text.
+pub fn dry_run(ruleset: &Ruleset, host: &Host) -> String {
+    plan(ruleset, host, 1, *NFLOG_GROUPS.start(), Timestamp::now()).to_string()
+}
+
+/// The rules in force.
+pub struct Enforcement {
+    installed: Installed,
+    nflog_group: u16,
+    keep: bool,
+    repairs: Backoff,
+}
+
+impl Enforcement {
+    /// Puts the rules in force. `announce` is told their names before.
+    pub fn start(
+        ruleset: &Ruleset,
+        host: &Host,
+        nflog_group: u16,
+        keep: bool,
+        announce: impl Fn(Arc<KernelRules>),
+    ) -> Result<Self> {
+        let tools = Tools::find(Variant::Usual)?;
+        let now = Timestamp::now();
+        // Another number than the last run's: its sets may still be there.
+        let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
+        let plan = plan(ruleset, host, first, nflog_group, now);
+        announce(Arc::new(KernelRules::new(&plan)));
+        let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
+        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default() })
+    }
+
+    /// Which iptables carries the rules out.
+    pub fn tools(&self) -> String {
+        self.installed.tools().to_string()
+    }
+
+    /// Puts other rules in force, in one transaction for each family. On failure the old ones are.
+    pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<()> {
+        let generation = self.installed.plan().generation().wrapping_add(1);
+        let plan = plan(ruleset, host, generation, self.nflog_group, Timestamp::now());
+        announce(Arc::new(KernelRules::new(&plan)));
+        self.installed.replace(plan).context("cannot put the new rules in force")
+    }
+
+    /// Looks whether somebody has changed our rules, and puts them back. Returns what was found, in words.
+    pub fn look_after(&mut self, uptime: std::time::Duration) -> Result<Vec<String>> {
+        let found = self.installed.check().context("cannot read the kernel's rules")?;
+        if found.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut said: Vec<String> = found.iter().map(Disturbance::to_string).collect();
+        if self.repairs.may_repair(uptime) {
+            self.installed.repair().context("cannot put the rules back")?;
+            said.push("the rules were put back".to_owned());
+        } else {
+            said.push("somebody keeps changing the rules: they are put back later".to_owned());
+        }
+        Ok(said)
+    }
+
+    /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
+    /// done, in words.
+    pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
+        if self.keep && !unconfirmed {
+            self.installed.keep().context("cannot leave the rules in force")?;
+            return Ok("the rules stay in force; `pfw clean` removes them");
+        }
+        self.installed.remove().context("cannot remove the rules; `pfw clean` does")?;
+        Ok("all rules were removed")
+    }
+}

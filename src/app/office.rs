@@ -1,0 +1,286 @@
+//! The main thread's part while pfw runs: answers events, compiles rules, has them enforced, and leaves them for the
+//! capture thread.
+
+use super::enforcement::Enforcement;
+use super::kernel_rules::KernelRules;
+use super::live::Desk;
+use super::signals::Event;
+use super::stage::Rules;
+use crate::engine::Matcher;
+use crate::host::{self, Host};
+use crate::record::sink::Handle;
+use crate::rules::Ruleset;
+use crate::time::Timestamp;
+use anyhow::Result;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
+const SETTLE: Duration = Duration::from_millis(300);
+/// How often it is looked whether somebody has changed our rules in the kernel. It starts two short-lived programs.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+
+/// What the main thread leaves for the capture thread.
+#[derive(Default)]
+pub struct Orders {
+    /// The capture thread may end only after the rules have gone: it reports what they drop.
+    rules_first: bool,
+    /// The user wants the end.
+    asked: AtomicBool,
+    /// The capture thread is to end.
+    stop: AtomicBool,
+    /// There is something to be taken: asked for after each batch of frames, so it must cost nothing.
+    left: AtomicBool,
+    rules: Mutex<Vec<Rules>>,
+    named: AtomicBool,
+    names: Mutex<Vec<Arc<KernelRules>>>,
+}
+
+impl Orders {
+    /// Nothing is left yet.
+    pub fn new(enforcing: bool) -> Self {
+        Self { rules_first: enforcing, ..Self::default() }
+    }
+
+    /// The user wants the end: known at once, whatever the main thread is busy with.
+    pub fn ask_to_stop(&self) {
+        self.asked.store(true, Ordering::Release);
+        if !self.rules_first {
+            self.stop();
+        }
+    }
+
+    /// Lets the capture thread end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// Whether the capture thread is to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn put(&self, rules: Rules) {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
+        self.left.store(true, Ordering::Release);
+    }
+
+    /// Rules that are to be decided by, in the order in which they were left.
+    pub fn take(&self) -> Vec<Rules> {
+        take(&self.left, &self.rules)
+    }
+
+    /// Leaves the names of rules that are about to be in the kernel.
+    pub fn announce(&self, rules: Arc<KernelRules>) {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
+        self.named.store(true, Ordering::Release);
+    }
+
+    /// Names that were left.
+    pub fn announced(&self) -> Vec<Arc<KernelRules>> {
+        take(&self.named, &self.names)
+    }
+}
+
+fn take<T>(flag: &AtomicBool, left: &Mutex<Vec<T>>) -> Vec<T> {
+    if !flag.swap(false, Ordering::Acquire) {
+        return Vec::new();
+    }
+    mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The main thread while pfw runs.
+pub struct Office {
+    events: Receiver<Event>,
+    orders: Arc<Orders>,
+    ruleset: Ruleset,
+    host: Arc<Host>,
+    enforcement: Option<Enforcement>,
+    started: Instant,
+    /// Until when the rules hold that were handed over last.
+    horizon: Timestamp,
+    /// When these come into force.
+    wake_at: Timestamp,
+    /// When a change of addresses is to be looked at.
+    moved_at: Option<Instant>,
+    /// When the kernel's rules are to be looked after.
+    look_at: Option<Instant>,
+    /// Until when the user must have confirmed.
+    confirm_by: Option<Instant>,
+}
+
+impl Office {
+    /// An office for rules that are in force as `matcher` has them.
+    pub fn new(
+        events: Receiver<Event>,
+        orders: Arc<Orders>,
+        ruleset: Ruleset,
+        host: Arc<Host>,
+        matcher: &Matcher,
+        enforcement: Option<Enforcement>,
+    ) -> Self {
+        let horizon = matcher.valid_until();
+        let started = Instant::now();
+        let look_at = enforcement.is_some().then(|| started + LOOK_AFTER);
+        let (moved_at, confirm_by) = (None, None);
+        let mut office = Self {
+            events,
+            orders,
+            ruleset,
+            host,
+            enforcement,
+            started,
+            horizon,
+            wake_at: horizon,
+            moved_at,
+            look_at,
+            confirm_by,
+        };
+        office.prepare_expiry();
+        office
+    }
+
+    /// Answers events until the end comes.
+    pub fn serve(&mut self, desk: &mut impl Desk, log: &Handle, confirm: Option<Duration>) {
+        self.confirm_by = confirm.map(|time| Instant::now() + time);
+        while !self.orders.asked.load(Ordering::Acquire) {
+            match self.next_event() {
+                Some(Event::Stop | Event::CaptureEnded) => break,
+                Some(Event::ReadRules) if desk.is_abandoned() => break,
+                Some(Event::ReadRules) => {
+                    if let Some(ruleset) = desk.read_rules() {
+                        self.change(desk, ruleset);
+                    }
+                }
+                Some(Event::ReopenLog) => log.reopen(),
+                Some(Event::Confirmed) if self.confirm_by.take().is_some() => {
+                    desk.say("pfw: confirmed; the rules stay");
+                }
+                Some(Event::AddressesChanged) => {
+                    self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
+                }
+                Some(Event::Confirmed) | None => {}
+            }
+            if is_due(self.confirm_by) {
+                desk.say("pfw: not confirmed in time: everything is taken back");
+                break;
+            }
+            self.do_what_is_due(desk);
+        }
+    }
+
+    /// Takes the rules out of the kernel, or leaves them there if that was asked for and nothing spoke against it.
+    pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
+        let unconfirmed = self.confirm_by.is_some();
+        let Some(enforcement) = self.enforcement.take() else { return Ok(()) };
+        desk.say(&format!("pfw: {}", enforcement.finish(unconfirmed)?));
+        Ok(())
+    }
+
+    /// The next event, or `None` when something is due.
+    fn next_event(&self) -> Option<Event> {
+        let expiry = (self.wake_at < Timestamp::MAX).then(|| self.wake_at.since(Timestamp::now()));
+        let others = [self.moved_at, self.look_at, self.confirm_by].into_iter().flatten();
+        let times = others.map(|at| at.saturating_duration_since(Instant::now())).chain(expiry);
+        let received = match times.min() {
+            Some(time) => self.events.recv_timeout(time),
+            None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match received {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Event::Stop),
+        }
+    }
+
+    fn do_what_is_due(&mut self, desk: &mut impl Desk) {
+        if is_due(self.moved_at) {
+            self.moved_at = None;
+            self.follow_addresses(desk);
+        }
+        if self.wake_at <= Timestamp::now() {
+            // The engine was told ahead of time; the kernel is now.
+            self.enforce(desk);
+            self.prepare_expiry();
+        }
+        if is_due(self.look_at) {
+            self.look_after(desk);
+            self.look_at = Some(Instant::now() + LOOK_AFTER);
+        }
+    }
+
+    /// Puts other rules in force: in the kernel first, and nowhere if that fails.
+    fn change(&mut self, desk: &mut impl Desk, ruleset: Ruleset) {
+        let old = mem::replace(&mut self.ruleset, ruleset);
+        self.host = Arc::new(host::read());
+        if self.enforce(desk) {
+            self.put_in_force("the rules were read again");
+        } else {
+            self.ruleset = old;
+        }
+    }
+
+    /// Compiles the rules anew if the machine has become another one to them.
+    fn follow_addresses(&mut self, desk: &mut impl Desk) {
+        let host = host::read();
+        if host == *self.host {
+            return;
+        }
+        self.host = Arc::new(host);
+        self.enforce(desk);
+        self.put_in_force("this machine's addresses have changed");
+    }
+
+    /// Gives the kernel the rules as they are now. Whether it has them.
+    fn enforce(&mut self, desk: &mut impl Desk) -> bool {
+        let Some(enforcement) = &mut self.enforcement else { return true };
+        let orders = &self.orders;
+        match enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules)) {
+            Ok(()) => true,
+            Err(error) => {
+                desk.say(&format!("pfw: {error:#}; the rules that were in force stay"));
+                false
+            }
+        }
+    }
+
+    /// Looks whether the kernel has our rules as we put them there.
+    fn look_after(&mut self, desk: &mut impl Desk) {
+        let uptime = self.started.elapsed();
+        let Some(enforcement) = &mut self.enforcement else { return };
+        match enforcement.look_after(uptime) {
+            Ok(found) => found.iter().for_each(|words| desk.say(&format!("pfw: {words}"))),
+            Err(error) => desk.say(&format!("pfw: {error:#}")),
+        }
+    }
+
+    /// Compiles the rules for the machine as it is now; the next packet is decided by them.
+    fn put_in_force(&mut self, why: &'static str) {
+        self.horizon = self.hand_over(Timestamp::now(), Timestamp::MIN, why);
+        self.prepare_expiry();
+    }
+
+    /// Compiles the rules as they will be when the next entry has expired, ahead of time: a packet of the very moment
+    /// is then decided by them.
+    fn prepare_expiry(&mut self) {
+        self.wake_at = self.horizon;
+        if self.wake_at < Timestamp::MAX {
+            self.horizon = self.hand_over(self.wake_at, self.wake_at, "an entry has expired");
+        }
+    }
+
+    /// Gives the capture thread the rules as they are at a time. Returns how long they stay so.
+    fn hand_over(&self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
+        let matcher = Arc::new(Matcher::new(&self.ruleset, &self.host, at));
+        let valid_until = matcher.valid_until();
+        self.orders.put(Rules { matcher, host: Arc::clone(&self.host), from, why });
+        valid_until
+    }
+}
+
+fn is_due(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at <= Instant::now())
+}

@@ -1,0 +1,109 @@
+//! The kernel's tables and sets through the tools: one function for each thing that is asked or told.
+
+use super::error::Error;
+use super::family::Family;
+use super::names::is_set_name;
+use super::plan::PlannedSet;
+use super::process::Invocation;
+use super::table::{Table, Wanted};
+use super::tools::Tools;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Arguments of every restore: chains of others stay, and the lock is waited for (seconds).
+pub(super) const RESTORE: [&str; 3] = ["--noflush", "-w", "5"];
+/// The same, to validate.
+pub(super) const TEST: [&str; 4] = ["--noflush", "-w", "5", "--test"];
+
+/// How often, and how far apart, a set is destroyed that the kernel still holds: rules that are gone let go of their
+/// sets a moment later.
+const SET_TRIES: u32 = 100;
+const SET_PAUSE: Duration = Duration::from_millis(20);
+
+/// Reads a filter table; `args` are further arguments of the save tool.
+pub(super) fn save(tools: &Tools, family: Family, args: &[&str]) -> Result<String, Error> {
+    let args: Vec<_> = ["-t", "filter"].iter().chain(args).copied().collect();
+    Ok(Invocation { program: tools.save(family), args: &args, input: "" }.run()?)
+}
+
+/// What of a filter table concerns us.
+pub(super) fn table(tools: &Tools, family: Family) -> Result<Table, Error> {
+    Ok(Table::read(&save(tools, family, &[])?))
+}
+
+/// Lets the tools read a transaction without carrying it out. It finds what the tool can't parse, and not much more.
+pub(super) fn test(tools: &Tools, family: Family, transaction: &str) -> Result<(), Error> {
+    Invocation { program: tools.restore(family), args: &TEST, input: transaction }.run()?;
+    Ok(())
+}
+
+/// Brings a filter table from `current` to `wanted` in one transaction, and makes sure that it got there.
+pub(super) fn change(tools: &Tools, family: Family, wanted: &Wanted, current: &Table) -> Result<(), Error> {
+    let Some(transaction) = wanted.transaction(current) else { return Ok(()) };
+    Invocation { program: tools.restore(family), args: &RESTORE, input: &transaction }.run()?;
+    match wanted.difference(&table(tools, family)?) {
+        None => Ok(()),
+        Some(what) => Err(Error::Different { family, what }),
+    }
+}
+
+/// Own sets by name, with how many entries each has.
+pub(super) fn sets(tools: &Tools) -> Result<BTreeMap<String, usize>, Error> {
+    let Some(program) = tools.ipset() else { return Ok(BTreeMap::new()) };
+    let listing = Invocation { program, args: &["list", "-t"], input: "" }.run()?;
+    let mut found = BTreeMap::new();
+    let mut name = "";
+    for line in listing.lines() {
+        match line.split_once(": ") {
+            Some(("Name", value)) => name = value,
+            Some(("Number of entries", count)) if is_set_name(name) => {
+                found.insert(name.to_owned(), count.parse().unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the sets of a plan. None of their names may be taken: a set is never filled that somebody else made.
+pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[PlannedSet]) -> Result<(), Error> {
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
+    Invocation { program, args: &["restore"], input: text }.run()?;
+    let there = sets(tools)?;
+    for set in planned {
+        match there.get(&set.name) {
+            Some(&entries) if entries == set.entries => {}
+            Some(entries) => {
+                let what = format!("has {entries} entries instead of {}", set.entries);
+                return Err(Error::Set { name: set.name.clone(), what });
+            }
+            None => return Err(Error::Set { name: set.name.clone(), what: "was not made".to_owned() }),
+        }
+    }
+    Ok(())
+}
+
+/// Destroys own sets, those that `keep` picks excepted, and makes sure that they are gone.
+pub(super) fn destroy_sets(tools: &Tools, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let mut tries = SET_TRIES;
+    loop {
+        let obsolete: Vec<_> = sets(tools)?.into_keys().filter(|name| !keep(name)).collect();
+        let (Some(name), Some(program)) = (obsolete.first(), tools.ipset()) else { return Ok(()) };
+        let mut text = String::new();
+        for name in &obsolete {
+            let _ = writeln!(text, "destroy {name}");
+        }
+        let result = Invocation { program, args: &["restore"], input: &text }.run();
+        tries -= 1;
+        match result {
+            Err(error) if tries == 0 => return Err(error.into()),
+            Ok(_) if tries == 0 => return Err(Error::Set { name: name.clone(), what: "is still there".to_owned() }),
+            Err(_) => std::thread::sleep(SET_PAUSE),
+            Ok(_) => {}
+        }
+    }
+}

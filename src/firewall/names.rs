@@ -1,0 +1,137 @@
+//! Names and marks by which pfw knows its own in the kernel.
+//!
+//! Whatever bears the name but not the mark belongs to somebody else and is never touched.
+
+use super::family::Family;
+use crate::rules::RuleDirection;
+
+/// The comment of the first rule of each own chain.
+pub(super) const MARKER: &str = "pfw:managed";
+/// The comment of each own jump.
+pub(super) const JUMP: &str = "pfw:jump";
+/// How the names of own chains begin.
+const CHAIN_PREFIX: &str = "PFW-";
+
+/// A hook that pfw filters at, with the built-in chain and the own chain that it jumps to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Hook {
+    /// To this machine.
+    Input,
+    /// Through this machine.
+    Forward,
+    /// From this machine.
+    Output,
+}
+
+impl Hook {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Input, Self::Forward, Self::Output];
+
+    /// The built-in chain of the filter table.
+    pub const fn builtin(self) -> &'static str {
+        match self {
+            Self::Input => "INPUT",
+            Self::Forward => "FORWARD",
+            Self::Output => "OUTPUT",
+        }
+    }
+
+    /// The chain of ours that it jumps to.
+    pub const fn own(self) -> &'static str {
+        match self {
+            Self::Input => "PFW-IN",
+            Self::Forward => "PFW-FWD",
+            Self::Output => "PFW-OUT",
+        }
+    }
+
+    /// The hook that a direction's packets pass.
+    pub(super) const fn of(direction: RuleDirection) -> Self {
+        match direction {
+            RuleDirection::In => Self::Input,
+            RuleDirection::Out => Self::Output,
+        }
+    }
+
+    /// The jump, as the rule's specification.
+    pub(super) fn jump(self) -> String {
+        format!("-m comment --comment {JUMP} -j {}", self.own())
+    }
+}
+
+/// Whether a chain bears a name of ours.
+pub(super) fn is_chain_name(name: &str) -> bool {
+    name.starts_with(CHAIN_PREFIX)
+}
+
+/// The name of a further own chain; `kind` tells what it is for.
+pub(super) fn further_chain(kind: char, number: u32) -> String {
+    format!("{CHAIN_PREFIX}{kind}{number:05}")
+}
+
+/// What a set holds, which its name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SetKind {
+    /// Networks of a family.
+    Networks(Family),
+    /// Ports.
+    Ports,
+}
+
+/// The name of set `number` of a generation: at most 18 bytes, where the kernel takes 31.
+pub(super) fn set_name(kind: SetKind, generation: u32, number: u32) -> String {
+    let prefix = match kind {
+        SetKind::Networks(family) => family.set_prefix(),
+        SetKind::Ports => "PFWP",
+    };
+    format!("{prefix}-{generation:08x}-{number:05x}")
+}
+
+/// Whether a set bears a name of ours: sets carry no comment, so the whole form of the name is the mark.
+pub(super) fn is_set_name(name: &str) -> bool {
+    let hex = |part: &str, len| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let mut parts = name.split('-');
+    matches!(
+        (parts.next(), parts.next(), parts.next(), parts.next()),
+        (Some("PFW4" | "PFW6" | "PFWP"), Some(generation), Some(number), None) if hex(generation, 8) && hex(number, 5)
+    )
+}
+
+/// The prefix of an NFLOG event: the generation of the rule set and the number of the rule, both in hex.
+///
+/// 19 bytes at any time: legacy cuts a prefix at 63 bytes and nft at 127, silently.
+pub(super) fn nflog_prefix(generation: u32, number: u32) -> String {
+    format!("pfw:{generation:08x}:{number:06x}")
+}
+
+/// Reads the prefix of an NFLOG event: the generation and the rule's number, an index into
+/// [`Plan::rules`](super::Plan::rules). `None` if the event is not ours.
+pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, u32)> {
+    let (generation, number) = prefix.strip_prefix("pfw:")?.split_once(':')?;
+    let hex = |text: &str, len| (text.len() == len).then(|| u32::from_str_radix(text, 16).ok()).flatten();
+    Some((hex(generation, 8)?, hex(number, 6)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_read_back_and_a_foreign_one_is_not() {
+        assert_eq!(nflog_prefix(0xfeed, 0x12_3456), "pfw:0000feed:123456");
+        assert_eq!(read_nflog_prefix("pfw:0000feed:123456"), Some((0xfeed, 0x12_3456)));
+        for foreign in ["", "pfw:", "pfw:1:2", "ufw:0000feed:123456", "pfw:0000feed:12345g", "pfw:0000feed:123456 "] {
+            assert_eq!(read_nflog_prefix(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn own_set_names_are_known_by_their_whole_form() {
+        assert_eq!(set_name(SetKind::Networks(Family::V6), 0x1234, 0x1f), "PFW6-00001234-0001f");
+        assert!(is_set_name("PFW6-00001234-0001f"));
+        assert!(is_set_name(&set_name(SetKind::Ports, u32::MAX, 0)));
+        for foreign in ["PFW6", "PFW6-mine", "PFW6-00001234-0001F", "PFW6-00001234-0001f-x", "PFW5-00001234-0001f"] {
+            assert!(!is_set_name(foreign), "{foreign}");
+        }
+    }
+}

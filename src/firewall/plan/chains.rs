@@ -1,0 +1,181 @@
+//! Own chains of one family as they are written, rule by rule.
+
+use super::Options;
+use super::conditions::Condition;
+use super::ledger::Ledger;
+use super::spec::{Match, Target, marker, specification};
+use crate::firewall::family::Family;
+use crate::firewall::names::{Hook, further_chain, nflog_prefix};
+use crate::packet::Protocol;
+use crate::rules::Action;
+
+/// A rule with more combinations of alternatives than this becomes a cascade of chains, whose size is their sum
+/// instead of their product.
+const FLAT: usize = 16;
+
+/// A chain of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::firewall) struct Chain {
+    pub(in crate::firewall) name: String,
+    pub(in crate::firewall) rules: Vec<KernelRule>,
+}
+
+/// A rule in a chain of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::firewall) struct KernelRule {
+    /// What stands behind `-A CHAIN`.
+    pub(in crate::firewall) text: String,
+    /// The rule of the plan that it serves.
+    pub(in crate::firewall) number: Option<u32>,
+    /// Whether what hits it is dropped.
+    pub(in crate::firewall) drops: bool,
+}
+
+/// Writes the chains of one family.
+pub(super) struct Writer<'a> {
+    pub(super) family: Family,
+    options: Options,
+    ledger: &'a Ledger,
+    chains: Vec<Chain>,
+    /// The chain that is being written; after a cascade the one that holds the rest.
+    current: String,
+    further: u32,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(family: Family, options: Options, ledger: &'a Ledger) -> Self {
+        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0 }
+    }
+
+    pub(super) fn finish(self) -> Vec<Chain> {
+        self.chains
+    }
+
+    /// Begins the chain of a hook.
+    pub(super) fn begin(&mut self, hook: Hook) {
+        hook.own().clone_into(&mut self.current);
+        self.add_chain(self.current.clone());
+    }
+
+    /// Makes a chain that goes by no hook.
+    pub(super) fn further_chain(&mut self, kind: char) -> String {
+        let name = further_chain(kind, self.further);
+        self.further += 1;
+        self.add_chain(name.clone());
+        name
+    }
+
+    /// Goes on in `chain`; the chain that it was in.
+    pub(super) fn enter(&mut self, chain: String) -> String {
+        std::mem::replace(&mut self.current, chain)
+    }
+
+    /// A rule that belongs to no line of the rules file.
+    pub(super) fn built_in(&mut self, id: &str, conditions: &Match, target: &Target) {
+        self.push(None, id, conditions, target);
+    }
+
+    /// Lets a packet through, as far as pfw is concerned.
+    pub(super) fn allow(&mut self, number: u32, conditions: &Match) {
+        self.numbered(number, conditions, &Target::Return);
+    }
+
+    /// Reports and drops.
+    pub(super) fn block(&mut self, number: u32, conditions: &Match) {
+        self.log(number, conditions);
+        self.numbered(number, conditions, &Target::Drop);
+    }
+
+    /// Jumps to a chain of which the rule is the only user.
+    pub(super) fn jump(&mut self, number: u32, conditions: &Match, chain: &str) {
+        self.numbered(number, conditions, &Target::Jump(chain.to_owned()));
+    }
+
+    /// An ordered rule, whatever it asks for: a conjunction of conditions.
+    pub(super) fn rule(&mut self, number: u32, action: Action, conditions: &[Condition]) {
+        let conditions: Vec<_> = conditions.iter().filter(|one| !one.is_always()).collect();
+        let combinations =
+            conditions.iter().fold(1_usize, |product, one| product.saturating_mul(one.any_of.len().max(1)));
+        if combinations <= FLAT && conditions.iter().all(|one| one.none_of.is_empty()) {
+            for combination in product(&conditions) {
+                self.act(number, action, &combination);
+            }
+        } else {
+            self.cascade(number, action, &conditions);
+        }
+    }
+
+    /// A chain for each condition: what fails one goes on with the rest of the rules, what satisfies it with the next
+    /// condition, and what satisfies all is acted upon. Every step is a goto, so that the end of the last chain leads
+    /// out of ours, as RETURN in the first one does.
+    fn cascade(&mut self, number: u32, action: Action, conditions: &[&Condition]) {
+        let rest = self.further_chain('C');
+        let to = |chain: &str| Target::Goto(chain.to_owned());
+        for condition in conditions {
+            let next = self.further_chain('C');
+            for one in &condition.none_of {
+                self.numbered(number, one, &to(&rest));
+            }
+            for one in &condition.any_of {
+                self.numbered(number, one, &to(&next));
+            }
+            let otherwise = if condition.any_of.is_empty() { &next } else { &rest };
+            self.numbered(number, &Match::default(), &to(otherwise));
+            self.current = next;
+        }
+        self.act(number, action, &Match::default());
+        self.current = rest;
+    }
+
+    fn act(&mut self, number: u32, action: Action, conditions: &Match) {
+        match action {
+            Action::Allow => self.allow(number, conditions),
+            Action::Block => self.block(number, conditions),
+            Action::Reject => self.reject(number, conditions),
+        }
+    }
+
+    fn reject(&mut self, number: u32, conditions: &Match) {
+        self.log(number, conditions);
+        let tcp = Match { protocol: Some((false, Protocol::TCP)), ..conditions.clone() };
+        let unreachable = Target::Unreachable(self.family);
+        match conditions.protocol {
+            Some((false, Protocol::TCP)) => self.numbered(number, conditions, &Target::Reset),
+            Some((false, _) | (true, Protocol::TCP)) => self.numbered(number, conditions, &unreachable),
+            None | Some((true, _)) => {
+                self.numbered(number, &tcp, &Target::Reset);
+                self.numbered(number, conditions, &unreachable);
+            }
+        }
+    }
+
+    fn log(&mut self, number: u32, conditions: &Match) {
+        let prefix = nflog_prefix(self.options.generation, number);
+        self.numbered(number, conditions, &Target::Log { group: self.options.nflog_group, prefix });
+    }
+
+    fn numbered(&mut self, number: u32, conditions: &Match, target: &Target) {
+        let ledger = self.ledger;
+        self.push(Some(number), ledger.id(number), conditions, target);
+    }
+
+    fn push(&mut self, number: Option<u32>, comment: &str, conditions: &Match, target: &Target) {
+        let rule = KernelRule { text: specification(conditions, comment, target), number, drops: target.drops() };
+        // The chain in work is the last one but for a cascade or two.
+        if let Some(chain) = self.chains.iter_mut().rev().find(|chain| chain.name == self.current) {
+            chain.rules.push(rule);
+        }
+    }
+
+    fn add_chain(&mut self, name: String) {
+        let marker = KernelRule { text: marker(), number: None, drops: false };
+        self.chains.push(Chain { name, rules: vec![marker] });
+    }
+}
+
+/// Every combination of one alternative of each condition.
+fn product(conditions: &[&Condition]) -> Vec<Match> {
+    conditions.iter().fold(vec![Match::default()], |combinations, condition| {
+        combinations.iter().flat_map(|so_far| condition.any_of.iter().map(|one| so_far.and(one.clone()))).collect()
+    })
+}

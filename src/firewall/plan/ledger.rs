@@ -1,0 +1,60 @@
+//! The numbers of rules: what an NFLOG prefix and a kernel counter are told apart by.
+
+use std::sync::Arc;
+
+/// Which part of the rules file a rule comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// What every machine needs, and what belongs to no line of the file.
+    BuiltIn,
+    /// `allow_ips`
+    AllowIps,
+    /// `block_ips`
+    BlockIps,
+    /// `block_lists`
+    BlockLists,
+    /// `block_ports`
+    BlockPorts,
+    /// `block_protocols`
+    BlockProtocols,
+    /// `rules`
+    Rules,
+    /// `allow_protocols`
+    AllowProtocols,
+    /// `default_policy`
+    DefaultPolicy,
+}
+
+/// A rule of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRule {
+    /// Its id. A list that is too long for a kernel rule each goes by its own name (`block_ips`): which entry hit is
+    /// told from the packet.
+    pub id: Arc<str>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// The rules of a plan by number.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    rules: Vec<PlannedRule>,
+}
+
+impl Ledger {
+    /// The number of a new rule.
+    pub(super) fn add(&mut self, id: &Arc<str>, origin: Origin) -> u32 {
+        self.rules.push(PlannedRule { id: Arc::clone(id), origin });
+        // Rules are bounded far below the range of numbers.
+        u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// The id of rule `number`.
+    pub(super) fn id(&self, number: u32) -> &str {
+        self.rules.get(number as usize).map_or("", |rule| &rule.id)
+    }
+
+    pub(super) fn finish(self) -> Vec<PlannedRule> {
+        self.rules
+    }
+}

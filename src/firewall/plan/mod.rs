@@ -1,0 +1,126 @@
+//! [`Ruleset`] -> [`Plan`]: what is to be given to the kernel, as text. Pure: no process, no clock, no file.
+//!
+//! The plan says the same as the engine. Chains follow the contract's order of decision ([`steps`]); conditions become
+//! alternatives that one kernel rule each can express ([`conditions`]); [`spec`] is the only place that writes a line.
+//! What pfw allows returns to the rules of others; what it blocks is reported by NFLOG and dropped in place, or, where
+//! a set tells it, in a chain of its own, so that a set is looked up once.
+
+mod chains;
+mod conditions;
+mod effective;
+mod icmp;
+mod ledger;
+mod prefixes;
+mod sets;
+mod spec;
+mod steps;
+#[cfg(test)]
+mod tests;
+
+pub(super) use chains::Chain;
+pub use ledger::{Origin, PlannedRule};
+pub use sets::PlannedSet;
+
+use super::family::Family;
+use crate::host::Host;
+use crate::rules::Ruleset;
+use crate::time::Timestamp;
+use chains::Writer;
+use effective::Effective;
+use ledger::Ledger;
+use sets::Sets;
+use std::collections::{HashMap, HashSet};
+use steps::Steps;
+
+/// What a plan needs to know beside the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Tells rule sets apart in NFLOG prefixes and in the names of sets: two that are in the kernel one after the
+    /// other need different ones, and the first of a process is best taken from the clock.
+    pub generation: u32,
+    /// The NFLOG group that blocked packets are reported to.
+    pub nflog_group: u16,
+    /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too,
+    /// which brings in connection tracking (translation itself does anyway).
+    pub forwards: bool,
+}
+
+/// A rule set compiled for the kernel.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    options: Options,
+    rules: Vec<PlannedRule>,
+    set_text: String,
+    sets: Vec<PlannedSet>,
+    v4: Vec<Chain>,
+    v6: Vec<Chain>,
+}
+
+impl Plan {
+    /// Compiles what of `rules` is in force at `now`, for the machine `host`.
+    pub fn new(rules: &Ruleset, host: &Host, options: Options, now: Timestamp) -> Self {
+        let mut ledger = Ledger::default();
+        let effective = Effective::new(rules, host, now, &mut ledger);
+        let mut sets = Sets::new(options.generation);
+        let own: Vec<_> = host.addresses.iter().map(|&(address, _)| address).collect();
+        let mut family = |family| {
+            let mut steps = Steps {
+                effective: &effective,
+                writer: Writer::new(family, options, &ledger),
+                sets: &mut sets,
+                own: &own,
+                forwards: options.forwards,
+                blocking: HashMap::new(),
+            };
+            steps.write();
+            steps.writer.finish()
+        };
+        let (v4, v6) = (family(Family::V4), family(Family::V6));
+        let (set_text, sets) = sets.finish();
+        Self { options, rules: ledger.finish(), set_text, sets, v4, v6 }
+    }
+
+    /// The rules by number: what an NFLOG prefix and [`Installed::counters`](super::Installed::counters) speak of.
+    pub fn rules(&self) -> &[PlannedRule] {
+        &self.rules
+    }
+
+    /// The generation it was made with.
+    pub fn generation(&self) -> u32 {
+        self.options.generation
+    }
+
+    /// Its sets.
+    pub fn sets(&self) -> &[PlannedSet] {
+        &self.sets
+    }
+
+    /// The input of `ipset restore`; empty if there are no sets.
+    pub fn set_text(&self) -> &str {
+        &self.set_text
+    }
+
+    /// The part of it that makes the sets that `wanted` picks.
+    pub(super) fn set_text_of(&self, wanted: impl Fn(&PlannedSet) -> bool) -> String {
+        let names: HashSet<_> = self.sets.iter().filter(|set| wanted(set)).map(|set| set.name.as_str()).collect();
+        let of = |line: &&str| line.split(' ').nth(1).is_some_and(|name| names.contains(name));
+        self.set_text.lines().filter(of).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// Whether it has a set of this name.
+    pub(super) fn has_set(&self, name: &str) -> bool {
+        self.sets.iter().any(|set| set.name == name)
+    }
+
+    /// How many kernel rules it has in a family.
+    pub fn len(&self, family: Family) -> usize {
+        self.chains(family).iter().map(|chain| chain.rules.len()).sum()
+    }
+
+    pub(super) fn chains(&self, family: Family) -> &[Chain] {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Ranges of addresses as networks, exactly: what `-s` and `hash:net` take.
+
+use super::sets::Content;
+use crate::rules::ranges::{Number, Ranges};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address as a number.
+pub(super) trait Address: Number {
+    /// Its length.
+    const BITS: u32;
+    /// As it is written.
+    fn text(self) -> String;
+    /// The low bits that are zero.
+    fn zeros(self) -> u32;
+    /// `log2` of how many addresses there are from `self` to `last`, rounded down.
+    fn reach(self, last: Self) -> u32;
+    /// The last address of the block of `2^bits` that begins here.
+    fn block_end(self, bits: u32) -> Self;
+    /// The number of an address, if it is of this family.
+    fn from_ip(address: IpAddr) -> Option<Self>;
+    /// A set's content.
+    fn content(ranges: Ranges<Self>) -> Content;
+}
+
+macro_rules! address {
+    ($number:ty, $address:ty, $ip:path, $content:path) => {
+        impl Address for $number {
+            const BITS: u32 = <$number>::BITS;
+            fn text(self) -> String {
+                <$address>::from_bits(self).to_string()
+            }
+            fn zeros(self) -> u32 {
+                self.trailing_zeros()
+            }
+            fn reach(self, last: Self) -> u32 {
+                (last - self).checked_add(1).map_or(Self::BITS, <$number>::ilog2)
+            }
+            fn block_end(self, bits: u32) -> Self {
+                self | (1 as $number).checked_shl(bits).map_or(<$number>::MAX, |size| size - 1)
+            }
+            fn from_ip(address: IpAddr) -> Option<Self> {
+                if let $ip(address) = address { Some(address.to_bits()) } else { None }
+            }
+            fn content(ranges: Ranges<Self>) -> Content {
+                $content(ranges)
+            }
+        }
+    };
+}
+address!(u32, Ipv4Addr, IpAddr::V4, Content::V4);
+address!(u128, Ipv6Addr, IpAddr::V6, Content::V6);
+
+/// The fewest networks that make up a range, ascending: (first address, prefix length).
+pub(super) fn prefixes<A: Address>((first, last): (A, A)) -> impl Iterator<Item = (A, u32)> {
+    let mut from = Some(first);
+    std::iter::from_fn(move || {
+        let start = from.filter(|&start| start <= last)?;
+        let bits = start.zeros().min(start.reach(last));
+        from = start.block_end(bits).next();
+        Some((start, A::BITS - bits))
+    })
+}
+
+/// The range as one network, if it is one.
+pub(super) fn as_prefix<A: Address>(range: (A, A)) -> Option<(A, u32)> {
+    let mut all = prefixes(range);
+    let first = all.next()?;
+    all.next().is_none().then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn v4(first: [u8; 4], last: [u8; 4]) -> Vec<String> {
+        let range = (u32::from_be_bytes(first), u32::from_be_bytes(last));
+        prefixes(range).map(|(address, len)| format!("{}/{len}", address.text())).collect()
+    }
+
+    #[test]
+    fn a_range_is_split_into_the_fewest_networks() {
+        assert_eq!(v4([0; 4], [255; 4]), ["0.0.0.0/0"]);
+        assert_eq!(v4([10, 0, 0, 7], [10, 0, 0, 7]), ["10.0.0.7/32"]);
+        assert_eq!(
+            v4([203, 0, 113, 10], [203, 0, 113, 20]),
+            ["203.0.113.10/31", "203.0.113.12/30", "203.0.113.16/30", "203.0.113.20/32"]
+        );
+        assert_eq!(v4([255, 255, 255, 254], [255; 4]), ["255.255.255.254/31"]);
+        assert_eq!(prefixes((0_u128, u128::MAX)).collect::<Vec<_>>(), [(0, 0)]);
+        assert_eq!(prefixes((1_u128, u128::MAX)).count(), 128);
+    }
+
+    proptest! {
+        #[test]
+        fn networks_cover_the_range_without_gap_or_overlap(a: u32, b: u32) {
+            let (first, last) = (a.min(b), a.max(b));
+            let mut expected = Some(first);
+            for (start, len) in prefixes((first, last)) {
+                prop_assert_eq!(Some(start), expected);
+                expected = start.block_end(32 - len).next();
+            }
+            prop_assert_eq!(expected, last.next());
+        }
+    }
+}

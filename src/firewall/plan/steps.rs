@@ -1,0 +1,378 @@
+//! The order of decision as chains: each function is a step of the contract, in its order.
+
+use super::chains::Writer;
+use super::conditions::{
+    self, Condition, End, addresses, interfaces, is_short, plain, port_text, ports_at_either_end, set, transport,
+};
+use super::effective::{Effective, Listed};
+use super::icmp::of_type;
+use super::prefixes::{Address, prefixes};
+use super::sets::Sets;
+use super::spec::{Match, Target};
+use crate::firewall::family::Family;
+use crate::firewall::names::Hook;
+use crate::packet::Protocol;
+use crate::rules::address::AddressSet;
+use crate::rules::port::PortSet;
+use crate::rules::protocol::ProtocolSet;
+use crate::rules::ranges::Ranges;
+use crate::rules::{Action, Rule, RuleDirection};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// Compiles one family.
+pub(super) struct Steps<'a, 'b> {
+    pub(super) effective: &'a Effective<'a>,
+    pub(super) writer: Writer<'b>,
+    pub(super) sets: &'a mut Sets,
+    /// Own addresses of the machine.
+    pub(super) own: &'a [IpAddr],
+    /// Whether this machine passes packets on, and may translate their addresses.
+    pub(super) forwards: bool,
+    /// The chain that reports and drops for each rule that is told by a set.
+    pub(super) blocking: HashMap<u32, String>,
+}
+
+const STATE: &str = "-m conntrack --ctstate";
+
+impl Steps<'_, '_> {
+    /// All three hooks.
+    pub(super) fn write(&mut self) {
+        self.hook(RuleDirection::In);
+        self.forwarded();
+        self.hook(RuleDirection::Out);
+    }
+
+    fn family(&self) -> Family {
+        self.writer.family
+    }
+
+    fn hook(&mut self, direction: RuleDirection) {
+        self.writer.begin(Hook::of(direction));
+        let later = self.effective.later_steps_block(direction);
+        let tracks = [RuleDirection::In, RuleDirection::Out].iter().any(|&one| self.effective.later_steps_block(one));
+        if direction == RuleDirection::In && self.effective.needs_whole_packets() && !tracks {
+            self.defragment();
+        }
+        if !later && !self.effective.lists_block() {
+            return;
+        }
+        self.guards();
+        if self.effective.rejects() {
+            self.answers(direction);
+        }
+        self.allowed_peers(direction);
+        self.blocked_peers(direction);
+        self.link_guards(direction);
+        self.blocked_ports(false);
+        self.blocked_protocols();
+        if later {
+            self.replies();
+            self.ordered_rules(direction);
+            self.own_copies(direction);
+            self.allowed_protocols();
+            if let Some(number) = self.effective.denies(direction) {
+                self.writer.block(number, &Match::default());
+            }
+        }
+    }
+
+    /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
+    fn forwarded(&mut self) {
+        self.writer.begin(Hook::Forward);
+        if !self.effective.lists_block() {
+            return;
+        }
+        self.path_mtu();
+        let effective = self.effective;
+        for peers in &effective.block_ips {
+            match self.family() {
+                Family::V4 => self.forwarded_peers(peers.number, &peers.forwarded.v4),
+                Family::V6 => self.forwarded_peers(peers.number, &peers.forwarded.v6),
+            }
+        }
+        self.blocked_ports(true);
+        self.blocked_protocols();
+    }
+
+    /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is
+    /// enough that it stands somewhere. Connection tracking does it too, but costs more where nothing else needs it.
+    fn defragment(&mut self) {
+        let nobody = self.family().nobody();
+        let conditions = Match {
+            src: Some(format!("-s {nobody}")),
+            dst: Some(format!("-d {nobody}")),
+            ..Match::module("-m socket")
+        };
+        self.writer.built_in("guard:defragment", &conditions, &Target::None);
+    }
+
+    /// Step 1.
+    fn guards(&mut self) {
+        if self.family() == Family::V6 {
+            for kind in 133..=136 {
+                let conditions = of_type(kind, None, Family::V6).with("-m hl --hl-eq 255");
+                self.writer.built_in("guard:neighbour-discovery", &conditions, &Target::Return);
+            }
+        }
+        self.path_mtu();
+    }
+
+    fn path_mtu(&mut self) {
+        let conditions = match self.family() {
+            Family::V4 => of_type(3, Some(4), Family::V4),
+            Family::V6 => of_type(2, None, Family::V6),
+        };
+        self.writer.built_in("guard:path-mtu", &conditions, &Target::Return);
+    }
+
+    /// What a REJECT of ours sends always passes.
+    ///
+    /// The kernel ties the answer to the connection of the packet that it answers: RELATED. For TCP only a REJECT makes
+    /// such a reset. An ICMP error of the same state could be the host's own answer to a closed port, but then the
+    /// connection has been confirmed, which the one of a rejected opening packet never is. What answers an INVALID
+    /// packet has no connection, but unlike the host's own resets no socket either.
+    ///
+    /// What an outgoing packet is answered with arrives by loopback.
+    fn answers(&mut self, direction: RuleDirection) {
+        let here = match direction {
+            RuleDirection::In => Match { interface: Some("-i lo".to_owned()), ..Match::default() },
+            RuleDirection::Out => Match::default(),
+        };
+        let reset = here.and(Match::protocol(Protocol::TCP)).with("-m tcp --tcp-flags RST RST");
+        let error = here.and(Match::protocol(self.family().icmp()));
+        let mut all =
+            vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
+        if direction == RuleDirection::Out {
+            all.push(reset.with(format!("{STATE} INVALID")).with("-m owner ! --socket-exists"));
+        }
+        for conditions in all {
+            self.writer.built_in("guard:reject-answer", &conditions, &Target::Return);
+        }
+    }
+
+    /// Step 2.
+    fn allowed_peers(&mut self, direction: RuleDirection) {
+        let effective = self.effective;
+        for peers in &effective.allow_ips {
+            for conditions in self.peer_matches(&peers.addresses, peer_end(direction)) {
+                self.writer.allow(peers.number, &conditions);
+            }
+        }
+    }
+
+    /// Step 3.
+    fn blocked_peers(&mut self, direction: RuleDirection) {
+        let effective = self.effective;
+        for peers in &effective.block_ips {
+            match self.family() {
+                Family::V4 => self.block_peers(peers.number, &peers.addresses.v4, peer_end(direction)),
+                Family::V6 => self.block_peers(peers.number, &peers.addresses.v6, peer_end(direction)),
+            }
+        }
+    }
+
+    fn peer_matches(&mut self, peers: &AddressSet, end: End) -> Vec<Match> {
+        fn of<A: Address>(ranges: &Ranges<A>, end: End, sets: &mut Sets) -> Vec<Match> {
+            match conditions::addresses(ranges, end, sets) {
+                Some(condition) if condition.is_always() => vec![Match::default()],
+                Some(condition) => condition.any_of,
+                None => Vec::new(),
+            }
+        }
+        match self.family() {
+            Family::V4 => of(&peers.v4, end, self.sets),
+            Family::V6 => of(&peers.v6, end, self.sets),
+        }
+    }
+
+    fn block_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>, end: End) {
+        if is_short(ranges.len()) {
+            for conditions in plain(ranges, end) {
+                self.writer.block(number, &conditions);
+            }
+        } else {
+            let name = self.sets.name(A::content(ranges.clone()));
+            let chain = self.blocking_chain(number);
+            self.writer.jump(number, &set(&name, end, false), &chain);
+        }
+    }
+
+    /// The chain that reports and drops for rule `number`: a set is looked up once for both.
+    fn blocking_chain(&mut self, number: u32) -> String {
+        if let Some(chain) = self.blocking.get(&number) {
+            return chain.clone();
+        }
+        let chain = self.writer.further_chain('B');
+        let outside = self.writer.enter(chain.clone());
+        self.writer.block(number, &Match::default());
+        self.writer.enter(outside);
+        self.blocking.insert(number, chain.clone());
+        chain
+    }
+
+    /// Step 3 for both ends of forwarded traffic, in the form that the packet has here and in those that translation
+    /// hides: the destination before DNAT, and the source behind SNAT.
+    fn forwarded_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
+        self.block_peers(number, ranges, End::Source);
+        self.block_peers(number, ranges, End::Destination);
+        if !self.forwards {
+            return;
+        }
+        let hidden: Vec<_> = if is_short(ranges.len()) {
+            ranges.iter().flat_map(prefixes).collect()
+        } else {
+            // A set can't be held against what conntrack remembers. What is translated is as a rule an address of
+            // this machine.
+            let own = self.own.iter().filter_map(|&address| A::from_ip(address));
+            own.filter(|&address| ranges.contains(address)).map(|address| (address, A::BITS)).collect()
+        };
+        let hidden = hidden.into_iter().map(|(first, len)| format!("{}/{len}", first.text()));
+        for network in hidden {
+            for option in ["--ctorigdst", "--ctrepldst"] {
+                self.writer.block(number, &Match::module(format!("-m conntrack {option} {network}")));
+            }
+        }
+    }
+
+    /// Step 4.
+    fn link_guards(&mut self, direction: RuleDirection) {
+        let udp = |ports: &str| Match::protocol(Protocol::UDP).with(format!("-m udp {ports}"));
+        let dhcp = match (self.family(), direction) {
+            (Family::V4, RuleDirection::In) => udp("--sport 67 --dport 68"),
+            (Family::V4, RuleDirection::Out) => udp("--sport 68 --dport 67"),
+            (Family::V6, RuleDirection::In) => {
+                Match { src: Some("-s fe80::/10".to_owned()), ..udp("--sport 547 --dport 546") }
+            }
+            (Family::V6, RuleDirection::Out) => udp("--sport 546 --dport 547"),
+        };
+        self.writer.built_in("guard:dhcp", &dhcp, &Target::Return);
+        match self.family() {
+            Family::V4 => self.writer.built_in("guard:igmp", &Match::protocol(Protocol::IGMP), &Target::Return),
+            Family::V6 => {
+                for kind in [130, 131, 132, 143] {
+                    self.writer.built_in("guard:multicast-listener", &of_type(kind, None, Family::V6), &Target::Return);
+                }
+            }
+        }
+    }
+
+    /// Step 5.
+    fn blocked_ports(&mut self, forwarded: bool) {
+        let effective = self.effective;
+        for Listed { number, set: PortSet { tcp, udp } } in &effective.block_ports {
+            for (protocol, ranges) in [(Protocol::TCP, tcp), (Protocol::UDP, udp)] {
+                for conditions in ports_at_either_end(ranges, protocol, self.sets) {
+                    self.writer.block(*number, &conditions);
+                }
+                if forwarded && self.forwards && !ranges.is_all() {
+                    self.translated_ports(*number, protocol, ranges);
+                }
+            }
+        }
+    }
+
+    /// The ports that translation hides from a packet on its way through.
+    fn translated_ports(&mut self, number: u32, protocol: Protocol, ranges: &Ranges<u16>) {
+        for range in ranges.iter() {
+            for option in ["--ctorigdstport", "--ctrepldstport"] {
+                let module = format!("-m conntrack {option} {}", port_text(range));
+                self.writer.block(number, &Match::protocol(protocol).with(module));
+            }
+        }
+    }
+
+    /// Step 6.
+    fn blocked_protocols(&mut self) {
+        let effective = self.effective;
+        for Listed { number, set } in &effective.block_protocols {
+            self.of_protocols(*number, *set, Action::Block);
+        }
+    }
+
+    fn of_protocols(&mut self, number: u32, set: ProtocolSet, action: Action) {
+        if let Some(condition) = conditions::protocols(set, self.family()) {
+            self.writer.rule(number, action, &[condition]);
+        }
+    }
+
+    /// Step 7.
+    fn replies(&mut self) {
+        let reply = Match::module(format!("{STATE} ESTABLISHED --ctdir REPLY"));
+        self.writer.built_in("reply", &reply, &Target::Return);
+        let related = Match::protocol(self.family().icmp()).with(format!("{STATE} RELATED"));
+        self.writer.built_in("related", &related, &Target::Return);
+    }
+
+    /// Step 8, and what step 9 says of loopback: only the rules that name it act there, and behind them it is allowed.
+    fn ordered_rules(&mut self, direction: RuleDirection) {
+        let effective = self.effective;
+        let acting =
+            || effective.rules.iter().filter(|(_, rule)| rule.direction.is_none_or(|wanted| wanted == direction));
+        let on_loopback = acting().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
+        let on_loopback: Vec<_> = on_loopback.collect();
+        let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
+        let lo = Match { interface: Some(lo.to_owned()), ..Match::default() };
+        if on_loopback.is_empty() {
+            self.writer.built_in("loopback", &lo, &Target::Return);
+        } else {
+            let chain = self.writer.further_chain('L');
+            self.writer.built_in("loopback", &lo, &Target::Goto(chain.clone()));
+            let outside = self.writer.enter(chain);
+            for (number, rule) in on_loopback {
+                self.ordered_rule(*number, rule, Some(Condition::default()));
+            }
+            self.writer.enter(outside);
+        }
+        for (number, rule) in acting() {
+            self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
+        }
+    }
+
+    fn ordered_rule(&mut self, number: u32, rule: &Rule, interface: Option<Condition>) {
+        let family = self.family();
+        let mut end = |condition: Option<&AddressSet>, end| match (condition, family) {
+            (None, _) => Some(Condition::default()),
+            (Some(set), Family::V4) => addresses(&set.v4, end, self.sets),
+            (Some(set), Family::V6) => addresses(&set.v6, end, self.sets),
+        };
+        let src = end(rule.src.as_ref().map(|condition| &condition.set), End::Source);
+        let dst = end(rule.dst.as_ref().map(|condition| &condition.set), End::Destination);
+        let transport = transport(rule, family, self.sets);
+        let all: Option<Vec<_>> = [interface, transport, src, dst].into_iter().collect();
+        // A condition that no packet of this family satisfies: no rule.
+        if let Some(conditions) = all {
+            self.writer.rule(number, rule.action, &conditions);
+        }
+    }
+
+    /// What is left of step 9: copies of what this machine sends to many. The kernel hands them back to it.
+    fn own_copies(&mut self, direction: RuleDirection) {
+        if direction == RuleDirection::Out {
+            return;
+        }
+        let kinds: &[&str] = if self.family() == Family::V4 { &["multicast", "broadcast"] } else { &["multicast"] };
+        for kind in kinds {
+            let conditions =
+                Match::module("-m addrtype --src-type LOCAL").with(format!("-m pkttype --pkt-type {kind}"));
+            self.writer.built_in("own-multicast", &conditions, &Target::Return);
+        }
+    }
+
+    /// Step 10.
+    fn allowed_protocols(&mut self) {
+        let effective = self.effective;
+        let Some(other) = effective.other_protocols else { return };
+        for Listed { number, set } in &effective.allow_protocols {
+            self.of_protocols(*number, *set, Action::Allow);
+        }
+        self.writer.block(other, &Match::default());
+    }
+}
+
+const fn peer_end(direction: RuleDirection) -> End {
+    match direction {
+        RuleDirection::In => End::Source,
+        RuleDirection::Out => End::Destination,
+    }
+}

@@ -1,0 +1,233 @@
+//! A filter table as far as it concerns pfw, read from `iptables-save`, and the transaction that leads from one such
+//! state to another.
+
+use super::names::{Hook, JUMP, MARKER, is_chain_name};
+use super::plan::Chain;
+use super::words::{Fingerprint, words};
+use std::fmt::Write;
+
+/// What of a filter table is ours, and what stands in front of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Own chains with their rules' specifications as printed.
+    pub(super) chains: Vec<(String, Vec<String>)>,
+    /// Chains that bear a name of ours but not our mark, with how many rules they have.
+    pub(super) strangers: Vec<(String, usize)>,
+    /// The built-in chains, in the order of [`Hook::ALL`].
+    pub(super) hooks: [HookState; 3],
+}
+
+/// A built-in chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HookState {
+    /// How many jumps of ours it has.
+    pub(super) jumps: usize,
+    /// Its first rule, if that is not our jump.
+    pub(super) in_front: Option<String>,
+}
+
+/// What is to be in a filter table: own chains, and whether the hooks jump to them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) chains: Vec<(&'a str, Vec<&'a str>)>,
+    pub(super) jumps: [bool; 3],
+}
+
+impl Table {
+    /// Reads the output of `iptables-save -t filter`.
+    pub(super) fn read(saved: &str) -> Self {
+        let mut table = Self::default();
+        for line in saved.lines() {
+            if let Some(chain) = line.strip_prefix(':') {
+                let name = chain.split(' ').next().unwrap_or_default();
+                if is_chain_name(name) {
+                    table.chains.push((name.to_owned(), Vec::new()));
+                }
+            } else if let Some((chain, specification)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' '))
+            {
+                table.add(chain, specification);
+            }
+        }
+        let own = |rules: &[String]| rules.first().is_some_and(|first| is_marker(first));
+        let (chains, strangers) = table.chains.into_iter().partition(|(_, rules)| own(rules));
+        table.chains = chains;
+        table.strangers = strangers.into_iter().map(|(name, rules)| (name, rules.len())).collect();
+        table
+    }
+
+    fn add(&mut self, chain: &str, specification: &str) {
+        // Rules follow all chains, and those of one chain each other.
+        if let Some((_, rules)) = self.chains.iter_mut().rev().find(|(name, _)| name == chain) {
+            rules.push(specification.to_owned());
+        }
+        for (hook, state) in Hook::ALL.iter().zip(&mut self.hooks) {
+            if hook.builtin() == chain {
+                if is_jump(specification, *hook) {
+                    state.jumps += 1;
+                } else if state.jumps == 0 && state.in_front.is_none() {
+                    state.in_front = Some(specification.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Takes chains that are empty for ours too: whoever flushes all chains takes their mark with it.
+    pub(super) fn adopt_empty(mut self) -> Self {
+        let (empty, strangers) = self.strangers.into_iter().partition(|&(_, rules)| rules == 0);
+        let empty: Vec<(String, usize)> = empty;
+        self.chains.extend(empty.into_iter().map(|(name, _)| (name, Vec::new())));
+        self.strangers = strangers;
+        self
+    }
+
+    /// Whether nothing of ours is there.
+    pub(super) fn is_clean(&self) -> bool {
+        self.chains.is_empty() && self.hooks.iter().all(|hook| hook.jumps == 0)
+    }
+
+    /// As a state to go back to.
+    pub(super) fn as_wanted(&self) -> Wanted<'_> {
+        let chains = self.chains.iter();
+        let chains = chains.map(|(name, rules)| (name.as_str(), rules.iter().map(String::as_str).collect())).collect();
+        Wanted { chains, jumps: self.hooks.each_ref().map(|hook| hook.jumps > 0) }
+    }
+}
+
+impl<'a> Wanted<'a> {
+    /// The chains of a plan, and every hook jumping to them.
+    pub(super) fn of(chains: &'a [Chain]) -> Self {
+        let texts = |chain: &'a Chain| chain.rules.iter().map(|rule| rule.text.as_str()).collect();
+        Self { chains: chains.iter().map(|chain| (chain.name.as_str(), texts(chain))).collect(), jumps: [true; 3] }
+    }
+
+    /// The transaction for `iptables-restore --noflush` that leads from `current` to this: whole or not at all.
+    /// `None` if there is nothing to do.
+    pub(super) fn transaction(&self, current: &Table) -> Option<String> {
+        let wanted = |name: &str| self.chains.iter().any(|(chain, _)| *chain == name);
+        let obsolete: Vec<_> =
+            current.chains.iter().map(|(name, _)| name.as_str()).filter(|name| !wanted(name)).collect();
+        if self.chains.is_empty() && current.is_clean() {
+            return None;
+        }
+        let mut text = String::from("*filter\n");
+        // A header empties a chain that exists. Nothing of this is seen by a packet before COMMIT.
+        for name in self.chains.iter().map(|(name, _)| *name).chain(obsolete.iter().copied()) {
+            let _ = writeln!(text, ":{name} - [0:0]");
+        }
+        for (name, rules) in &self.chains {
+            for rule in rules {
+                let _ = writeln!(text, "-A {name} {rule}");
+            }
+        }
+        for ((hook, state), &jump) in Hook::ALL.iter().zip(&current.hooks).zip(&self.jumps) {
+            if jump && state.jumps == 1 && state.in_front.is_none() {
+                continue;
+            }
+            for _ in 0..state.jumps {
+                let _ = writeln!(text, "-D {} {}", hook.builtin(), hook.jump());
+            }
+            if jump {
+                let _ = writeln!(text, "-I {} 1 {}", hook.builtin(), hook.jump());
+            }
+        }
+        for name in obsolete {
+            let _ = writeln!(text, "-X {name}");
+        }
+        text.push_str("COMMIT\n");
+        Some(text)
+    }
+
+    /// What is different in `found`, in words; `None` if nothing is.
+    pub(super) fn difference(&self, found: &Table) -> Option<String> {
+        for (name, rules) in &self.chains {
+            let Some((_, there)) = found.chains.iter().find(|(chain, _)| chain == name) else {
+                return Some(format!("chain {name} is missing"));
+            };
+            if rules.len() != there.len() {
+                return Some(format!("chain {name} has {} rules instead of {}", there.len(), rules.len()));
+            }
+            let differs = |(wanted, there): &(&&str, &String)| Fingerprint::of(wanted) != Fingerprint::of(there);
+            if let Some((wanted, there)) = rules.iter().zip(there).find(differs) {
+                return Some(format!("chain {name} has the rule '{there}' instead of '{wanted}'"));
+            }
+        }
+        if let Some((name, _)) =
+            found.chains.iter().find(|(name, _)| !self.chains.iter().any(|(chain, _)| chain == name))
+        {
+            return Some(format!("chain {name} is still there"));
+        }
+        let mut hooks = Hook::ALL.iter().zip(&found.hooks).zip(&self.jumps);
+        hooks.find_map(|((hook, state), &jump)| {
+            let right = if jump { state.jumps == 1 && state.in_front.is_none() } else { state.jumps == 0 };
+            (!right).then(|| format!("{} has {} jumps to {}", hook.builtin(), state.jumps, hook.own()))
+        })
+    }
+}
+
+fn is_marker(specification: &str) -> bool {
+    Fingerprint::of(specification) == Fingerprint { comment: MARKER.to_owned(), ..Fingerprint::default() }
+}
+
+fn is_jump(specification: &str, hook: Hook) -> bool {
+    words(specification) == words(&hook.jump()) && Fingerprint::of(specification).comment == JUMP
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVED: &str = "# Generated by iptables-save v1.8.9 (nf_tables)\n*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [1:2]\n\
+        :OUTPUT ACCEPT [0:0]\n:PFW-IN - [0:0]\n:PFW-OLD - [0:0]\n:PFW-THEIRS - [0:0]\n:PFW-EMPTY - [0:0]\n:ufw-x - [0:0]\n\
+        -A INPUT -p tcp -j ufw-x\n-A INPUT -m comment --comment \"pfw:jump\" -j PFW-IN\n\
+        -A PFW-IN -m comment --comment \"pfw:managed\"\n-A PFW-IN -s 10.0.0.1/32 -m comment --comment a -j DROP\n\
+        -A PFW-OLD -m comment --comment \"pfw:managed\"\n-A PFW-THEIRS -s 1.2.3.4/32 -j ACCEPT\nCOMMIT\n";
+
+    fn wanted() -> Wanted<'static> {
+        Wanted { chains: vec![("PFW-IN", vec!["-m comment --comment pfw:managed"])], jumps: [true, false, false] }
+    }
+
+    #[test]
+    fn only_marked_chains_and_exact_jumps_are_ours() {
+        let table = Table::read(SAVED);
+        assert_eq!(
+            table.chains.iter().map(|(name, rules)| (name.as_str(), rules.len())).collect::<Vec<_>>(),
+            [("PFW-IN", 2), ("PFW-OLD", 1)]
+        );
+        assert_eq!(table.strangers, [("PFW-THEIRS".to_owned(), 1), ("PFW-EMPTY".to_owned(), 0)]);
+        assert_eq!(table.hooks[0], HookState { jumps: 1, in_front: Some("-p tcp -j ufw-x".to_owned()) });
+        assert_eq!(table.hooks[2], HookState::default());
+        assert_eq!(table.adopt_empty().chains.len(), 3);
+    }
+
+    #[test]
+    fn a_transaction_moves_the_jump_to_the_front_and_drops_what_is_obsolete() {
+        assert_eq!(
+            wanted().transaction(&Table::read(SAVED)).expect("something to do"),
+            "*filter\n:PFW-IN - [0:0]\n:PFW-OLD - [0:0]\n-A PFW-IN -m comment --comment pfw:managed\n\
+             -D INPUT -m comment --comment pfw:jump -j PFW-IN\n-I INPUT 1 -m comment --comment pfw:jump -j PFW-IN\n\
+             -X PFW-OLD\nCOMMIT\n"
+        );
+    }
+
+    #[test]
+    fn removal_leaves_nothing_and_does_nothing_twice() {
+        let table = Table::read(SAVED);
+        assert_eq!(
+            Wanted::default().transaction(&table).expect("something to do"),
+            "*filter\n:PFW-IN - [0:0]\n:PFW-OLD - [0:0]\n-D INPUT -m comment --comment pfw:jump -j PFW-IN\n\
+             -X PFW-IN\n-X PFW-OLD\nCOMMIT\n"
+        );
+        assert_eq!(Wanted::default().transaction(&Table::default()), None);
+    }
+
+    #[test]
+    fn a_difference_is_told() {
+        let found = Table::read(SAVED);
+        assert_eq!(wanted().difference(&found).as_deref(), Some("chain PFW-IN has 2 rules instead of 1"));
+        let first = "*filter\n:PFW-IN - [0:0]\n-A INPUT -m comment --comment \"pfw:jump\" -j PFW-IN\n-A PFW-IN -m comment --comment \"pfw:managed\"\n";
+        assert_eq!(wanted().difference(&Table::read(first)), None);
+        assert_eq!(wanted().difference(&Table::default()).as_deref(), Some("chain PFW-IN is missing"));
+        let displaced = first.replace("-A INPUT", "-A INPUT -j ACCEPT\n-A INPUT");
+        assert_eq!(wanted().difference(&Table::read(&displaced)).as_deref(), Some("INPUT has 1 jumps to PFW-IN"));
+    }
+}

@@ -1,0 +1,155 @@
+//! The programs that speak to the kernel: where they are, and which kind.
+
+use super::error::Error;
+use super::family::Family;
+use super::process::Invocation;
+use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Where programs are looked for: never in what the environment says.
+const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+
+/// Which iptables is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Variant {
+    /// The one that `iptables` stands for on this machine.
+    #[default]
+    Usual,
+    /// The one on top of nftables.
+    Nft,
+    /// The one with tables of its own.
+    Legacy,
+}
+
+/// The programs of one family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tables {
+    restore: PathBuf,
+    save: PathBuf,
+}
+
+/// The programs, found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    variant: Variant,
+    version: String,
+    v4: Tables,
+    v6: Option<Tables>,
+    ipset: Option<PathBuf>,
+}
+
+impl Variant {
+    /// The word for it in names of programs, and in the guardian's arguments.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Usual => "",
+            Self::Nft => "-nft",
+            Self::Legacy => "-legacy",
+        }
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        [Self::Usual, Self::Nft, Self::Legacy].into_iter().find(|variant| variant.word() == word)
+    }
+}
+
+impl Tools {
+    /// Finds the programs of a variant. IPv6's are needed if the kernel speaks IPv6, ipset by plans with sets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] with the names of all that are missing; [`Error::Command`] if iptables does not run.
+    pub fn find(variant: Variant) -> Result<Self, Error> {
+        let mut missing = Vec::new();
+        let mut tables = |family: Family| {
+            let mut program = |verb: &str| {
+                let name = format!("{}{}-{verb}", family.tool(), variant.word());
+                find(&name).unwrap_or_else(|| {
+                    missing.push(name);
+                    PathBuf::new()
+                })
+            };
+            Tables { restore: program("restore"), save: program("save") }
+        };
+        let v4 = tables(Family::V4);
+        let v6 = Path::new("/proc/net/if_inet6").exists().then(|| tables(Family::V6));
+        if !missing.is_empty() {
+            return Err(Error::Missing(missing));
+        }
+        let version = Invocation { program: &v4.restore, args: &["--version"], input: "" }.run()?;
+        Ok(Self { variant, version: version.trim().to_owned(), v4, v6, ipset: find("ipset") })
+    }
+
+    /// All variants that have tables in the kernel now, or could have: asking legacy makes its tables, so it is asked
+    /// only where they are already.
+    pub(super) fn all_in_use() -> Result<Vec<Self>, Error> {
+        let usual = Self::find(Variant::Usual)?;
+        let legacy_tables = ["/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"];
+        let has_legacy =
+            legacy_tables.iter().any(|path| std::fs::read_to_string(path).is_ok_and(|names| !names.trim().is_empty()));
+        let others = [(Variant::Nft, usual.is_legacy()), (Variant::Legacy, !usual.is_legacy() && has_legacy)];
+        let mut all = vec![usual];
+        for (variant, _) in others.into_iter().filter(|&(_, ask)| ask) {
+            match Self::find(variant) {
+                Ok(tools) => all.push(tools),
+                // Whoever uses it has it; the tables are another's, or empty.
+                Err(Error::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// The variant that was asked for.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// Whether these are the tools with tables of their own.
+    pub fn is_legacy(&self) -> bool {
+        self.version.contains("legacy") || !self.version.contains("nf_tables")
+    }
+
+    /// The families that the kernel speaks, in the order in which they are changed.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let v6 = self.v6.is_some();
+        Family::BOTH.into_iter().filter(move |&family| family == Family::V4 || v6)
+    }
+
+    pub(super) fn restore(&self, family: Family) -> &Path {
+        &self.tables(family).restore
+    }
+
+    pub(super) fn save(&self, family: Family) -> &Path {
+        &self.tables(family).save
+    }
+
+    pub(super) fn ipset(&self) -> Option<&Path> {
+        self.ipset.as_deref()
+    }
+
+    fn tables(&self, family: Family) -> &Tables {
+        match (family, &self.v6) {
+            (Family::V6, Some(v6)) => v6,
+            _ => &self.v4,
+        }
+    }
+}
+
+/// As the tools name themselves: `iptables v1.8.9 (nf_tables)`.
+impl fmt::Display for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.version.strip_prefix("iptables-restore").map_or(&*self.version, str::trim_start))
+    }
+}
+
+/// A program that only its owner can have changed.
+fn find(name: &str) -> Option<PathBuf> {
+    let trusted = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|data| {
+            data.is_file() && data.permissions().mode() & 0o111 != 0 && data.permissions().mode() & 0o022 == 0
+        })
+    };
+    FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(trusted)
+}

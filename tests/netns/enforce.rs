@@ -1,0 +1,206 @@
+//! `pfw run` with rules in force: the kernel drops, the log says so, and nothing stays behind.
+
+use crate::Case;
+use crate::common::{PATIENCE, Running, pfw, run_in, wait_for};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+pub const CASES: &[Case] = &[
+    ("a_blocked_ping_is_dropped_and_logged_with_its_rule", a_blocked_ping_is_dropped_and_logged),
+    ("each_packet_has_exactly_one_line", each_packet_has_exactly_one_line),
+    ("a_reload_changes_the_kernel_and_the_log", a_reload_changes_the_kernel_and_the_log),
+    ("nothing_stays_behind_however_it_ends", nothing_stays_behind_however_it_ends),
+    ("keep_leaves_the_rules_and_clean_removes_them", keep_leaves_the_rules),
+    ("unconfirmed_rules_are_taken_back", unconfirmed_rules_are_taken_back),
+    ("a_second_pfw_is_refused_with_the_pid_of_the_first", a_second_pfw_is_refused),
+    ("a_displaced_jump_is_put_back_and_said", a_displaced_jump_is_put_back),
+    ("a_deny_default_lets_replies_and_loopback_through", a_deny_default_lets_replies_through),
+];
+
+fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
+    std::fs::write(world.path("rules.json"), rules).expect("the scratch folder is writable");
+    let mut command = pfw(["run", "--config", "rules.json"]);
+    command.args(args).current_dir(world.folder.path());
+    Running::start(command)
+}
+
+fn count(world: &World, words: &[&str]) -> usize {
+    world.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+fn wait_for_lines(world: &World, n: usize, words: &[&str]) {
+    wait_for(&format!("{n} lines with {words:?}"), || (count(world, words) >= n).then_some(()));
+    // What is held back would come now.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(count(world, words), n, "{words:?} in\n{}", world.log().join("\n"));
+}
+
+fn ping(address: &str, n: usize) -> bool {
+    try_sh(&format!("ping -q -c {n} -i 0.05 -W 0.5 {address}")).status.success()
+}
+
+fn saved() -> String {
+    // Without comments and the counters of the built-in chains, which rise.
+    ["iptables-save", "ip6tables-save"].map(|tool| sh(&format!("{tool} | sed '/^#/d; s/ \\[.*//'"))).concat()
+}
+
+fn a_blocked_ping_is_dropped_and_logged() {
+    let world = World::new();
+    let pfw = enforce(&world, r#"{ "block_protocols": ["ICMP"] }"#, []);
+    assert!(!ping(PEER4, 3) && !ping(PEER6, 3), "the kernel drops what goes out");
+    assert!(!try_sh(&format!("ip netns exec peer ping -q -c 2 -i 0.05 -W 0.5 {HOST4}")).status.success());
+    wait_for_lines(
+        &world,
+        3,
+        &["[BLOCKED] outgoing eth0 ICMP ", &format!("{HOST4} > {PEER4}"), "rule=block_protocols:icmp"],
+    );
+    wait_for_lines(&world, 3, &["[BLOCKED] outgoing eth0 ICMPv6 ", &format!("{HOST6} > {PEER6} "), "type=128"]);
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 ICMP ", &format!("{PEER4} > {HOST4}"), "type=8"]);
+    assert_eq!(count(&world, &["[ALLOWED]", "ICMP ", "type=8"]), 0, "{}", world.log().join("\n"));
+    let listed = sh("iptables -L PFW-OUT -v -n -x");
+    assert!(listed.lines().any(|line| line.contains("DROP") && line.trim_start().starts_with("3 ")), "{listed}");
+    let (code, said) = pfw.stop(libc::SIGINT);
+    assert_eq!(code, 0, "{said}");
+    assert!(ping(PEER4, 1) && ping(PEER6, 1), "after it everything works again");
+}
+
+/// Datagrams to each port: as many as a receiver's buffer holds.
+const EACH: usize = 200;
+
+fn each_packet_has_exactly_one_line() {
+    let world = World::new();
+    let rules = r#"{ "block_ports": ["9001/udp"], "rules": [{ "id": "no-9002", "action": "block", "protocol": "udp", "dst_port": 9002 }] }"#;
+    let pfw = enforce(&world, rules, []);
+    let receivers = [9000, 9001, 9002].map(|port| UdpSocket::bind((HOST4, port)).expect("a free port"));
+    on_peer(|| {
+        let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
+        for _ in 0..EACH {
+            for port in [9000, 9001, 9002] {
+                socket.send_to(b"x", (HOST4, port)).expect("sent");
+            }
+        }
+    });
+    let outgoing = UdpSocket::bind((HOST4, 4001)).expect("a free port");
+    for _ in 0..50 {
+        // The kernel says EPERM to who is not let through.
+        let _ = outgoing.send_to(b"x", (PEER4, 9001));
+        let _ = outgoing.send_to(b"x", (PEER4, 9002));
+    }
+    wait_for_lines(&world, EACH, &["[ALLOWED] incoming eth0 UDP", ":9000 "]);
+    wait_for_lines(&world, EACH, &["[BLOCKED] incoming eth0 UDP", ":9001 ", "rule=block_ports:9001/udp"]);
+    wait_for_lines(&world, EACH, &["[BLOCKED] incoming eth0 UDP", ":9002 ", "rule=no-9002"]);
+    wait_for_lines(&world, 50, &["[BLOCKED] outgoing eth0 UDP", ":9001 ", "rule=block_ports:9001/udp"]);
+    wait_for_lines(&world, 50, &["[BLOCKED] outgoing eth0 UDP", ":9002 ", "rule=no-9002"]);
+    assert_eq!(count(&world, &["eth0 UDP", "4000 > "]), 3 * EACH, "one line for each");
+    for (socket, expected) in receivers.iter().zip([EACH, 0, 0]) {
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("set");
+        let received = std::iter::repeat_with(|| socket.recv(&mut [0; 8])).take_while(Result::is_ok).count();
+        assert_eq!(received, expected, "what was logged is what was delivered");
+    }
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("differences"), "{said}");
+}
+
+fn a_reload_changes_the_kernel_and_the_log() {
+    let world = World::new();
+    let mut pfw = enforce(&world, "{}", []);
+    assert!(ping(PEER4, 1));
+    std::fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
+    pfw.signal(libc::SIGHUP);
+    pfw.wait_to_say("again");
+    wait_for("the kernel to have the new rules", || sh("iptables-save").contains(PEER4).then_some(()));
+    assert!(!ping(PEER4, 2));
+    wait_for_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP ", &format!("rule=block_ips:{PEER4}")]);
+    std::fs::write(world.path("rules.json"), "{ nonsense").expect("written");
+    pfw.signal(libc::SIGHUP);
+    pfw.wait_to_say("stay");
+    assert!(!ping(PEER4, 1), "a bad file changes nothing");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+    assert!(ping(PEER4, 1));
+}
+
+fn nothing_stays_behind_however_it_ends() {
+    let world = World::new();
+    sh(
+        "iptables -A INPUT -p tcp --dport 81 -j DROP && ip6tables -A INPUT -p tcp --dport 81 -j DROP && iptables -A FORWARD -j ACCEPT && ip6tables -P OUTPUT ACCEPT",
+    );
+    let before = saved();
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGKILL] {
+        let pfw = enforce(&world, r#"{ "block_ips": ["192.0.2.0/24"], "default_policy": "deny" }"#, []);
+        assert_ne!(saved(), before);
+        pfw.stop(signal);
+        wait_for(&format!("nothing to be left after signal {signal}"), || (saved() == before).then_some(()));
+    }
+}
+
+fn keep_leaves_the_rules() {
+    let world = World::new();
+    sh("iptables -L >/dev/null && ip6tables -L >/dev/null");
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"] }}"#), ["--keep"]);
+    let refused = run_in(world.folder.path(), ["clean"]);
+    assert_eq!(refused.code, 1, "a pfw lives: {refused:?}");
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert!(said.contains("pfw clean"), "{said}");
+    assert!(!ping(PEER4, 1), "the rules are in force");
+    let cleaned = run_in(world.folder.path(), ["clean"]);
+    assert_eq!(cleaned.code, 0, "{cleaned:?}");
+    assert!(ping(PEER4, 1));
+    assert!(!saved().contains("PFW"), "{}", saved());
+}
+
+fn unconfirmed_rules_are_taken_back() {
+    let world = World::new();
+    let mut pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"] }}"#), ["--confirm", "2"]);
+    assert!(!ping(PEER4, 1));
+    pfw.wait_to_say("not confirmed");
+    wait_for("the rules to go", || ping(PEER4, 1).then_some(()));
+}
+
+fn a_second_pfw_is_refused() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", []);
+    let second = run_in(world.folder.path(), ["run", "--config", "rules.json", "--log-file", "second.log"]);
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.stderr.contains(&pfw.pid().to_string()), "{second:?}");
+    let watching = world.watch("{}", ["--log-file", "watching.log"]);
+    assert_eq!(watching.stop(libc::SIGTERM).0, 0, "one that only watches may run beside it");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_displaced_jump_is_put_back() {
+    let world = World::new();
+    let mut pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"] }}"#), []);
+    sh("iptables -I OUTPUT 1 -m comment --comment intruder -j ACCEPT");
+    let said = pfw.wait_to_say("intruder");
+    assert!(said.contains("OUTPUT"), "{said}");
+    wait_for("the jump to be first again", || (!ping(PEER4, 1)).then_some(()));
+    assert!(sh("iptables-save").contains("intruder"), "the rule of another stays");
+    pfw.stop(libc::SIGTERM);
+}
+
+fn a_deny_default_lets_replies_through() {
+    let world = World::new();
+    let rules = r#"{ "default_policy": { "in": "deny", "out": "allow" } }"#;
+    let pfw = enforce(&world, rules, []);
+    let listener = on_peer(|| TcpListener::bind((PEER4, 8080)).expect("a free port"));
+    let stream = TcpStream::connect_timeout(&listener.local_addr().expect("bound"), PATIENCE).expect("replies come in");
+    drop(stream);
+    assert!(ping("127.0.0.1", 1) && ping("::1", 1) && ping(PEER4, 1));
+    wait_for("neighbour discovery to have found the peer", || ping(PEER6, 1).then_some(()));
+    let closed = TcpListener::bind((HOST4, 8081)).expect("a free port");
+    let refused = on_peer(|| {
+        TcpStream::connect_timeout(
+            &(HOST4.parse::<std::net::IpAddr>().expect("an address"), 8081).into(),
+            Duration::from_millis(500),
+        )
+    });
+    assert!(refused.is_err(), "nobody comes in");
+    drop(closed);
+    wait_for("the blocked SYN", || {
+        (count(&world, &["[BLOCKED] incoming eth0 TCP", ":8081 ", "rule=default_policy"]) >= 1).then_some(())
+    });
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert!(!said.contains("differences"), "{said}");
+}

@@ -1,0 +1,84 @@
+//! The firewall room against the kernel: what is put in acts, what is taken out leaves nothing, and nothing of others
+//! is touched, whatever fails and whoever dies.
+
+mod acts;
+mod life;
+mod load;
+
+use crate::Case;
+use crate::common::wait_for;
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, sh, try_sh};
+use pfw::firewall::{self, Installed, Options, Plan, Tools, Variant};
+use pfw::host::Host;
+use pfw::rules::{Origin, Ruleset};
+use pfw::time::Timestamp;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub fn cases() -> Vec<Case> {
+    [acts::CASES, life::CASES, load::CASES].concat()
+}
+
+/// What this binary can be told to be beside a case.
+pub const ROLES: &[Case] = &[("firewall_holder", life::holder)];
+
+const BOTH: [Variant; 2] = [Variant::Nft, Variant::Legacy];
+
+fn rules(text: &str) -> Ruleset {
+    let read = |_: &Path| Err(ErrorKind::NotFound.into());
+    let origin = Origin { file: "rules.json", folder: Path::new(""), read: &read };
+    pfw::rules::parse(text.as_bytes().to_vec(), &origin).unwrap_or_else(|errors| panic!("{errors}")).ruleset
+}
+
+/// A plan with a generation of its own.
+fn plan(text: &str) -> Plan {
+    plan_of(&rules(text))
+}
+
+fn plan_of(rules: &Ruleset) -> Plan {
+    static GENERATION: AtomicU32 = AtomicU32::new(1);
+    let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+    let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+    let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
+    Plan::new(rules, &host, Options { generation, nflog_group: 77, forwards: firewall::forwards() }, Timestamp::now())
+}
+
+fn tools(variant: Variant) -> Tools {
+    Tools::find(variant).expect("both variants are installed")
+}
+
+fn enforce(variant: Variant, text: &str) -> Installed {
+    Installed::start(plan(text), tools(variant)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All that a machine has of rules and sets, without times of day, counters, and tables that are as the tools make them.
+fn everything() -> String {
+    let as_made = |line: &str| line.starts_with(['#', '*']) || line == "COMMIT" || line.contains(" ACCEPT [");
+    let without_counters = |line: &str| line.split(" [").next().map_or(String::new(), str::to_owned) + "\n";
+    let tools =
+        ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save", "ipset save"];
+    let all = tools.map(|tool| format!("== {tool}\n{}", sh(tool)));
+    all.concat().lines().filter(|line| !as_made(line)).map(without_counters).collect()
+}
+
+fn nothing_of_pfw() -> bool {
+    !everything().to_lowercase().contains("pfw")
+}
+
+/// The two hosts, once they reach each other.
+fn world() -> World {
+    let world = World::new();
+    wait_for("the network", || [PEER4, PEER6].iter().all(|peer| ping(peer)).then_some(()));
+    world
+}
+
+/// Whether a ping from the host to `address` is answered.
+fn ping(address: &str) -> bool {
+    try_sh(&format!("ping -q -c 1 -W 0.3 {address}")).status.success()
+}
+
+fn ping_from_peer(address: &str) -> bool {
+    try_sh(&format!("ip netns exec peer ping -q -c 1 -W 0.3 {address}")).status.success()
+}
