@@ -34,11 +34,11 @@ impl Reader<'_> {
         }
         let nodes = node.items().enumerate();
         let elements: Vec<_> = nodes.filter_map(|(index, node)| self.element(&node, index, key, &parse)).collect();
-        let active = || elements.iter().filter(|element| element.meta.enabled).flat_map(|element| &element.items);
-        self.warn_repeats(node.path, active());
-        if active().next().is_some() && active().all(|item| item.negated) {
-            let message = "every entry is negated: this list means everything but them";
-            self.warning(&node, message);
+        let active = elements.iter().filter(|element| element.meta.enabled).flat_map(|element| &element.items);
+        let active: Vec<_> = active.collect();
+        self.warn_repeats(node.path, &active);
+        if !active.is_empty() && active.iter().all(|item| item.negated) {
+            self.warning(&node, "every entry is negated: this list means everything but them");
         }
         elements.iter().flat_map(|element| self.resolve(element, list)).collect()
     }

@@ -110,7 +110,7 @@ impl Reader<'_> {
         // Each is read, so that each error is told; one error leaves nothing.
         let items: Vec<_> = nodes.enumerate().map(|(index, node)| self.item(&node, Some(index), &parse)).collect();
         let items = items.into_iter().collect::<Option<Vec<_>>>()?;
-        self.warn_repeats(node.path, items.iter());
+        self.warn_repeats(node.path, &items.iter().collect::<Vec<_>>());
         Some(items)
     }
 
@@ -175,12 +175,8 @@ impl Reader<'_> {
     }
 
     /// Warns of each item that says again what one before it said.
-    pub(super) fn warn_repeats<'i, T: Listed + 'i>(
-        &mut self,
-        list: Path<'_>,
-        items: impl Iterator<Item = &'i Item<T>>,
-    ) {
-        let mut seen: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+    pub(super) fn warn_repeats<T: Listed>(&mut self, list: Path<'_>, items: &[&Item<T>]) {
+        let mut seen = HashMap::with_capacity_and_hasher(items.len(), foldhash::fast::RandomState::default());
         for item in items {
             let index = item.index.unwrap_or(0);
             let first = *seen.entry((item.negated, &item.value)).or_insert(index);

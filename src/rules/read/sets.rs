@@ -117,7 +117,7 @@ impl Reader<'_> {
         };
         let items: Vec<_> = node.items().enumerate().map(read).collect();
         let items = items.into_iter().collect::<Option<Vec<_>>>()?;
-        self.warn_repeats(node.path, items.iter());
+        self.warn_repeats(node.path, &items.iter().collect::<Vec<_>>());
         Some(items)
     }
 
