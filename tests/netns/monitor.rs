@@ -172,7 +172,11 @@ fn flood_with_ring(ring: &str) -> usize {
     sh("ip netns exec peer sh -c 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6'");
     let pfw = world.watch(OPEN, ["--ring-size", ring, "--log-max-size", "0"]);
     let (sent_before, answers_before) = (frames_of_peer("tx"), frames_of_peer("rx"));
+    let arrived_before = frames_of("ip", "rx");
     flood_from_peer();
+    // What is still on the wire has not been seen.
+    let arrived = || frames_of("ip", "rx") - arrived_before == frames_of_peer("tx") - sent_before;
+    wait_for("the flood to arrive", || arrived().then_some(()));
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
     let (sent, answers) = (frames_of_peer("tx") - sent_before, frames_of_peer("rx") - answers_before);
@@ -188,11 +192,15 @@ fn flood_with_ring(ring: &str) -> usize {
 
 /// How many frames the peer's interface has sent (`tx`) or received (`rx`).
 fn frames_of_peer(side: &str) -> usize {
-    let json = sh("ip -n peer -s -j link show dev eth0");
+    frames_of("ip -n peer", side)
+}
+
+/// The same for the host that `ip` speaks of.
+fn frames_of(ip: &str, side: &str) -> usize {
+    let json = sh(&format!("{ip} -s -j link show dev eth0"));
     let links: serde_json::Value = serde_json::from_str(&json).expect("ip prints JSON");
-    let value =
-        links.pointer(&format!("/0/stats64/{side}/packets")).and_then(serde_json::Value::as_u64).expect("a counter");
-    usize::try_from(value).expect("small")
+    let value = links.pointer(&format!("/0/stats64/{side}/packets")).and_then(serde_json::Value::as_u64);
+    usize::try_from(value.expect("a counter")).expect("small")
 }
 
 fn a_flood_is_logged_to_the_packet() {
