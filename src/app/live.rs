@@ -91,11 +91,8 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    let reports = options
-        .enforce
-        .then(|| Reader::open_free(NFLOG_GROUPS))
-        .transpose()
-        .context("cannot listen to what the kernel drops; run with sudo or grant CAP_NET_RAW and CAP_NET_ADMIN")?;
+    let reports = options.enforce.then(|| Reader::open_free(NFLOG_GROUPS)).transpose();
+    let reports = reports.context("cannot listen to what the kernel drops")?;
     let group = reports.as_ref().map(Reader::group);
     let names = options.capture.names.clone();
     // The capture's wait ends with a report, too.
