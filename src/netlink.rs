@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Bytes of the header of a message.
 const HEADER: usize = size_of::<libc::nlmsghdr>();
+/// Where in it the type stands.
+const KIND_AT: u32 = 4;
 /// Bytes of the header of an attribute.
 const ATTRIBUTE_HEADER: usize = size_of::<libc::nlattr>();
 /// Messages and attributes begin at multiples of this.
@@ -46,6 +48,21 @@ impl Socket {
         address.nl_groups = groups;
         sys::bind(fd.as_fd(), &address)?;
         Ok(Self { fd, buffer: vec![0; BUFFER], sequence: 0 })
+    }
+
+    /// Lets only datagrams that begin with a message of this type come in: the kernel drops all others. For sockets that
+    /// wait for notifications: an answer is of another type.
+    pub fn keep_only(&self, kind: u16) -> io::Result<()> {
+        let step = |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k };
+        // A filter loads in network byte order what stands there in the machine's.
+        let kind = u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+        let program = [
+            step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, KIND_AT),
+            step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, kind),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        ];
+        sys::attach_filter(self.as_fd(), &program)
     }
 
     /// Asks for room for `bytes` of messages that wait to be read. The system's limit for users holds where the process

@@ -2,12 +2,13 @@
 //! and taken out at the end.
 
 use super::kernel_rules::KernelRules;
-use crate::firewall::{self, Backoff, Disturbance, Installed, Options, Plan, Tools, Variant};
+use crate::firewall::{self, Backoff, Change, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Groups that are tried for the reports: away from those that administrators write by hand.
 pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
@@ -29,6 +30,17 @@ pub struct Enforcement {
     nflog_group: u16,
     keep: bool,
     repairs: Backoff,
+    /// What is wrong and was told, where it was not put right.
+    told: Vec<Disturbance>,
+}
+
+/// What a look at the kernel's rules has shown.
+#[derive(Debug)]
+pub struct Look {
+    /// The rules are as they should be, by now.
+    pub right: bool,
+    /// What is to be said of it; nothing if all was well, or is as bad as before.
+    pub words: Option<String>,
 }
 
 impl Enforcement {
@@ -47,7 +59,7 @@ impl Enforcement {
         let plan = plan(ruleset, host, first, nflog_group, now);
         announce(Arc::new(KernelRules::new(&plan)));
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
-        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default() })
+        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default(), told: Vec::new() })
     }
 
     /// Which iptables carries the rules out.
@@ -63,20 +75,34 @@ impl Enforcement {
         self.installed.replace(plan).context("cannot put the new rules in force")
     }
 
-    /// Looks whether somebody has changed our rules, and puts them back. Returns what was found, in words.
-    pub fn look_after(&mut self, uptime: std::time::Duration) -> Result<Vec<String>> {
+    /// Whether the kernel tells of changes to the tables that the rules are in.
+    pub fn is_told(&self) -> bool {
+        !self.installed.tools().is_legacy()
+    }
+
+    /// Whether a change of the tables is a reason to look at our rules.
+    pub fn may_concern(&self, change: &Change) -> bool {
+        self.is_told() && self.installed.may_concern(change)
+    }
+
+    /// Looks whether somebody has changed our rules, and puts them back. `suspects` names who changed something.
+    pub fn look_after(&mut self, uptime: Duration, suspects: &str) -> Result<Look> {
         let found = self.installed.check().context("cannot read the kernel's rules")?;
         if found.is_empty() {
-            return Ok(Vec::new());
+            self.told.clear();
+            return Ok(Look { right: true, words: None });
         }
-        let mut said: Vec<String> = found.iter().map(Disturbance::to_string).collect();
+        let by = Some(format!("changed by {suspects}")).filter(|_| !suspects.is_empty());
+        let mut words = found.iter().map(Disturbance::to_string).chain(by).collect::<Vec<_>>().join("; ");
         if self.repairs.may_repair(uptime) {
-            self.installed.repair().context("cannot put the rules back")?;
-            said.push("the rules were put back".to_owned());
-        } else {
-            said.push("somebody keeps changing the rules: they are put back later".to_owned());
+            self.installed.repair().with_context(|| format!("{words}; cannot put the rules back"))?;
+            self.told.clear();
+            return Ok(Look { right: true, words: Some(words + "; the rules were put back") });
         }
-        Ok(said)
+        let is_news = self.told.is_empty();
+        self.told = found;
+        words += "; somebody keeps changing the rules: they are put back within a minute";
+        Ok(Look { right: false, words: is_news.then_some(words) })
     }
 
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was

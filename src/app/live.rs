@@ -12,9 +12,11 @@ use super::pipeline::Pipeline;
 use super::signals;
 use super::stage::{LostSoFar, Stage};
 use super::threads;
+use super::vigil;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
+use crate::firewall::Changes;
 use crate::host;
 use crate::nflog::Reader;
 use crate::record::printer::printer;
@@ -110,6 +112,12 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
         threads::start("capture", move || watch.run())?
     };
 
+    if options.enforce
+        && let Ok(changes) = Changes::listen()
+    {
+        // Without nf_tables there is nobody to listen to.
+        vigil::listen(changes, sender.clone())?;
+    }
     let started = match group {
         Some(group) => {
             let announce = |rules| orders.announce(rules);
@@ -252,6 +260,9 @@ impl Watch {
         for rules in self.orders.take() {
             self.stage.expect(rules);
         }
+        for note in self.orders.notes() {
+            self.stage.note(&PfwLine { time: note.time, event: note.event, interface: None, reason: &note.reason });
+        }
     }
 
     /// Reads the reports that are there, and lets go what has its verdict now.
@@ -292,6 +303,7 @@ impl Watch {
             reports.drain(&mut |event| stage.report(event, now))?;
             stage.settle_until(Timestamp::MAX);
         }
+        self.take_orders();
         self.tick();
         self.stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
         Ok(self.stage.summary())

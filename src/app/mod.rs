@@ -14,6 +14,7 @@ pub mod replay;
 mod signals;
 mod stage;
 pub mod threads;
+mod vigil;
 mod withheld;
 
 pub use enforcement::dry_run;

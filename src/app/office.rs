@@ -6,8 +6,11 @@ use super::kernel_rules::KernelRules;
 use super::live::Desk;
 use super::signals::Event;
 use super::stage::Rules;
+use super::vigil::Vigil;
 use crate::engine::Matcher;
+use crate::firewall::Change;
 use crate::host::{self, Host};
+use crate::record::PfwEvent;
 use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -20,8 +23,6 @@ use std::time::{Duration, Instant};
 
 /// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(300);
-/// How often it is looked whether somebody has changed our rules in the kernel. It starts two short-lived programs.
-const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// What the main thread leaves for the capture thread.
 #[derive(Default)]
@@ -37,6 +38,19 @@ pub struct Orders {
     rules: Mutex<Vec<Rules>>,
     named: AtomicBool,
     names: Mutex<Vec<Arc<KernelRules>>>,
+    noted: AtomicBool,
+    notes: Mutex<Vec<Note>>,
+}
+
+/// A line about pfw itself that the capture thread is to write.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// When it was.
+    pub time: Timestamp,
+    /// What.
+    pub event: PfwEvent,
+    /// In words.
+    pub reason: String,
 }
 
 impl Orders {
@@ -79,6 +93,18 @@ impl Orders {
         self.named.store(true, Ordering::Release);
     }
 
+    /// Leaves a line about pfw itself.
+    pub fn note(&self, event: PfwEvent, reason: &str) {
+        let note = Note { time: Timestamp::now(), event, reason: reason.to_owned() };
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        self.noted.store(true, Ordering::Release);
+    }
+
+    /// Lines that were left.
+    pub fn notes(&self) -> Vec<Note> {
+        take(&self.noted, &self.notes)
+    }
+
     /// Names that were left.
     pub fn announced(&self) -> Vec<Arc<KernelRules>> {
         take(&self.named, &self.names)
@@ -106,8 +132,8 @@ pub struct Office {
     wake_at: Timestamp,
     /// When a change of addresses is to be looked at.
     moved_at: Option<Instant>,
-    /// When the kernel's rules are to be looked after.
-    look_at: Option<Instant>,
+    /// The watch over the kernel's rules, if they are in force.
+    vigil: Option<Vigil>,
     /// Until when the user must have confirmed.
     confirm_by: Option<Instant>,
 }
@@ -124,7 +150,7 @@ impl Office {
     ) -> Self {
         let horizon = matcher.valid_until();
         let started = Instant::now();
-        let look_at = enforcement.is_some().then(|| started + LOOK_AFTER);
+        let vigil = enforcement.as_ref().map(|enforcement| Vigil::new(enforcement.is_told(), started));
         let (moved_at, confirm_by) = (None, None);
         let mut office = Self {
             events,
@@ -136,7 +162,7 @@ impl Office {
             horizon,
             wake_at: horizon,
             moved_at,
-            look_at,
+            vigil,
             confirm_by,
         };
         office.prepare_expiry();
@@ -162,6 +188,7 @@ impl Office {
                 Some(Event::AddressesChanged) => {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
+                Some(Event::TablesChanged(change)) => self.hear_of(&change),
                 Some(Event::Confirmed) | None => {}
             }
             if is_due(self.confirm_by) {
@@ -183,7 +210,7 @@ impl Office {
     /// The next event, or `None` when something is due.
     fn next_event(&self) -> Option<Event> {
         let expiry = (self.wake_at < Timestamp::MAX).then(|| self.wake_at.since(Timestamp::now()));
-        let others = [self.moved_at, self.look_at, self.confirm_by].into_iter().flatten();
+        let others = [self.moved_at, self.vigil.as_ref().map(Vigil::next), self.confirm_by].into_iter().flatten();
         let times = others.map(|at| at.saturating_duration_since(Instant::now())).chain(expiry);
         let received = match times.min() {
             Some(time) => self.events.recv_timeout(time),
@@ -206,9 +233,8 @@ impl Office {
             self.enforce(desk);
             self.prepare_expiry();
         }
-        if is_due(self.look_at) {
+        if is_due(self.vigil.as_ref().map(Vigil::next)) {
             self.look_after(desk);
-            self.look_at = Some(Instant::now() + LOOK_AFTER);
         }
     }
 
@@ -247,13 +273,25 @@ impl Office {
         }
     }
 
+    /// Somebody has changed the kernel's tables, perhaps we.
+    fn hear_of(&mut self, change: &Change) {
+        let concerns = self.enforcement.as_ref().is_some_and(|enforcement| enforcement.may_concern(change));
+        if let Some(vigil) = self.vigil.as_mut().filter(|_| concerns) {
+            vigil.hear(change);
+        }
+    }
+
     /// Looks whether the kernel has our rules as we put them there.
     fn look_after(&mut self, desk: &mut impl Desk) {
-        let uptime = self.started.elapsed();
-        let Some(enforcement) = &mut self.enforcement else { return };
-        match enforcement.look_after(uptime) {
-            Ok(found) => found.iter().for_each(|words| desk.say(&format!("pfw: {words}"))),
-            Err(error) => desk.say(&format!("pfw: {error:#}")),
+        let (Some(enforcement), Some(vigil)) = (&mut self.enforcement, &mut self.vigil) else { return };
+        let began = Instant::now();
+        let looked = enforcement.look_after(self.started.elapsed(), &vigil.suspects());
+        let (right, words) =
+            looked.map_or_else(|error| (false, Some(format!("{error:#}"))), |look| (look.right, look.words));
+        vigil.looked(began, Instant::now(), right);
+        if let Some(words) = words {
+            desk.say(&format!("pfw: {words}"));
+            self.orders.note(PfwEvent::RulesDisturbed, &words);
         }
     }
 

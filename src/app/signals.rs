@@ -2,6 +2,7 @@
 
 use super::office::Orders;
 use super::threads;
+use crate::firewall::Change;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// What the main thread waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// End, and say goodbye (SIGINT, SIGTERM, SIGQUIT).
     Stop,
@@ -21,6 +22,8 @@ pub enum Event {
     Confirmed,
     /// This machine's addresses have changed.
     AddressesChanged,
+    /// The kernel's tables have changed.
+    TablesChanged(Change),
     /// The capture has ended by itself.
     CaptureEnded,
 }

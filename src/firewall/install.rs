@@ -1,5 +1,6 @@
 //! A plan in force: put in, replaced, watched, taken out.
 
+use super::changes::{self, Change};
 use super::error::Error;
 use super::family::Family;
 use super::guardian::Guardian;
@@ -10,6 +11,7 @@ use super::plan::{Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -18,6 +20,10 @@ use std::fmt;
 pub struct Installed {
     tools: Tools,
     plan: Plan,
+    /// The tables as they were read back when they had been put there.
+    printed: BTreeMap<Family, Table>,
+    /// The tables are as printed up to this generation of `nf_tables`, as far as is known.
+    known: Cell<Option<u32>>,
     /// Held for as long as this lives.
     _lock: Lock,
     /// `None` once there is nothing left to undo.
@@ -52,10 +58,12 @@ pub enum Disturbance {
         /// What is different.
         what: String,
     },
-    /// A set is missing, or one is left over.
+    /// A set is not as it was put there.
     Set {
         /// Its name.
         name: String,
+        /// What is wrong with it.
+        what: String,
     },
 }
 
@@ -66,7 +74,7 @@ impl fmt::Display for Disturbance {
                 write!(f, "{}: in front of our jump in {} stands: {by}", family.tool(), hook.builtin())
             }
             Self::Altered { family, what } => write!(f, "{}: {what}", family.tool()),
-            Self::Set { name } => write!(f, "set {name} is missing, or left over"),
+            Self::Set { name, what } => write!(f, "set {name} {what}"),
         }
     }
 }
@@ -86,7 +94,8 @@ impl Installed {
         }
         let guardian = Some(Guardian::spawn(&tools, &lock)?);
         // From here on `Drop` undoes.
-        let installed = Self { tools, plan, _lock: lock, guardian };
+        let (printed, known) = (BTreeMap::new(), Cell::new(None));
+        let mut installed = Self { tools, plan, printed, known, _lock: lock, guardian };
         for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
             remove_rules(tools, Emptied::Unknown)?;
         }
@@ -94,7 +103,8 @@ impl Installed {
         if installed.plan.sets().iter().any(|set| taken.contains_key(&set.name)) {
             remove(std::slice::from_ref(&installed.tools), Emptied::Unknown)?;
         }
-        installed.apply(&installed.plan)?;
+        let plan = installed.plan.clone();
+        installed.apply(&plan)?;
         Ok(installed)
     }
 
@@ -158,42 +168,81 @@ impl Installed {
     ///
     /// If the tables can't be read.
     pub fn check(&self) -> Result<Vec<Disturbance>, Error> {
+        let generation = self.generation();
         let mut found = Vec::new();
-        for family in self.tools.families() {
-            let mut table = kernel::table(&self.tools, family)?;
+        for (&family, printed) in &self.printed {
+            let mut table = kernel::table(&self.tools, family)?.adopt_empty();
             found.extend(displaced(family, &table));
             // Told already.
             table.hooks.iter_mut().filter(|hook| hook.jumps > 0).for_each(|hook| hook.in_front = None);
-            let wanted = Wanted::of(self.plan.chains(family));
-            found.extend(wanted.difference(&table).map(|what| Disturbance::Altered { family, what }));
+            found.extend(printed.as_wanted().change(&table).map(|what| Disturbance::Altered { family, what }));
         }
         let there = kernel::sets(&self.tools)?;
-        let missing = self.plan.sets().iter().map(|set| &set.name).filter(|name| !there.contains_key(*name));
+        found.extend(self.plan.sets().iter().filter_map(|set| wrong(set, there.get(&set.name).copied())));
         let left_over = there.keys().filter(|name| !self.plan.has_set(name));
-        found.extend(missing.chain(left_over).map(|name| Disturbance::Set { name: name.clone() }));
+        found.extend(left_over.map(|name| Disturbance::Set { name: name.clone(), what: "is left over".to_owned() }));
+        if found.is_empty() {
+            self.known.set(generation);
+        }
         Ok(found)
     }
 
-    /// Puts everything back as planned.
+    /// Whether a change of the kernel's tables may concern our rules: it is none of those after which they were known to
+    /// be right.
+    pub fn may_concern(&self, change: &Change) -> bool {
+        let is_later = |(generation, known)| changes::is_later(generation, known);
+        change.generation.zip(self.known.get()).is_none_or(is_later)
+    }
+
+    /// Puts everything back as planned. What is still as it was is not touched, and goes on counting.
     ///
     /// # Errors
     ///
     /// If it can't be.
-    pub fn repair(&self) -> Result<(), Error> {
-        let there = kernel::sets(&self.tools)?;
-        let missing = |set: &PlannedSet| !there.contains_key(&set.name);
-        if self.plan.sets().iter().any(missing) {
-            kernel::make_sets(&self.tools, &self.plan.set_text_of(missing), self.plan.sets())?;
-        }
+    pub fn repair(&mut self) -> Result<(), Error> {
+        self.repair_sets()?;
+        let before = self.generation();
+        let mut made = 0;
         for family in self.tools.families() {
             let current = kernel::table(&self.tools, family)?.adopt_empty();
-            kernel::change(&self.tools, family, &Wanted::of(self.plan.chains(family)), &current)?;
+            let Some(printed) = self.printed.get(&family) else { continue };
+            if printed.as_wanted().change(&current).is_none() {
+                continue;
+            }
+            let wanted = Wanted::of(self.plan.chains(family)).sparing(printed, &current);
+            if let Some(table) = kernel::change(&self.tools, family, &wanted, &current)? {
+                self.printed.insert(family, table);
+                made += 1;
+            }
         }
+        self.learn(before, made);
         kernel::destroy_sets(&self.tools, |name| self.plan.has_set(name))
     }
 
+    fn repair_sets(&self) -> Result<(), Error> {
+        let there = kernel::sets(&self.tools)?;
+        let mut text = self.plan.set_text_of(|set| !there.contains_key(&set.name));
+        for set in self.plan.sets().iter().filter(|set| there.get(&set.name).is_some_and(|&n| n != set.entries)) {
+            text += &self.plan.set_text_again(set);
+        }
+        if text.is_empty() { Ok(()) } else { kernel::make_sets(&self.tools, &text, self.plan.sets()) }
+    }
+
+    /// The number of the latest change to the tables, where they have such numbers.
+    fn generation(&self) -> Option<u32> {
+        if self.tools.is_legacy() { None } else { changes::generation() }
+    }
+
+    /// Takes in that we have made so many changes after generation `before`. If there were others too, it is not known
+    /// whether the tables are right.
+    fn learn(&self, before: Option<u32>, made: u32) {
+        let now = before.map(|before| before.wrapping_add(made));
+        self.known.set(now.filter(|_| now == self.generation()));
+    }
+
     /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
-    fn apply(&self, plan: &Plan) -> Result<(), Error> {
+    fn apply(&mut self, plan: &Plan) -> Result<(), Error> {
+        let generation = self.generation();
         let mut before = BTreeMap::new();
         for family in self.tools.families() {
             before.insert(family, kernel::table(&self.tools, family)?.adopt_empty());
@@ -201,7 +250,9 @@ impl Installed {
         let sets_before = kernel::sets(&self.tools)?;
         let result = self.change_all(plan, &before);
         match result {
-            Ok(()) => {
+            Ok(printed) => {
+                self.learn(generation, u32::try_from(printed.len()).unwrap_or(0));
+                self.printed = printed;
                 // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
                 let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
                 Ok(())
@@ -213,19 +264,22 @@ impl Installed {
         }
     }
 
-    fn change_all(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
+    /// The tables as they are printed then.
+    fn change_all(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<BTreeMap<Family, Table>, Error> {
         kernel::make_sets(&self.tools, plan.set_text(), plan.sets())?;
         for (&family, table) in before {
             if let Some(transaction) = Wanted::of(plan.chains(family)).transaction(table) {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
+        let mut printed = BTreeMap::new();
         for family in self.tools.families() {
             if let Some(table) = before.get(&family) {
-                kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
+                let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
+                printed.extend(changed.map(|table| (family, table)));
             }
         }
-        Ok(())
+        Ok(printed)
     }
 
     fn go_back(&self, before: &BTreeMap<Family, Table>, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
@@ -262,6 +316,16 @@ fn refuse_strangers(tools: &Tools) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// What is wrong with a set of which so many entries are there.
+fn wrong(set: &PlannedSet, there: Option<usize>) -> Option<Disturbance> {
+    let what = match there {
+        Some(entries) if entries == set.entries => return None,
+        Some(entries) => format!("has {entries} entries instead of {}", set.entries),
+        None => "is missing".to_owned(),
+    };
+    Some(Disturbance::Set { name: set.name.clone(), what })
 }
 
 fn displaced(family: Family, table: &Table) -> impl Iterator<Item = Disturbance> {

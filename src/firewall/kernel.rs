@@ -38,12 +38,14 @@ pub(super) fn test(tools: &Tools, family: Family, transaction: &str) -> Result<(
     Ok(())
 }
 
-/// Brings a filter table from `current` to `wanted` in one transaction, and makes sure that it got there.
-pub(super) fn change(tools: &Tools, family: Family, wanted: &Wanted, current: &Table) -> Result<(), Error> {
-    let Some(transaction) = wanted.transaction(current) else { return Ok(()) };
+/// Brings a filter table from `current` to `wanted` in one transaction, and makes sure that it got there. Returns the
+/// table as it is then, or `None` if there was nothing to do.
+pub(super) fn change(tools: &Tools, family: Family, wanted: &Wanted, current: &Table) -> Result<Option<Table>, Error> {
+    let Some(transaction) = wanted.transaction(current) else { return Ok(None) };
     Invocation { program: tools.restore(family), args: &RESTORE, input: &transaction }.run()?;
-    match wanted.difference(&table(tools, family)?) {
-        None => Ok(()),
+    let table = table(tools, family)?;
+    match wanted.difference(&table) {
+        None => Ok(Some(table)),
         Some(what) => Err(Error::Different { family, what }),
     }
 }

@@ -5,6 +5,7 @@
 //! touched: pfw has chains of its own, known by name and mark, and one jump to each from the built-in chains.
 
 mod backoff;
+mod changes;
 mod dry_run;
 mod error;
 mod family;
@@ -22,6 +23,7 @@ mod tools;
 mod words;
 
 pub use backoff::Backoff;
+pub use changes::{Change, Changes};
 pub use error::{CommandError, End, Error};
 pub use family::Family;
 pub use install::{Counter, Disturbance, Installed};

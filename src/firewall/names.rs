@@ -87,6 +87,12 @@ pub(super) fn set_name(kind: SetKind, generation: u32, number: u32) -> String {
     format!("{prefix}-{generation:08x}-{number:05x}")
 }
 
+/// The name under which a set is made anew beside the one that rules use: no plan has that many sets.
+pub(super) fn set_aside(name: &str) -> String {
+    let (front, number) = name.split_at(name.len().saturating_sub(5));
+    format!("{front}f{}", number.get(1..).unwrap_or_default())
+}
+
 /// Whether a set bears a name of ours: sets carry no comment, so the whole form of the name is the mark.
 pub(super) fn is_set_name(name: &str) -> bool {
     let hex = |part: &str, len| part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
@@ -129,6 +135,7 @@ mod tests {
     fn own_set_names_are_known_by_their_whole_form() {
         assert_eq!(set_name(SetKind::Networks(Family::V6), 0x1234, 0x1f), "PFW6-00001234-0001f");
         assert!(is_set_name("PFW6-00001234-0001f"));
+        assert_eq!(set_aside("PFW6-00001234-0001f"), "PFW6-00001234-f001f");
         assert!(is_set_name(&set_name(SetKind::Ports, u32::MAX, 0)));
         for foreign in ["PFW6", "PFW6-mine", "PFW6-00001234-0001F", "PFW6-00001234-0001f-x", "PFW5-00001234-0001f"] {
             assert!(!is_set_name(foreign), "{foreign}");

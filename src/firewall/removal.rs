@@ -52,7 +52,7 @@ pub(super) fn remove_rules(tools: &Tools, emptied: Emptied) -> Result<bool, Erro
         let removed = kernel::table(tools, family).and_then(|table| {
             let table = emptied.judge(table);
             found |= !table.is_clean();
-            kernel::change(tools, family, &Wanted::default(), &table)
+            kernel::change(tools, family, &Wanted::default(), &table).map(drop)
         });
         result = result.and(removed);
     }

@@ -31,6 +31,8 @@ pub(super) struct HookState {
 pub(super) struct Wanted<'a> {
     pub(super) chains: Vec<(&'a str, Vec<&'a str>)>,
     pub(super) jumps: [bool; 3],
+    /// Chains that are there already as they are to be: written again they would begin to count anew.
+    right: Vec<&'a str>,
 }
 
 impl Table {
@@ -89,7 +91,11 @@ impl Table {
     pub(super) fn as_wanted(&self) -> Wanted<'_> {
         let chains = self.chains.iter();
         let chains = chains.map(|(name, rules)| (name.as_str(), rules.iter().map(String::as_str).collect())).collect();
-        Wanted { chains, jumps: self.hooks.each_ref().map(|hook| hook.jumps > 0) }
+        Wanted { chains, jumps: self.hooks.each_ref().map(|hook| hook.jumps > 0), right: Vec::new() }
+    }
+
+    fn rules_of(&self, chain: &str) -> Option<&[String]> {
+        self.chains.iter().find(|(name, _)| name == chain).map(|(_, rules)| rules.as_slice())
     }
 }
 
@@ -97,7 +103,15 @@ impl<'a> Wanted<'a> {
     /// The chains of a plan, and every hook jumping to them.
     pub(super) fn of(chains: &'a [Chain]) -> Self {
         let texts = |chain: &'a Chain| chain.rules.iter().map(|rule| rule.text.as_str()).collect();
-        Self { chains: chains.iter().map(|chain| (chain.name.as_str(), texts(chain))).collect(), jumps: [true; 3] }
+        let chains = chains.iter().map(|chain| (chain.name.as_str(), texts(chain))).collect();
+        Self { chains, jumps: [true; 3], right: Vec::new() }
+    }
+
+    /// The same, where chains stay that are in `current` as they were in `before`, when all was right.
+    pub(super) fn sparing(mut self, before: &Table, current: &Table) -> Self {
+        let is_right = |name: &str| before.rules_of(name).is_some_and(|rules| current.rules_of(name) == Some(rules));
+        self.right = self.chains.iter().map(|(name, _)| *name).filter(|name| is_right(name)).collect();
+        self
     }
 
     /// The transaction for `iptables-restore --noflush` that leads from `current` to this: whole or not at all.
@@ -110,11 +124,12 @@ impl<'a> Wanted<'a> {
             return None;
         }
         let mut text = String::from("*filter\n");
+        let written = || self.chains.iter().filter(|(name, _)| !self.right.contains(name));
         // A header empties a chain that exists. Nothing of this is seen by a packet before COMMIT.
-        for name in self.chains.iter().map(|(name, _)| *name).chain(obsolete.iter().copied()) {
+        for name in written().map(|(name, _)| *name).chain(obsolete.iter().copied()) {
             let _ = writeln!(text, ":{name} - [0:0]");
         }
-        for (name, rules) in &self.chains {
+        for (name, rules) in written() {
             for rule in rules {
                 let _ = writeln!(text, "-A {name} {rule}");
             }
@@ -137,17 +152,26 @@ impl<'a> Wanted<'a> {
         Some(text)
     }
 
-    /// What is different in `found`, in words; `None` if nothing is.
+    /// What is different in `found` from what was given to the kernel, in words; `None` if nothing is. Conditions are
+    /// not compared: versions of the tools print them differently.
     pub(super) fn difference(&self, found: &Table) -> Option<String> {
+        self.difference_by(found, |given, there| Fingerprint::of(given) == Fingerprint::of(there))
+    }
+
+    /// What is different in `found` from what was read before, to the letter; `None` if nothing is.
+    pub(super) fn change(&self, found: &Table) -> Option<String> {
+        self.difference_by(found, |before, there| before == there)
+    }
+
+    fn difference_by(&self, found: &Table, is_same: impl Fn(&str, &str) -> bool) -> Option<String> {
         for (name, rules) in &self.chains {
-            let Some((_, there)) = found.chains.iter().find(|(chain, _)| chain == name) else {
+            let Some(there) = found.rules_of(name) else {
                 return Some(format!("chain {name} is missing"));
             };
             if rules.len() != there.len() {
                 return Some(format!("chain {name} has {} rules instead of {}", there.len(), rules.len()));
             }
-            let differs = |(wanted, there): &(&&str, &String)| Fingerprint::of(wanted) != Fingerprint::of(there);
-            if let Some((wanted, there)) = rules.iter().zip(there).find(differs) {
+            if let Some((wanted, there)) = rules.iter().zip(there).find(|(wanted, there)| !is_same(wanted, there)) {
                 return Some(format!("chain {name} has the rule '{there}' instead of '{wanted}'"));
             }
         }
@@ -183,7 +207,8 @@ mod tests {
         -A PFW-OLD -m comment --comment \"pfw:managed\"\n-A PFW-THEIRS -s 1.2.3.4/32 -j ACCEPT\nCOMMIT\n";
 
     fn wanted() -> Wanted<'static> {
-        Wanted { chains: vec![("PFW-IN", vec!["-m comment --comment pfw:managed"])], jumps: [true, false, false] }
+        let chains = vec![("PFW-IN", vec!["-m comment --comment pfw:managed"])];
+        Wanted { chains, jumps: [true, false, false], right: Vec::new() }
     }
 
     #[test]
@@ -207,6 +232,23 @@ mod tests {
              -D INPUT -m comment --comment pfw:jump -j PFW-IN\n-I INPUT 1 -m comment --comment pfw:jump -j PFW-IN\n\
              -X PFW-OLD\nCOMMIT\n"
         );
+    }
+
+    #[test]
+    fn a_chain_that_is_as_it_was_is_not_written_again() {
+        let table = Table::read(SAVED);
+        let moved = wanted().sparing(&table, &table).transaction(&table).expect("something to do");
+        assert!(moved.contains("-I INPUT 1 ") && !moved.contains(":PFW-IN") && !moved.contains("-A PFW-IN"), "{moved}");
+        let altered = Table::read(&SAVED.replace("10.0.0.1", "10.0.0.2"));
+        assert_eq!(wanted().sparing(&altered, &table).transaction(&table), wanted().transaction(&table));
+    }
+
+    #[test]
+    fn a_change_of_a_condition_is_seen_against_what_was_read_before() {
+        let (before, now) = (Table::read(SAVED), Table::read(&SAVED.replace("10.0.0.1", "10.0.0.2")));
+        let words = before.as_wanted().change(&now).expect("it is another address");
+        assert!(words.contains("10.0.0.1") && words.contains("10.0.0.2"), "{words}");
+        assert_eq!(before.as_wanted().difference(&now).as_deref(), before.as_wanted().difference(&before).as_deref());
     }
 
     #[test]

@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("capture", &["packet", "time", "netlink", "sys"]),
     ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
-    ("firewall", &["packet", "rules", "time", "host"]),
+    ("firewall", &["packet", "rules", "time", "host", "netlink"]),
     ("engine", &["packet", "rules", "time", "host"]),
     ("record", &["packet", "rules", "engine", "time"]),
     (

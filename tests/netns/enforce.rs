@@ -14,33 +14,32 @@ pub const CASES: &[Case] = &[
     ("keep_leaves_the_rules_and_clean_removes_them", keep_leaves_the_rules),
     ("unconfirmed_rules_are_taken_back", unconfirmed_rules_are_taken_back),
     ("a_second_pfw_is_refused_with_the_pid_of_the_first", a_second_pfw_is_refused),
-    ("a_displaced_jump_is_put_back_and_said", a_displaced_jump_is_put_back),
     ("a_deny_default_lets_replies_and_loopback_through", a_deny_default_lets_replies_through),
 ];
 
-fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
+pub fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
     std::fs::write(world.path("rules.json"), rules).expect("the scratch folder is writable");
     let mut command = pfw(["run", "--config", "rules.json"]);
     command.args(args).current_dir(world.folder.path());
     Running::start(command)
 }
 
-fn count(world: &World, words: &[&str]) -> usize {
+pub fn count(world: &World, words: &[&str]) -> usize {
     world.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
 }
 
-fn wait_for_lines(world: &World, n: usize, words: &[&str]) {
+pub fn wait_for_lines(world: &World, n: usize, words: &[&str]) {
     wait_for(&format!("{n} lines with {words:?}"), || (count(world, words) >= n).then_some(()));
     // What is held back would come now.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(count(world, words), n, "{words:?} in\n{}", world.log().join("\n"));
 }
 
-fn ping(address: &str, n: usize) -> bool {
+pub fn ping(address: &str, n: usize) -> bool {
     try_sh(&format!("ping -q -c {n} -i 0.05 -W 0.5 {address}")).status.success()
 }
 
-fn saved() -> String {
+pub fn saved() -> String {
     // Without comments and the counters of the built-in chains, which rise.
     ["iptables-save", "ip6tables-save"].map(|tool| sh(&format!("{tool} | sed '/^#/d; s/ \\[.*//'"))).concat()
 }
@@ -167,17 +166,6 @@ fn a_second_pfw_is_refused() {
     let watching = world.watch("{}", ["--log-file", "watching.log"]);
     assert_eq!(watching.stop(libc::SIGTERM).0, 0, "one that only watches may run beside it");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
-}
-
-fn a_displaced_jump_is_put_back() {
-    let world = World::new();
-    let mut pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"] }}"#), []);
-    sh("iptables -I OUTPUT 1 -m comment --comment intruder -j ACCEPT");
-    let said = pfw.wait_to_say("intruder");
-    assert!(said.contains("OUTPUT"), "{said}");
-    wait_for("the jump to be first again", || (!ping(PEER4, 1)).then_some(()));
-    assert!(sh("iptables-save").contains("intruder"), "the rule of another stays");
-    pfw.stop(libc::SIGTERM);
 }
 
 fn a_deny_default_lets_replies_through() {

@@ -16,8 +16,10 @@ mod capture;
 mod common;
 mod enforce;
 mod firewall;
+mod intruders;
 mod monitor;
 mod nflog;
+mod variant;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -29,7 +31,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, enforce::CASES, &firewall::cases(), monitor::CASES, nflog::CASES].concat()
+    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES].concat()
 }
 
 fn main() -> ExitCode {

@@ -22,6 +22,7 @@ pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 
 use super::family::Family;
+use super::names::set_aside;
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -105,6 +106,13 @@ impl Plan {
         let names: HashSet<_> = self.sets.iter().filter(|set| wanted(set)).map(|set| set.name.as_str()).collect();
         let of = |line: &&str| line.split(' ').nth(1).is_some_and(|name| names.contains(name));
         self.set_text.lines().filter(of).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// The commands that give a set its content again while rules use it: made anew beside it, and swapped.
+    pub(super) fn set_text_again(&self, set: &PlannedSet) -> String {
+        let (name, aside) = (&set.name, set_aside(&set.name));
+        let made = self.set_text_of(|other| other.name == *name).replace(name, &aside);
+        format!("{made}swap {aside} {name}\ndestroy {aside}\n")
     }
 
     /// Whether it has a set of this name.

@@ -20,7 +20,7 @@ pub const CASES: &[Case] = &[
 ];
 
 /// Rules as Docker and ufw have them, in front and behind, in both variants.
-fn rules_of_others() {
+pub fn rules_of_others() {
     for variant in ["nft", "legacy"] {
         for tool in ["iptables", "ip6tables"] {
             sh(&format!(
@@ -71,7 +71,7 @@ fn leaves_the_tables_as_they_were() {
 
 /// Puts a script in the place of the tools: it counts calls, and where a call's number is that in `/run/fail` it does
 /// what `/run/how` says before, or instead of, the real thing.
-fn sabotage() {
+pub fn sabotage() {
     sh(r#"mkdir -p /run/real && for tool in xtables-nft-multi xtables-legacy-multi ipset; do
         real=$(readlink -f /usr/sbin/$tool) && cp $real /run/real/$tool; done
         for family in iptables ip6tables; do for verb in restore save; do
@@ -87,13 +87,13 @@ END
         for tool in xtables-nft-multi xtables-legacy-multi ipset; do mount --bind /run/script $(readlink -f /usr/sbin/$tool); done"#);
 }
 
-fn fail_at(call: u32, how: &str) {
+pub fn fail_at(call: u32, how: &str) {
     std::fs::write("/run/calls", "0\n").expect("written");
     std::fs::write("/run/how", how).expect("written");
     std::fs::write("/run/fail", format!("{call}\n")).expect("written");
 }
 
-fn calls() -> u32 {
+pub fn calls() -> u32 {
     std::fs::read_to_string("/run/calls").expect("readable").trim().parse().expect("a number")
 }
 
@@ -103,7 +103,7 @@ const SECOND: &str = r#"{ "block_ips": ["2.0.0.1","2.0.0.3","2.0.0.5","2.0.0.7",
     "2.0.0.23","2.0.0.25","2.0.0.27","2.0.0.29","2.0.0.31","2.0.0.33"], "default_policy": "deny" }"#;
 
 /// What was done in spite of a failure is complete, but perhaps for an old set.
-fn complete(installed: &Installed) {
+fn complete(installed: &mut Installed) {
     let found = installed.check().expect("readable");
     assert!(found.iter().all(|one| matches!(one, Disturbance::Set { .. })), "{found:?}");
     installed.repair().unwrap_or_else(|error| panic!("{error}"));
@@ -124,10 +124,10 @@ fn a_failing_step_leaves_what_was_before() {
             for call in 1.. {
                 fail_at(call, how);
                 match Installed::start(plan(FIRST), tools.clone()) {
-                    Ok(installed) => {
+                    Ok(mut installed) => {
                         let made = calls();
                         fail_at(0, "");
-                        complete(&installed);
+                        complete(&mut installed);
                         drop(installed);
                         if made < call {
                             break;
@@ -155,7 +155,7 @@ fn a_failing_step_leaves_what_was_before() {
                 if let Err(error) = result {
                     assert_eq!(everything(), before, "{variant:?}, call {call} of the reload, {how}: {error}");
                 } else {
-                    complete(&installed);
+                    complete(&mut installed);
                     if made < call {
                         replaced = true;
                         break;
@@ -300,7 +300,7 @@ fn chains_of_others_are_never_touched() {
 fn a_displaced_jump_is_put_back() {
     let _world = world();
     for (variant, word) in BOTH.into_iter().zip(["nft", "legacy"]) {
-        let installed = enforce(variant, FIRST);
+        let mut installed = enforce(variant, FIRST);
         sh(&format!("iptables-{word} -I INPUT 1 -p tcp --dport 7 -j ACCEPT"));
         let found = installed.check().expect("readable");
         assert!(matches!(&found[..], [Disturbance::Displaced { by, .. }] if by.contains("--dport 7")), "{found:?}");

@@ -2,7 +2,8 @@
 //! is touched, whatever fails and whoever dies.
 
 mod acts;
-mod life;
+mod disturbed;
+pub mod life;
 mod load;
 
 use crate::Case;
@@ -18,7 +19,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub fn cases() -> Vec<Case> {
-    [acts::CASES, life::CASES, load::CASES].concat()
+    [acts::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
 }
 
 /// What this binary can be told to be beside a case.
@@ -54,7 +55,7 @@ fn enforce(variant: Variant, text: &str) -> Installed {
 }
 
 /// All that a machine has of rules and sets, without times of day, counters, and tables that are as the tools make them.
-fn everything() -> String {
+pub fn everything() -> String {
     let as_made = |line: &str| line.starts_with(['#', '*']) || line == "COMMIT" || line.contains(" ACCEPT [");
     let without_counters = |line: &str| line.split(" [").next().map_or(String::new(), str::to_owned) + "\n";
     let tools =
@@ -63,7 +64,7 @@ fn everything() -> String {
     all.concat().lines().filter(|line| !as_made(line)).map(without_counters).collect()
 }
 
-fn nothing_of_pfw() -> bool {
+pub fn nothing_of_pfw() -> bool {
     !everything().to_lowercase().contains("pfw")
 }
 
