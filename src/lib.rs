@@ -18,7 +18,8 @@
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
-//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
+//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet`, `conntrack`'s types of flows |
+//! | [`conntrack`] | the kernel's table of connections -> which flows it translates | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -54,6 +55,7 @@
 pub mod app;
 pub mod capture;
 pub mod cli;
+pub mod conntrack;
 pub mod engine;
 pub mod firewall;
 pub mod host;

@@ -1,7 +1,8 @@
 //! The rules that are in the kernel, as its reports speak of them: by generation and number.
 
+use super::withheld::By;
 use crate::engine::{RuleInfo, Step};
-use crate::firewall::{Origin, Plan};
+use crate::firewall::{Origin, Plan, PlannedRule};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,14 +14,26 @@ const REMEMBERED: usize = 8;
 #[derive(Debug)]
 pub struct KernelRules {
     generation: u32,
-    rules: Vec<RuleInfo>,
+    rules: Vec<KernelRule>,
+}
+
+/// A rule in the kernel.
+#[derive(Debug)]
+pub struct KernelRule {
+    /// What lines say of it.
+    pub info: RuleInfo,
+    /// Whether it answers what it blocks.
+    pub rejects: bool,
 }
 
 impl KernelRules {
     /// The rules of a plan.
     pub fn new(plan: &Plan) -> Self {
-        let info = |rule: &crate::firewall::PlannedRule| RuleInfo { id: Arc::clone(&rule.id), step: step(rule.origin) };
-        Self { generation: plan.generation(), rules: plan.rules().iter().map(info).collect() }
+        let known = |rule: &PlannedRule| KernelRule {
+            info: RuleInfo { id: Arc::clone(&rule.id), step: step(rule.origin) },
+            rejects: rule.rejects,
+        };
+        Self { generation: plan.generation(), rules: plan.rules().iter().map(known).collect() }
     }
 }
 
@@ -51,7 +64,7 @@ impl Generations {
     }
 
     /// The rule that a report names.
-    pub fn rule(&self, generation: u32, number: u32) -> Option<&RuleInfo> {
+    pub fn rule(&self, By { generation, number }: By) -> Option<&KernelRule> {
         self.known.iter().find(|rules| rules.generation == generation)?.rules.get(number as usize)
     }
 }

@@ -6,9 +6,10 @@
 //! go first, then the threads in the reverse order, each after all that feeds it, so that nothing is dropped that is
 //! not reported and nothing that was accepted is lost.
 
-use super::enforcement::{Enforcement, NFLOG_GROUPS};
+use super::enforcement::Enforcement;
 use super::office::{Office, Orders};
 use super::pipeline::Pipeline;
+use super::reports::Reports;
 use super::signals;
 use super::stage::{LostSoFar, Stage};
 use super::threads;
@@ -18,7 +19,6 @@ use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::engine::Matcher;
 use crate::firewall::Changes;
 use crate::host;
-use crate::nflog::Reader;
 use crate::record::printer::printer;
 use crate::record::{
     self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, Writer, stdout_wants_colours,
@@ -26,7 +26,6 @@ use crate::record::{
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -93,12 +92,12 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    let reports = options.enforce.then(|| Reader::open_free(NFLOG_GROUPS)).transpose();
+    let reports = options.enforce.then(Reports::open).transpose();
     let reports = reports.context("cannot listen to what the kernel drops")?;
-    let group = reports.as_ref().map(Reader::group);
+    let groups = reports.as_ref().map(Reports::groups);
     let names = options.capture.names.clone();
     // The capture's wait ends with a report, too.
-    let wake = reports.as_ref().map(|reader| reader.as_fd().try_clone_to_owned()).transpose()?;
+    let wake = reports.as_ref().map(Reports::wakes).transpose()?.unwrap_or_default();
     let source = Live::open(LiveConfig { wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names };
     let remarks = source.remarks();
@@ -118,10 +117,10 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
         // Without nf_tables there is nobody to listen to.
         vigil::listen(changes, sender.clone())?;
     }
-    let started = match group {
-        Some(group) => {
+    let started = match groups {
+        Some(groups) => {
             let announce = |rules| orders.announce(rules);
-            Enforcement::start(&options.ruleset, &host, group, options.keep, announce).map(Some)
+            Enforcement::start(&options.ruleset, &host, groups, options.keep, announce).map(Some)
         }
         None => Ok(None),
     };
@@ -207,7 +206,7 @@ fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>
 struct Watch {
     stage: Stage,
     source: Live,
-    reports: Option<Reader>,
+    reports: Option<Reports>,
     orders: Arc<Orders>,
     events: Sender<signals::Event>,
 }
@@ -268,21 +267,17 @@ impl Watch {
     /// Reads the reports that are there, and lets go what has its verdict now.
     fn read_reports(&mut self, tap_idle: Option<Timestamp>) -> std::io::Result<()> {
         let Some(reports) = &mut self.reports else { return Ok(()) };
-        let asked = Timestamp::now();
-        let before = reports.counters().events;
         // What the kernel names is announced before it is in force: so it is known before its first report is read.
         for rules in self.orders.announced() {
             self.stage.announce(rules);
         }
-        let stage = &mut self.stage;
-        reports.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        let reports_idle = (reports.counters().events == before).then_some(asked);
-        self.stage.settle(tap_idle, reports_idle);
+        let read = reports.read(&mut self.stage)?;
+        self.stage.settle(tap_idle, read);
         Ok(())
     }
 
     fn tick(&mut self) {
-        let reports = self.reports.as_ref().map_or(0, |reports| reports.counters().lost);
+        let reports = self.reports.as_ref().map_or(0, Reports::lost);
         let lost = LostSoFar { frames: self.source.counters().dropped, reports };
         self.stage.tick(lost, Timestamp::now(), Instant::now());
     }
@@ -299,8 +294,7 @@ impl Watch {
         let stage = &mut self.stage;
         self.source.drain(&mut |frame| stage.frame(frame))?;
         if let Some(reports) = &mut self.reports {
-            let now = Timestamp::now();
-            reports.drain(&mut |event| stage.report(event, now))?;
+            reports.drain(stage)?;
             stage.settle_until(Timestamp::MAX);
         }
         self.take_orders();

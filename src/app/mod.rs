@@ -2,6 +2,7 @@
 
 mod calendar;
 mod enforcement;
+mod forwarding;
 mod inference;
 mod kernel_rules;
 pub mod live;
@@ -10,7 +11,9 @@ mod lockout;
 mod office;
 mod passing;
 mod pipeline;
+mod remembered;
 pub mod replay;
+mod reports;
 mod signals;
 mod stage;
 pub mod threads;

@@ -37,11 +37,12 @@ impl Circumstances<'_> {
 }
 
 /// A decision, and the rule set that made it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
     /// The decision.
     pub decision: Decision,
-    epoch: u32,
+    /// Which rule set it was.
+    pub(super) epoch: u32,
 }
 
 /// How many rule sets are remembered after they were replaced: packets that they decided may still wait for their
@@ -127,16 +128,24 @@ impl Pipeline {
 
     /// Says what is wrong with a packet, and decides on it if it is one of those that come as far as the rules.
     pub fn judge(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Option<Judgement> {
-        if let Some(fault) = &packet.malformed {
-            self.suspicious(fault, around.sighting(packet));
-            if (around.discards)(fault, around.direction) {
-                self.counts.packets += 1;
-                self.counts.malformed += 1;
-                return None;
-            }
+        self.examine(packet, around).then(|| self.foretell(packet, around))
+    }
+
+    /// Says what is wrong with a packet. Whether it comes as far as the rules.
+    pub fn examine(&mut self, packet: &Packet, around: &Circumstances<'_>) -> bool {
+        let Some(fault) = &packet.malformed else { return true };
+        self.suspicious(fault, around.sighting(packet));
+        let discarded = (around.discards)(fault, around.direction);
+        if discarded {
+            self.counts.packets += 1;
+            self.counts.malformed += 1;
         }
-        let decision = self.decide(packet, around);
-        Some(Judgement { decision, epoch: self.rules.epoch })
+        !discarded
+    }
+
+    /// Decides on a packet and says nothing.
+    pub fn foretell(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Judgement {
+        Judgement { decision: self.decide(packet, around), epoch: self.rules.epoch }
     }
 
     /// The line that says what is wrong with a packet.

@@ -1,20 +1,23 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
+mod through;
+
+use super::forwarding::{Course, Forwarding};
 use super::kernel_rules::{Generations, KernelRules};
-use super::passing::Passing;
-use super::pipeline::{Circumstances, Interface, Pipeline};
-use super::withheld::{By, HOLD, Seen, Settled, Withheld};
+use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
+use super::remembered::Remembered;
+use super::withheld::{By, HOLD, Passage, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
+use crate::conntrack::{Change, Ends, Flow};
 use crate::engine::{Direction, Matcher, RuleInfo, Step};
-use crate::firewall::read_nflog_prefix;
+use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
 use crate::nflog::{Event, Hook};
-use crate::packet::{self, Ip, Link, Malformed, Net, Packet, PacketType};
+use crate::packet::{self, Malformed};
 use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,18 +50,55 @@ pub struct LostSoFar {
 /// Rules whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
 
+/// Packets that were rejected and whose answer may still be seen. One that is forgotten makes a difference of its
+/// answer.
+const MAX_REJECTED: usize = 1 << 14;
+
+/// How long after a packet was rejected its answer is seen at the latest: the kernel sends it at once.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// Since when all of the kernel's reports have been read, where they have: what is to come was logged later, or less
+/// than [`BATCH_TIME`](crate::nflog::BATCH_TIME) before.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadUpTo {
+    /// Those about packets from and to this machine.
+    pub own: Option<Timestamp>,
+    /// Those about forwarded packets.
+    pub forwarded: Option<Timestamp>,
+}
+
 /// The kernel's verdicts, and what waits for them.
-#[derive(Default)]
 struct Truth {
     withheld: Withheld,
     generations: Generations,
-    /// The time of the latest frame that was read, and of the latest report.
+    /// The time of the latest frame that was read, and of the latest report about own and forwarded packets.
     tap_read: Timestamp,
-    reports_read: Timestamp,
+    own_read: Timestamp,
+    forwarded_read: Timestamp,
+    /// The ends of packets that were rejected.
+    rejected: Remembered<Ends>,
+    /// Forwarded packets that the tap saw coming in.
+    forwarded: u64,
     /// Packets with which the kernel did otherwise than was predicted.
     differences: u64,
     /// Rules whose differences were logged.
     told: BTreeSet<Arc<str>>,
+}
+
+impl Default for Truth {
+    fn default() -> Self {
+        Self {
+            withheld: Withheld::default(),
+            generations: Generations::default(),
+            tap_read: Timestamp::default(),
+            own_read: Timestamp::default(),
+            forwarded_read: Timestamp::default(),
+            rejected: Remembered::new(MAX_REJECTED),
+            forwarded: 0,
+            differences: 0,
+            told: BTreeSet::new(),
+        }
+    }
 }
 
 /// The live counterpart of a replay's stage. It lives on the capture thread.
@@ -70,8 +110,8 @@ pub struct Stage {
     interfaces: Arc<Interfaces>,
     /// Interfaces that were seen under the rules in force, by index.
     known: BTreeMap<u32, Interface>,
-    /// Forwarded packets that were seen coming in.
-    passing: Passing,
+    /// What is on its way through.
+    forwarding: Forwarding,
     /// What is kept for the kernel's verdicts, if rules are enforced.
     truth: Option<Truth>,
     /// Frames that had no line here, by why.
@@ -92,7 +132,7 @@ impl Stage {
             coming: VecDeque::new(),
             interfaces,
             known: BTreeMap::new(),
-            passing: Passing::default(),
+            forwarding: Forwarding::default(),
             truth: None,
             duplicates: 0,
             other_host: 0,
@@ -145,15 +185,39 @@ impl Stage {
         self.change_rules(frame.time);
         let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
         packet.vlan = frame.vlan.or(packet.vlan);
-        let direction = if loopback { Some(Direction::Loopback) } else { self.direction(frame, &packet) };
-        let Some(direction) = direction else { return self.duplicates += 1 };
+        let course = if loopback { None } else { Some(self.forwarding.course(&self.host, frame.packet_type, &packet)) };
+        let direction = match course {
+            None => Direction::Loopback,
+            Some(Course::In) => Direction::Incoming,
+            Some(Course::Out) => Direction::Outgoing,
+            Some(Course::Entering) => Direction::Forwarded,
+            Some(Course::Leaving) => return self.duplicates += 1,
+        };
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
         let around = Circumstances { time: frame.time, direction, interface: known, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
-        if let Some(judgement) = self.pipeline.judge(&packet, &around) {
+        if direction == Direction::Forwarded {
+            // Its line comes from the kernel, if it has one.
+            truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
+        } else if let Some(judgement) = self.pipeline.judge(&packet, &around) {
             truth.withheld.hold(Seen { time: frame.time, packet, direction, interface }, judgement);
         }
+    }
+
+    /// Whether this machine passes packets on.
+    pub fn forwards(&self) -> bool {
+        self.host.forwards_v4 || self.host.forwards_v6
+    }
+
+    /// Takes in what became of a translated flow.
+    pub fn translation(&mut self, change: &Change, now: Timestamp) {
+        self.forwarding.change(&self.host, change, now);
+    }
+
+    /// Takes in which translated flows there are.
+    pub fn translated(&mut self, flows: &[Flow], now: Timestamp) {
+        self.forwarding.changed_to(&self.host, flows, now);
     }
 
     /// Whether packets wait for the kernel's verdict.
@@ -168,31 +232,47 @@ impl Stage {
         }
     }
 
-    /// Takes the kernel's report of a packet that it dropped.
+    /// Takes the kernel's report of a packet: that it dropped it, or that it lets it through the machine.
     pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
         let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
-        let Some(((generation, number), truth)) = prefix.zip(self.truth.as_mut()) else { return };
-        let link = Link::Cooked { ethertype: event.ethertype };
-        let packet = packet::parse(link, event.packet, event.original_len);
+        let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
+        let by = match reported {
+            Reported::Dropped(number) => Some(By { generation, number }),
+            Reported::Passed => None,
+        };
+        let packet = packet::parse(event.link(), event.packet, event.original_len);
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
-        let at_tap = event.hook != Hook::Output && event.time.is_some();
-        let time = event.time.filter(|_| at_tap).unwrap_or(now);
-        if at_tap {
-            truth.reports_read = truth.reports_read.max(time);
+        let seen = Seen { time: event.time.unwrap_or(now), packet, direction, interface };
+        if event.hook == Hook::Forward {
+            truth.forwarded_read = truth.forwarded_read.max(seen.time);
+            if let Some(flow) = &event.flow {
+                self.forwarding.reported(flow, seen.time.plus(UNTIL_REPORTED), now);
+            }
+            return truth.withheld.report_forwarded(Passage { seen, by, flow: event.flow });
         }
-        truth.withheld.report(Seen { time, packet, direction, interface }, By { generation, number }, at_tap);
+        let Some(by) = by else { return };
+        truth.note_rejected(&seen, by, now);
+        // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
+        if event.hook == Hook::Output || event.time.is_none() {
+            return truth.withheld.report_outgoing(seen, by);
+        }
+        truth.own_read = truth.own_read.max(seen.time);
+        truth.withheld.report_incoming(seen, by);
     }
 
     /// Writes the lines of the packets about which all is known.
     ///
-    /// `tap_idle` and `reports_idle` say since when there has been nothing to be read from tap and reports; where there
-    /// was something, they have been read up to the latest that came.
-    pub fn settle(&mut self, tap_idle: Option<Timestamp>, reports_idle: Option<Timestamp>) {
+    /// `tap_idle` says since when there has been nothing to be read from the tap, and `read` since when from the
+    /// reports; where there was something, they have been read up to the latest that came.
+    pub fn settle(&mut self, tap_idle: Option<Timestamp>, read: ReadUpTo) {
         let Some(truth) = &self.truth else { return };
         let tap = tap_idle.map_or(truth.tap_read, |since| since.minus(HOLD));
-        let reports = reports_idle.map_or(truth.reports_read, |since| since.minus(HOLD));
+        let until = |since: Option<Timestamp>, latest: Timestamp| {
+            let before = since.map_or(Timestamp::MIN, |since| since.minus(HOLD));
+            latest.minus(UNTIL_REPORTED).max(before)
+        };
+        let reports = until(read.own, truth.own_read).min(until(read.forwarded, truth.forwarded_read));
         self.settle_until(tap.min(reports));
     }
 
@@ -205,36 +285,71 @@ impl Stage {
 
     /// Writes the line of a packet whose fate is known.
     fn tell(&mut self, settled: &Settled) {
-        let (seen, judged, by) = match settled {
-            Settled::Passed(seen, judgement) => (seen, Some(*judgement), None),
-            Settled::Dropped(seen, judgement, by) => (seen, Some(*judgement), Some(by)),
-            Settled::Unseen(seen, by) => (seen, None, Some(by)),
-        };
-        let known = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
-        let around =
-            Circumstances { time: seen.time, direction: seen.direction, interface: known, discards: |_, _| false };
-        let packet = &seen.packet;
-        let Some(judgement) = judged.or_else(|| self.pipeline.judge(packet, &around)) else { return };
-        let predicted = self.pipeline.rule(&judgement).cloned();
-        let allowed = judgement.decision.allows();
-        let Some(by) = by else {
-            if allowed {
-                return self.pipeline.write(packet, &around, &judgement, Verdict::Allowed);
+        match settled {
+            Settled::Passed(seen, judgement) => self.tell_passed(seen, judgement),
+            Settled::Dropped(seen, judgement, by) => self.tell_dropped(seen, &[*judgement], *by),
+            Settled::Unseen(seen, by) => {
+                let judgement = {
+                    let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+                    self.pipeline.judge(&seen.packet, &around)
+                };
+                if let Some(judgement) = judgement {
+                    self.tell_dropped(seen, &[judgement], *by);
+                }
             }
-            let rule = predicted.unwrap_or_else(unknown_rule);
-            self.pipeline.write_as(packet, &around, &rule, Verdict::Allowed, "not dropped by the kernel");
-            return self.differ(seen.time, &rule, false);
-        };
-        let rules = self.truth.as_ref().map(|truth| &truth.generations);
-        let rule = rules.and_then(|rules| rules.rule(by.generation, by.number)).cloned().unwrap_or_else(unknown_rule);
-        if !allowed && predicted.as_ref().is_some_and(|predicted| is_same_rule(&rule, predicted)) {
-            return self.pipeline.write(packet, &around, &judgement, Verdict::Blocked);
+            Settled::Forwarded(passage) => self.tell_forwarded(passage),
         }
-        let word = if allowed { "allowed" } else { "blocked" };
-        let expected = predicted.map_or_else(|| "rules that were replaced".into(), |rule| rule.id);
+    }
+
+    /// Tells of a packet that the tap saw and the kernel did not drop.
+    fn tell_passed(&mut self, seen: &Seen, judgement: &Judgement) {
+        if self.is_on_its_way_through(seen) {
+            return;
+        }
+        if self.answers_a_rejected(seen) {
+            let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
+            return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
+        }
+        self.tell_let_through(seen, &[*judgement]);
+    }
+
+    /// Tells of a packet that no rule of ours dropped. `judgements` is what was predicted of it in each of its forms.
+    fn tell_let_through(&mut self, seen: &Seen, judgements: &[Judgement]) {
+        if let Some(blocked) = judgements.iter().find(|judgement| !judgement.decision.allows()) {
+            let rule = self.pipeline.rule(blocked).cloned().unwrap_or_else(unknown_rule);
+            self.write_as(seen, &rule, Verdict::Allowed, "not dropped by the kernel");
+            return self.differ(seen.time, &rule, false);
+        }
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let Some(judgement) = judgements.first() else { return };
+        self.pipeline.write(&seen.packet, &around, judgement, Verdict::Allowed);
+    }
+
+    /// Tells of a packet that the kernel dropped. `judgements` is what was predicted of it in each of its forms.
+    fn tell_dropped(&mut self, seen: &Seen, judgements: &[Judgement], by: By) {
+        let rules = self.truth.as_ref().map(|truth| &truth.generations);
+        let rule = rules.and_then(|rules| rules.rule(by)).map_or_else(unknown_rule, |rule| rule.info.clone());
+        let foretold = |judgement: &&Judgement| {
+            !judgement.decision.allows()
+                && self.pipeline.rule(judgement).is_some_and(|predicted| is_same_rule(&rule, predicted))
+        };
+        if let Some(judgement) = judgements.iter().find(foretold) {
+            let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+            return self.pipeline.write(&seen.packet, &around, judgement, Verdict::Blocked);
+        }
+        let Some(judgement) = judgements.first() else { return };
+        let word = if judgement.decision.allows() { "allowed" } else { "blocked" };
+        let predicted = self.pipeline.rule(judgement);
+        let expected = predicted.map_or_else(|| "rules that were replaced".into(), |rule| Arc::clone(&rule.id));
         let reason = format!("dropped by the kernel; predicted: {word} by {expected}");
-        self.pipeline.write_as(packet, &around, &rule, Verdict::Blocked, &reason);
+        self.write_as(seen, &rule, Verdict::Blocked, &reason);
         self.differ(seen.time, &rule, true);
+    }
+
+    /// Writes a line with a reason that is not the engine's.
+    fn write_as(&mut self, seen: &Seen, rule: &RuleInfo, verdict: Verdict, reason: &str) {
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        self.pipeline.write_as(&seen.packet, &around, rule, verdict, reason);
     }
 
     /// Counts a difference between prediction and kernel, and logs the first of each rule.
@@ -251,33 +366,6 @@ impl Stage {
         };
         let reason = format!("the kernel {did} {}", rule.id);
         self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
-    }
-
-    /// Which way a packet goes, by the kernel's packet type. A forwarded one is seen twice, coming in and going out:
-    /// it has its line when it comes in, and `None` here when it goes out.
-    fn direction(&mut self, frame: &Frame<'_>, packet: &Packet) -> Option<Direction> {
-        let outgoing = frame.packet_type == Some(PacketType::Outgoing);
-        match &packet.net {
-            Net::Ip(ip) if outgoing && self.forwards(ip.src) && self.passing.went_in(ip) => None,
-            Net::Ip(ip) if !outgoing && self.is_passing_through(frame, ip) => {
-                self.passing.goes_in(ip);
-                Some(Direction::Forwarded)
-            }
-            _ if outgoing => Some(Direction::Outgoing),
-            _ => Some(Direction::Incoming),
-        }
-    }
-
-    /// Whether a packet from or to `address` can only be on its way through: this machine forwards, and the address
-    /// is not its own.
-    fn forwards(&self, address: IpAddr) -> bool {
-        let forwards = if address.is_ipv4() { self.host.forwards_v4 } else { self.host.forwards_v6 };
-        forwards && !address.is_multicast() && !self.host.owns(address)
-    }
-
-    fn is_passing_through(&self, frame: &Frame<'_>, ip: &Ip) -> bool {
-        // What came to many stations at once is for this one too.
-        frame.packet_type == Some(PacketType::Host) && self.forwards(ip.dst)
     }
 
     /// Writes down what happened to an interface.
@@ -324,6 +412,8 @@ impl Stage {
             lost_kernel: self.lost.frames,
             lost_reports: self.lost.reports,
             differences: self.truth.as_ref().map_or(0, |truth| truth.differences),
+            forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
+            untold_flows: self.forwarding.forgotten().div_ceil(2),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
@@ -343,6 +433,17 @@ fn know<'a>(
         let name = interfaces.name(index).unwrap_or_default();
         Interface { name: EscapedName::new(name.as_bytes()), class: pipeline.matcher().interface_class(name) }
     })
+}
+
+/// The circumstances of a packet that waited for its verdict: whatever is wrong with it, it came as far as the rules.
+fn around<'a>(
+    known: &'a mut BTreeMap<u32, Interface>,
+    interfaces: &Interfaces,
+    pipeline: &Pipeline,
+    seen: &Seen,
+) -> Circumstances<'a> {
+    let interface = know(known, interfaces, pipeline, seen.interface);
+    Circumstances { time: seen.time, direction: seen.direction, interface, discards: |_, _| false }
 }
 
 /// What stands for a rule of a generation that nobody remembers.

@@ -8,6 +8,7 @@ use super::ring::{Ring, RingConfig};
 use super::{Frame, FrameSource, Polled, SourceCounters};
 use crate::sys;
 use std::io;
+use std::iter;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +33,8 @@ pub struct LiveConfig {
     pub names: Vec<String>,
     /// The ring's measures.
     pub ring: RingConfig,
-    /// When this can be read, [`FrameSource::poll`] returns. Whoever writes to the other end also empties it.
-    pub wake: Option<OwnedFd>,
+    /// When one of these can be read, [`FrameSource::poll`] returns. Whoever gave it also empties it.
+    pub wake: Vec<OwnedFd>,
 }
 
 /// A way to get frames from the kernel.
@@ -59,7 +60,7 @@ pub struct Live {
     tap: Box<dyn Tap + Send>,
     watch: Watch,
     names: Vec<String>,
-    wake: Option<OwnedFd>,
+    wake: Vec<OwnedFd>,
     events: Vec<LinkEvent>,
     /// The latest poll had news and handed out nothing.
     owing: bool,
@@ -123,10 +124,9 @@ impl Live {
 
 impl FrameSource for Live {
     fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<Polled> {
-        let wake = self.wake.as_ref().map(|wake| sys::readable(wake.as_fd()));
-        let others = [Some(sys::readable(self.watch.as_fd())), wake];
-        let others: &[libc::pollfd] = &others.into_iter().flatten().collect::<Vec<_>>();
-        self.tap.wait(others, timeout)?;
+        let wake = self.wake.iter().map(|wake| sys::readable(wake.as_fd()));
+        let others: Vec<libc::pollfd> = iter::once(sys::readable(self.watch.as_fd())).chain(wake).collect();
+        self.tap.wait(&others, timeout)?;
         // Frames that are ready now were captured before this, so that the interfaces they came from are known
         // behind it; and if there is news, the caller looks at it before it gets them. But not twice in a row: frames
         // must not wait for interfaces that keep changing.

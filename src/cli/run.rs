@@ -142,7 +142,7 @@ impl RunArgs {
                 kind: self.capture.into(),
                 names: self.interfaces.clone(),
                 ring: RingConfig { bytes, ..RingConfig::default() },
-                wake: None,
+                wake: Vec::new(),
             },
             log: self.log.config(&self.log_file, WhenFull::Lose),
             selection: self.log.log,

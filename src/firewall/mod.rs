@@ -27,7 +27,7 @@ pub use changes::{Change, Changes};
 pub use error::{CommandError, End, Error};
 pub use family::Family;
 pub use install::{Counter, Disturbance, Installed};
-pub use names::{Hook, read_nflog_prefix};
+pub use names::{Hook, Reported, read_nflog_prefix};
 pub use plan::{Options, Origin, Plan, PlannedRule, PlannedSet};
 pub use removal::clean;
 pub use tools::{Tools, Variant};

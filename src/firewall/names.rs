@@ -103,19 +103,35 @@ pub(super) fn is_set_name(name: &str) -> bool {
     )
 }
 
-/// The prefix of an NFLOG event: the generation of the rule set and the number of the rule, both in hex.
-///
-/// 19 bytes at any time: legacy cuts a prefix at 63 bytes and nft at 127, silently.
-pub(super) fn nflog_prefix(generation: u32, number: u32) -> String {
-    format!("pfw:{generation:08x}:{number:06x}")
+/// What an NFLOG event says of its packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// It was dropped by the rule with this number, an index into [`Plan::rules`](super::Plan::rules).
+    Dropped(u32),
+    /// It is on its way through this machine and none of our rules dropped it.
+    Passed,
 }
 
-/// Reads the prefix of an NFLOG event: the generation and the rule's number, an index into
-/// [`Plan::rules`](super::Plan::rules). `None` if the event is not ours.
-pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, u32)> {
-    let (generation, number) = prefix.strip_prefix("pfw:")?.split_once(':')?;
+/// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
+const PASSED: &str = "passed";
+
+/// The prefix of an NFLOG event: the generation of the rule set in hex, and the number of the rule that dropped the
+/// packet, in hex too, if one did.
+///
+/// 19 bytes at any time: legacy cuts a prefix at 63 bytes and nft at 127, silently.
+pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
+    match reported {
+        Reported::Dropped(number) => format!("pfw:{generation:08x}:{number:06x}"),
+        Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
+    }
+}
+
+/// Reads the prefix of an NFLOG event: the generation, and what it says. `None` if the event is not ours.
+pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
+    let (generation, what) = prefix.strip_prefix("pfw:")?.split_once(':')?;
     let hex = |text: &str, len| (text.len() == len).then(|| u32::from_str_radix(text, 16).ok()).flatten();
-    Some((hex(generation, 8)?, hex(number, 6)?))
+    let reported = if what == PASSED { Reported::Passed } else { Reported::Dropped(hex(what, 6)?) };
+    Some((hex(generation, 8)?, reported))
 }
 
 #[cfg(test)]
@@ -124,9 +140,21 @@ mod tests {
 
     #[test]
     fn a_prefix_is_read_back_and_a_foreign_one_is_not() {
-        assert_eq!(nflog_prefix(0xfeed, 0x12_3456), "pfw:0000feed:123456");
-        assert_eq!(read_nflog_prefix("pfw:0000feed:123456"), Some((0xfeed, 0x12_3456)));
-        for foreign in ["", "pfw:", "pfw:1:2", "ufw:0000feed:123456", "pfw:0000feed:12345g", "pfw:0000feed:123456 "] {
+        for (reported, prefix) in
+            [(Reported::Dropped(0x12_3456), "pfw:0000feed:123456"), (Reported::Passed, "pfw:0000feed:passed")]
+        {
+            assert_eq!(nflog_prefix(0xfeed, reported), prefix);
+            assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));
+        }
+        for foreign in [
+            "",
+            "pfw:",
+            "pfw:1:2",
+            "ufw:0000feed:123456",
+            "pfw:0000feed:12345g",
+            "pfw:0000feed:123456 ",
+            "pfw:feed:passed",
+        ] {
             assert_eq!(read_nflog_prefix(foreign), None, "{foreign}");
         }
     }

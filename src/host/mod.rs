@@ -37,6 +37,11 @@ impl Host {
     pub fn owns(&self, address: IpAddr) -> bool {
         self.addresses.iter().any(|&(own, _)| own == address)
     }
+
+    /// Whether it forwards packets of a family between interfaces.
+    pub fn forwards(&self, v4: bool) -> bool {
+        if v4 { self.forwards_v4 } else { self.forwards_v6 }
+    }
 }
 
 /// Reads the facts, each from where the kernel or a program keeps it. What isn't there, or can't be read, is no fact;

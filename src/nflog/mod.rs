@@ -12,7 +12,7 @@ mod request;
 mod tally;
 
 pub use event::{Event, Hook};
-pub use request::{BATCH, BATCH_TIME, COPY_RANGE};
+pub use request::{BATCH, BATCH_TIME, COPY_RANGE, Detail};
 pub use tally::Counters;
 
 use crate::netlink::{Message, Received, Request, Socket};
@@ -34,6 +34,17 @@ const BACKLOG: usize = (2 * RECEIVE_BUFFER as usize) >> 10;
 /// How long [`Reader::drain`] waits for the kernel's open batch where it can't make it come.
 const DRAIN_TIME: Duration = BATCH_TIME.saturating_mul(3);
 
+/// How much of what was there was handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// There was nothing.
+    Nothing,
+    /// Everything.
+    All,
+    /// A part, as much as was asked for.
+    Some,
+}
+
 /// A bound group. It is free again when this is dropped.
 ///
 /// A rule whose group nobody has bound does what it does all the same; its packets are just not reported.
@@ -51,11 +62,11 @@ impl Reader {
     ///
     /// No protocol family is bound to NFLOG (`NFULNL_CFG_CMD_PF_BIND`): rules with that target do without, and it would
     /// change for the whole machine where the log of others goes (`net.netfilter.nf_log`).
-    pub fn open(group: u16) -> io::Result<Self> {
+    pub fn open(group: u16, detail: Detail) -> io::Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
         let mut reader = Self { socket, group, early: Vec::new(), tally: Tally::default() };
-        match reader.ask(request::bind(group)) {
+        match reader.ask(request::bind(group, detail)) {
             Ok(()) => Ok(reader),
             Err(error) => Err(reader.explain(&error)),
         }
@@ -63,9 +74,9 @@ impl Reader {
 
     /// Binds the first of `groups` that is free. The kernel itself writes to group 0 what connection tracking finds
     /// invalid, if it is told to; better leave that out.
-    pub fn open_free(groups: RangeInclusive<u16>) -> io::Result<Self> {
+    pub fn open_free(groups: RangeInclusive<u16>, detail: Detail) -> io::Result<Self> {
         for group in groups.clone() {
-            match Self::open(group) {
+            match Self::open(group, detail) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
                 result => return result,
             }
@@ -85,13 +96,15 @@ impl Reader {
     }
 
     /// Hands each event that is ready to `sink`, a bounded number at most, in the order of the verdicts, and waits at
-    /// most `timeout` for the first one. A signal ends the wait early.
-    pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<()> {
-        if !self.hand_out(POLL_LIMIT, sink)? && !timeout.is_zero() {
+    /// most `timeout` for the first one. A signal ends the wait early. Whether that were all that the kernel has handed
+    /// on: if so, what is to come was logged less than [`BATCH_TIME`] ago.
+    pub fn poll(&mut self, timeout: Duration, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<bool> {
+        let mut found = self.hand_out(POLL_LIMIT, sink)?;
+        if found == Found::Nothing && !timeout.is_zero() {
             sys::wait(&mut [sys::readable(self.socket.as_fd())], timeout)?;
-            self.hand_out(POLL_LIMIT, sink)?;
+            found = self.hand_out(POLL_LIMIT, sink)?;
         }
-        Ok(())
+        Ok(found != Found::Some)
     }
 
     /// Gives the group back and hands out all that the kernel had logged for it. What it logs from now on goes nowhere
@@ -113,8 +126,8 @@ impl Reader {
         }
     }
 
-    /// Hands out the events of at most `limit` datagrams, without waiting. Whether there was anything.
-    fn hand_out(&mut self, limit: usize, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<bool> {
+    /// Hands out the events of at most `limit` datagrams, without waiting.
+    fn hand_out(&mut self, limit: usize, sink: &mut dyn FnMut(&Event<'_>)) -> io::Result<Found> {
         let Self { socket, early, tally, .. } = self;
         let mut any = !early.is_empty();
         for payload in mem::take(early) {
@@ -127,13 +140,13 @@ impl Reader {
                 }
             })?;
             match received {
-                Received::Nothing => break,
+                Received::Nothing => return Ok(if any { Found::All } else { Found::Nothing }),
                 Received::Messages => {}
                 Received::Overrun => tally.overrun(),
             }
             any = true;
         }
-        Ok(any)
+        Ok(Found::Some)
     }
 
     /// Sends a request and waits for the kernel's answer; events in front of it are kept.

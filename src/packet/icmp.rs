@@ -40,6 +40,18 @@ const fn has_id(family: Family, kind: u8) -> bool {
     }
 }
 
+/// The type of the query that a message of type `kind` asks or answers, and whether it asks. `None` if it does
+/// neither, as far as connection tracking knows: echo, timestamp, information and address mask; of ICMPv6 echo and node
+/// information (`nf_conntrack_proto_icmp.c`, `nf_conntrack_proto_icmpv6.c`).
+pub const fn query(protocol: Protocol, kind: u8) -> Option<(u8, bool)> {
+    match (protocol, kind) {
+        (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128 | 139) => Some((kind, true)),
+        (Protocol::ICMP, 0) => Some((8, false)),
+        (Protocol::ICMP, 14 | 16 | 18) | (Protocol::ICMPV6, 129 | 140) => Some((kind - 1, false)),
+        _ => None,
+    }
+}
+
 /// The identifier of a query or answer, if the message has one.
 fn query_id(family: Family, kind: u8, message: &[u8]) -> Option<u16> {
     let &[_, _, _, _, high, low] = message.first_chunk()?;

@@ -28,6 +28,7 @@ mod testing;
 
 pub use ethertype::ethertype_name;
 pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopback};
+pub use icmp::query as icmp_query;
 pub use link::Link;
 pub use malformed::Malformed;
 pub use protocol::Protocol;
@@ -125,7 +126,7 @@ pub enum Transport {
 }
 
 /// Source and destination port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {
     /// Source port.
     pub src: u16,

@@ -9,7 +9,9 @@ use std::fmt;
 /// The numbers of a run. Serialized it is the one line of JSON that `--json` asks for; shown it is the table that
 /// ends a run.
 ///
-/// `packets = allowed + blocked + would_block + malformed`, always: what else there is was counted beside them.
+/// `packets = allowed + blocked + would_block + malformed`, always: what else there is was counted beside them. Of
+/// forwarded packets, when rules are enforced, these are what the kernel reported: each blocked one, and the first of
+/// each flow that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Packets that were judged, and malformed ones, which have no verdict.
@@ -34,6 +36,10 @@ pub struct Summary {
     pub differences: u64,
     /// Lines that the log could not take.
     pub lost_log: u64,
+    /// Forwarded packets that the tap saw coming in while rules were enforced: the kernel's reports speak of them.
+    pub forwarded: u64,
+    /// Translated flows through this machine that found no room: their packets were taken for its own.
+    pub untold_flows: u64,
     /// Frames for other hosts: seen, neither judged nor logged.
     pub other_host: u64,
     /// Further sightings of packets that were judged elsewhere (bridge and port, `lo` twice).
@@ -89,6 +95,8 @@ impl fmt::Display for Summary {
             ("differences", self.differences),
             ("suspicious", self.suspicious),
             ("not IP", self.non_ip),
+            ("seen forwarded", self.forwarded),
+            ("flows not told", self.untold_flows),
             ("for other hosts", self.other_host),
             ("logged elsewhere", self.duplicates),
             ("not for the IP stack", self.not_for_stack),

@@ -236,7 +236,7 @@ fn a_wait_can_be_ended_from_outside() {
     let _world = World::new();
     for kind in BOTH {
         let (mut bell, ear) = UnixStream::pair().expect("a pair of sockets");
-        let wake = Some(ear.try_clone().expect("cloned").into());
+        let wake = vec![ear.try_clone().expect("cloned").into()];
         let mut live = Live::open(LiveConfig { kind, wake, ..LiveConfig::default() }).expect("opened");
         let start = Instant::now();
         let ringing = std::thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! Packets -> the connection that they would belong to (netfilter's tuples).
 
 use super::connections::Key;
-use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, TcpFlags, Transport};
+use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, TcpFlags, Transport, icmp_query};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What a packet is to the tracker.
@@ -112,13 +112,7 @@ impl Tuple {
 
     /// The ends are the one that asks and the one that answers; the answer's type is mapped to the query's.
     fn of_query(query: Query, protocol: Protocol) -> Option<Self> {
-        let (asked, is_query) = match (protocol, query.kind) {
-            // Echo, timestamp, information and address mask; ICMPv6: echo and node information.
-            (Protocol::ICMP, 8 | 13 | 15 | 17) | (Protocol::ICMPV6, 128 | 139) => (query.kind, true),
-            (Protocol::ICMP, 0) => (8, false),
-            (Protocol::ICMP, 14 | 16 | 18) | (Protocol::ICMPV6, 129 | 140) => (query.kind - 1, false),
-            _ => return None,
-        };
+        let (asked, is_query) = icmp_query(protocol, query.kind)?;
         let what = u16::from_be_bytes([asked, query.code]);
         Some(Self { from_first: is_query, symmetric: false, tail: tail(query.id, what, protocol) })
     }

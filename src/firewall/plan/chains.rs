@@ -5,7 +5,7 @@ use super::conditions::Condition;
 use super::ledger::Ledger;
 use super::spec::{Match, Target, marker, specification};
 use crate::firewall::family::Family;
-use crate::firewall::names::{Hook, further_chain, nflog_prefix};
+use crate::firewall::names::{Hook, Reported, further_chain, nflog_prefix};
 use crate::packet::Protocol;
 use crate::rules::Action;
 
@@ -40,11 +40,13 @@ pub(super) struct Writer<'a> {
     /// The chain that is being written; after a cascade the one that holds the rest.
     current: String,
     further: u32,
+    /// The hook whose packets come by the chain that is being written.
+    hook: Hook,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(family: Family, options: Options, ledger: &'a Ledger) -> Self {
-        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0 }
+        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0, hook: Hook::Input }
     }
 
     pub(super) fn finish(self) -> Vec<Chain> {
@@ -53,8 +55,14 @@ impl<'a> Writer<'a> {
 
     /// Begins the chain of a hook.
     pub(super) fn begin(&mut self, hook: Hook) {
+        self.hook = hook;
         hook.own().clone_into(&mut self.current);
         self.add_chain(self.current.clone());
+    }
+
+    /// Whether the packets of the chain that is being written are on their way through.
+    pub(super) fn is_forwarding(&self) -> bool {
+        self.hook == Hook::Forward
     }
 
     /// Makes a chain that goes by no hook.
@@ -84,6 +92,12 @@ impl<'a> Writer<'a> {
     pub(super) fn block(&mut self, number: u32, conditions: &Match) {
         self.log(number, conditions);
         self.numbered(number, conditions, &Target::Drop);
+    }
+
+    /// Reports that no rule of ours drops a packet.
+    pub(super) fn report_passed(&mut self, conditions: &Match) {
+        let target = self.log_target(Reported::Passed);
+        self.built_in("forwarded", conditions, &target);
     }
 
     /// Jumps to a chain of which the rule is the only user.
@@ -150,8 +164,14 @@ impl<'a> Writer<'a> {
     }
 
     fn log(&mut self, number: u32, conditions: &Match) {
-        let prefix = nflog_prefix(self.options.generation, number);
-        self.numbered(number, conditions, &Target::Log { group: self.options.nflog_group, prefix });
+        let target = self.log_target(Reported::Dropped(number));
+        self.numbered(number, conditions, &target);
+    }
+
+    fn log_target(&self, reported: Reported) -> Target {
+        let Options { generation, nflog_group, forward_group, .. } = self.options;
+        let group = if self.is_forwarding() { forward_group } else { nflog_group };
+        Target::Log { group, prefix: nflog_prefix(generation, reported) }
     }
 
     fn numbered(&mut self, number: u32, conditions: &Match, target: &Target) {

@@ -57,7 +57,7 @@ impl<'a> Effective<'a> {
         let block_ports = list(&rules.block_ports, now, "block_ports", Origin::BlockPorts, ledger);
         let block_protocols = list(&rules.block_protocols, now, "block_protocols", Origin::BlockProtocols, ledger);
         let ordered = rules.rules.iter().filter(|rule| rule.enabled && ahead(rule.expires, now));
-        let ordered = ordered.map(|rule| (ledger.add(&rule.id, Origin::Rules), rule)).collect();
+        let ordered = ordered.map(|rule| (ledger.add_rule(rule), rule)).collect();
         let allow_protocols = list(&rules.allow_protocols, now, "allow_protocols", Origin::AllowProtocols, ledger);
         let some_listed = !in_force(&rules.allow_protocols, now).is_empty();
         let other_protocols = some_listed.then(|| ledger.add(&"allow_protocols".into(), Origin::AllowProtocols));

@@ -1,5 +1,6 @@
 //! The numbers of rules: what an NFLOG prefix and a kernel counter are told apart by.
 
+use crate::rules::{Action, Rule};
 use std::sync::Arc;
 
 /// Which part of the rules file a rule comes from.
@@ -33,6 +34,8 @@ pub struct PlannedRule {
     pub id: Arc<str>,
     /// Where it comes from.
     pub origin: Origin,
+    /// Whether it answers what it blocks.
+    pub rejects: bool,
 }
 
 /// The rules of a plan by number.
@@ -44,7 +47,17 @@ pub(super) struct Ledger {
 impl Ledger {
     /// The number of a new rule.
     pub(super) fn add(&mut self, id: &Arc<str>, origin: Origin) -> u32 {
-        self.rules.push(PlannedRule { id: Arc::clone(id), origin });
+        self.push(PlannedRule { id: Arc::clone(id), origin, rejects: false })
+    }
+
+    /// The number of a new ordered rule.
+    pub(super) fn add_rule(&mut self, rule: &Rule) -> u32 {
+        let rejects = rule.action == Action::Reject;
+        self.push(PlannedRule { id: Arc::clone(&rule.id), origin: Origin::Rules, rejects })
+    }
+
+    fn push(&mut self, rule: PlannedRule) -> u32 {
+        self.rules.push(rule);
         // Rules are bounded far below the range of numbers.
         u32::try_from(self.rules.len() - 1).unwrap_or(u32::MAX)
     }

@@ -29,8 +29,8 @@ pub(super) struct Steps<'a, 'b> {
     pub(super) own: &'a [IpAddr],
     /// Whether this machine passes packets on, and may translate their addresses.
     pub(super) forwards: bool,
-    /// The chain that reports and drops for each rule that is told by a set.
-    pub(super) blocking: HashMap<u32, String>,
+    /// The chain that reports and drops for each rule that is told by a set, for packets that are forwarded or not.
+    pub(super) blocking: HashMap<(u32, bool), String>,
 }
 
 const STATE: &str = "-m conntrack --ctstate";
@@ -77,12 +77,19 @@ impl Steps<'_, '_> {
         }
     }
 
-    /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
+    /// Packets on their way through.
     fn forwarded(&mut self) {
         self.writer.begin(Hook::Forward);
-        if !self.effective.lists_block() {
-            return;
+        if self.effective.lists_block() {
+            self.forwarded_lists();
         }
+        if self.forwards {
+            self.passed();
+        }
+    }
+
+    /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
+    fn forwarded_lists(&mut self) {
         self.path_mtu();
         let effective = self.effective;
         for peers in &effective.block_ips {
@@ -93,6 +100,14 @@ impl Steps<'_, '_> {
         }
         self.blocked_ports(true);
         self.blocked_protocols();
+    }
+
+    /// The first packet of each flow that passes: the one whose connection has not been confirmed, which it is when its
+    /// first packet leaves (`NEW` are all until the first answer). What belongs to no flow is reported packet by packet:
+    /// nothing else stands for it.
+    fn passed(&mut self) {
+        self.writer.report_passed(&Match::module("-m conntrack ! --ctstatus CONFIRMED"));
+        self.writer.report_passed(&Match::module(format!("{STATE} INVALID,UNTRACKED")));
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is
@@ -200,14 +215,16 @@ impl Steps<'_, '_> {
 
     /// The chain that reports and drops for rule `number`: a set is looked up once for both.
     fn blocking_chain(&mut self, number: u32) -> String {
-        if let Some(chain) = self.blocking.get(&number) {
+        // It reports to the group of the hook.
+        let key = (number, self.writer.is_forwarding());
+        if let Some(chain) = self.blocking.get(&key) {
             return chain.clone();
         }
         let chain = self.writer.further_chain('B');
         let outside = self.writer.enter(chain.clone());
         self.writer.block(number, &Match::default());
         self.writer.enter(outside);
-        self.blocking.insert(number, chain.clone());
+        self.blocking.insert(key, chain.clone());
         chain
     }
 

@@ -1,0 +1,114 @@
+//! What the kernel says of packets beside the tap: which it dropped, which flows it lets through the machine, and how
+//! it translates them.
+
+use super::enforcement::{Groups, NFLOG_GROUPS};
+use super::stage::{ReadUpTo, Stage};
+use crate::conntrack::{self, Watch};
+use crate::nflog::{Detail, Reader};
+use crate::time::Timestamp;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// How soon the kernel is asked again for all its translated flows after it lost notifications: it looks at its whole
+/// table, which can take a tenth of a second.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The sources of reports.
+pub struct Reports {
+    /// About packets from and to this machine.
+    own: Reader,
+    /// About those on their way through.
+    forwarded: Reader,
+    translations: Translations,
+}
+
+impl Reports {
+    /// Binds two free groups.
+    pub fn open() -> io::Result<Self> {
+        let own = Reader::open_free(NFLOG_GROUPS, Detail::Packet)?;
+        let forwarded = Reader::open_free(NFLOG_GROUPS, Detail::Flow)?;
+        Ok(Self { own, forwarded, translations: Translations::default() })
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> Groups {
+        Groups { own: self.own.group(), forwarded: self.forwarded.group() }
+    }
+
+    /// What can be read when there are reports.
+    pub fn wakes(&self) -> io::Result<Vec<OwnedFd>> {
+        [&self.own, &self.forwarded].map(|reader| reader.as_fd().try_clone_to_owned()).into_iter().collect()
+    }
+
+    /// Reports that were lost so far.
+    pub fn lost(&self) -> u64 {
+        self.own.counters().lost + self.forwarded.counters().lost
+    }
+
+    /// Hands the reports that are there to the stage. How far they have been read.
+    pub fn read(&mut self, stage: &mut Stage) -> io::Result<ReadUpTo> {
+        let asked = Timestamp::now();
+        self.translations.read(stage, asked);
+        let own = self.own.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
+        let forwarded = self.forwarded.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
+        Ok(ReadUpTo { own: own.then_some(asked), forwarded: forwarded.then_some(asked) })
+    }
+
+    /// Hands the last reports to the stage. The rules have gone before.
+    pub fn drain(&mut self, stage: &mut Stage) -> io::Result<()> {
+        let now = Timestamp::now();
+        self.translations.read(stage, now);
+        self.own.drain(&mut |event| stage.report(event, now))?;
+        self.forwarded.drain(&mut |event| stage.report(event, now))
+    }
+}
+
+/// The flows that the kernel translates. They are of interest while the machine forwards.
+#[derive(Default)]
+enum Translations {
+    /// Nobody has asked yet.
+    #[default]
+    Unasked,
+    /// The kernel tells.
+    Told {
+        watch: Watch,
+        /// When the kernel is to be asked for all.
+        ask_at: Option<Timestamp>,
+    },
+    /// It does not.
+    Untold,
+}
+
+impl Translations {
+    /// Hands what has changed to the stage. Where nothing is to be had, packets of translated flows look like this
+    /// machine's own, which is said once and no reason to watch nothing at all.
+    fn read(&mut self, stage: &mut Stage, now: Timestamp) {
+        if matches!(self, Self::Unasked) && stage.forwards() {
+            *self = match Watch::open() {
+                Ok(watch) => Self::Told { watch, ask_at: Some(now) },
+                Err(error) => Self::give_up(&error),
+            };
+        }
+        let Self::Told { watch, ask_at } = self else { return };
+        if let Err(error) = read(watch, ask_at, stage, now) {
+            *self = Self::give_up(&error);
+        }
+    }
+
+    fn give_up(error: &io::Error) -> Self {
+        tracing::warn!("cannot tell translated forwarded packets from this machine's own: {error}");
+        Self::Untold
+    }
+}
+
+fn read(watch: &mut Watch, ask_at: &mut Option<Timestamp>, stage: &mut Stage, now: Timestamp) -> io::Result<()> {
+    if ask_at.is_some_and(|at| at <= now) {
+        *ask_at = None;
+        stage.translated(&conntrack::translated()?, now);
+    }
+    if !watch.poll(&mut |change| stage.translation(&change, now))? {
+        ask_at.get_or_insert(now.plus(ASK_AGAIN));
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! Fragments that the tap saw, by the datagrams that they are parts of.
+
+use super::{DISORDER, Seen, Settled, stamp};
+use crate::app::pipeline::Judgement;
+use crate::packet::{Ip, Net, Packet, Transport};
+use crate::time::Timestamp;
+use foldhash::fast::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+/// What tells the fragments of a datagram from those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Datagram {
+    src: IpAddr,
+    dst: IpAddr,
+    id: u32,
+}
+
+impl Datagram {
+    /// The datagram that a packet is a fragment of.
+    pub(super) fn of(packet: &Packet) -> Option<Self> {
+        let Net::Ip(Ip { src, dst, fragment: Some(fragment), .. }) = packet.net else { return None };
+        Some(Self { src, dst, id: fragment.id })
+    }
+}
+
+/// What waits, by datagram.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    waiting: HashMap<Datagram, VecDeque<(Seen, Judgement)>, RandomState>,
+    /// Each fragment's stamp and datagram, oldest first; those too that do not wait any more.
+    arrived: VecDeque<(Timestamp, Datagram)>,
+}
+
+impl Fragments {
+    /// Holds a fragment back.
+    pub(super) fn hold(&mut self, datagram: Datagram, seen: Seen, judgement: Judgement) {
+        self.arrived.push_back((stamp(&seen), datagram));
+        self.waiting.entry(datagram).or_default().push_back((seen, judgement));
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived.is_empty()
+    }
+
+    /// How many there are, those included that do not wait any more.
+    pub(super) fn len(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// The first, if it is not later than `until`.
+    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<Settled> {
+        loop {
+            let (_, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
+            if let Some((seen, judgement)) = self.pop(datagram) {
+                return Some(Settled::Passed(seen, judgement));
+            }
+        }
+    }
+
+    fn pop(&mut self, datagram: Datagram) -> Option<(Seen, Judgement)> {
+        let parts = self.waiting.get_mut(&datagram)?;
+        let part = parts.pop_front();
+        if parts.is_empty() {
+            self.waiting.remove(&datagram);
+        }
+        part
+    }
+
+    /// Takes out what was reported: a fragment, or all of a datagram, which is one packet to the rules. Of that the
+    /// first fragment told what was predicted.
+    pub(super) fn take(&mut self, reported: &Seen) -> Option<(Seen, Judgement)> {
+        if self.arrived.is_empty() {
+            return None;
+        }
+        if let Some(datagram) = Datagram::of(&reported.packet) {
+            return self.take_part(datagram, reported);
+        }
+        let datagram = self.completed_by(reported)?;
+        let parts = self.waiting.remove(&datagram)?;
+        parts
+            .into_iter()
+            .find(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
+            .map(|(_, told)| (*reported, told))
+    }
+
+    fn take_part(&mut self, datagram: Datagram, reported: &Seen) -> Option<(Seen, Judgement)> {
+        let offset = |seen: &Seen| if let Net::Ip(ip) = &seen.packet.net { ip.fragment } else { None };
+        let parts = self.waiting.get_mut(&datagram)?;
+        let place = parts.iter().position(|(seen, _)| offset(seen) == offset(reported))?;
+        parts.remove(place)
+    }
+
+    /// The datagram that was reported: its stamp is that of the fragment that came last.
+    fn completed_by(&self, reported: &Seen) -> Option<Datagram> {
+        let time = stamp(reported);
+        let place = self.arrived.partition_point(|(arrived, _)| *arrived < time);
+        let near = self.arrived.iter().skip(place.saturating_sub(DISORDER)).take(2 * DISORDER);
+        let mut at_that_time = near.filter(|(arrived, _)| *arrived == time).map(|(_, datagram)| *datagram);
+        at_that_time.find(|datagram| {
+            let parts = self.waiting.get(datagram).into_iter().flatten();
+            parts.into_iter().any(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
+        })
+    }
+}
+
+/// Whether a packet is the first fragment of one that was reported whole.
+fn is_first_of(part: &Packet, whole: &Packet) -> bool {
+    let (Net::Ip(part), Net::Ip(whole)) = (&part.net, &whole.net) else { return false };
+    part.fragment.is_some_and(|fragment| fragment.offset == 0)
+        && (part.src, part.dst) == (whole.src, whole.dst)
+        && (part.transport == whole.transport || whole.transport == Transport::None)
+}

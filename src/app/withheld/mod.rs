@@ -1,0 +1,206 @@
+//! Packets that the tap saw, held back until the kernel has had its say: the tap sees what the rules drop as well as
+//! what they let through, and only NFLOG tells which was which. A packet that came in bears the same time stamp at the
+//! tap and in its report (there cut to microseconds), so that the two streams are joined like two sorted lists.
+//!
+//! Fragments wait apart: a dropped datagram is reported whole, with the stamp of the fragment that came last, so that
+//! nothing is known of the first before the last is there.
+
+mod fragments;
+mod incoming;
+
+use super::pipeline::Judgement;
+use crate::conntrack::Flow;
+use crate::engine::Direction;
+use crate::nflog::BATCH_TIME;
+use crate::packet::{Net, Packet, Transport};
+use crate::time::Timestamp;
+use fragments::{Datagram, Fragments};
+use incoming::Incoming;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a packet is held back where nothing else comes: reports and frames are handed on after [`BATCH_TIME`] at
+/// most; the rest is for their being read. A line is in the file within 200 ms all the same.
+pub const HOLD: Duration = BATCH_TIME.saturating_add(Duration::from_millis(30));
+
+/// How long a packet takes from the tap to the rule that reports it, at most. Reports of other processors overtake it
+/// by no more than that.
+pub const UNTIL_REPORTED: Duration = Duration::from_millis(5);
+
+/// How much longer a fragment is held back: the rest of its datagram is on its way. Those of one that takes longer have
+/// lines of their own although it is dropped then.
+const HOLD_FRAGMENT: Duration = Duration::from_millis(30);
+
+/// Packets and reports that are held back at most, of each kind: what comes in that time at two million a second.
+/// Beyond it the oldest go early.
+const MAX_HELD: usize = 1 << 17;
+
+/// How far out of order packets of one time can be: several processors stamp them.
+const DISORDER: usize = 64;
+
+/// A rule in the kernel, as a report names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Generation of the rule set.
+    pub generation: u32,
+    /// Number of the rule in it.
+    pub number: u32,
+}
+
+/// A packet and its circumstances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it was seen.
+    pub time: Timestamp,
+    /// The packet.
+    pub packet: Packet,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// The index of its interface.
+    pub interface: u32,
+}
+
+/// A report of a packet on its way through this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// The packet, as the rules see it: with its destination translated.
+    pub seen: Seen,
+    /// The rule that dropped it, if one did.
+    pub by: Option<By>,
+    /// The flow that it belongs to.
+    pub flow: Option<Flow>,
+}
+
+/// What is known of a packet once it has waited long enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The tap saw it, and no report came: it was not dropped.
+    Passed(Seen, Judgement),
+    /// The tap saw it, and it was dropped.
+    Dropped(Seen, Judgement, By),
+    /// It was dropped where the tap sees nothing, or had no room.
+    Unseen(Seen, By),
+    /// It was on its way through.
+    Forwarded(Passage),
+}
+
+/// What waits, oldest first.
+#[derive(Debug, Default)]
+pub struct Withheld {
+    frames: VecDeque<(Seen, Judgement)>,
+    fragments: Fragments,
+    /// Reports of packets that the tap sees too.
+    incoming: Incoming,
+    /// Reports of packets that it never sees.
+    outgoing: VecDeque<(Seen, By)>,
+    /// Reports of packets that have no line at the tap.
+    forwarded: VecDeque<Passage>,
+}
+
+impl Withheld {
+    /// Holds a packet back that the tap saw.
+    pub fn hold(&mut self, seen: Seen, judgement: Judgement) {
+        match Datagram::of(&seen.packet) {
+            Some(datagram) => self.fragments.hold(datagram, seen, judgement),
+            None => self.frames.push_back((seen, judgement)),
+        }
+    }
+
+    /// Takes a report of a packet that was dropped behind the tap.
+    pub fn report_incoming(&mut self, seen: Seen, by: By) {
+        self.incoming.push(seen, by);
+    }
+
+    /// Takes a report of a packet that was dropped before any tap.
+    pub fn report_outgoing(&mut self, seen: Seen, by: By) {
+        self.outgoing.push_back((seen, by));
+    }
+
+    /// Takes a report of a packet on its way through.
+    pub fn report_forwarded(&mut self, passage: Passage) {
+        self.forwarded.push_back(passage);
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+            && self.fragments.is_empty()
+            && self.incoming.is_empty()
+            && self.outgoing.is_empty()
+            && self.forwarded.is_empty()
+    }
+
+    /// Whether more waits than there is room for.
+    fn is_crowded(&self) -> bool {
+        let held =
+            [self.frames.len(), self.fragments.len(), self.incoming.len(), self.outgoing.len(), self.forwarded.len()];
+        held.into_iter().any(|held| held > MAX_HELD)
+    }
+
+    /// The next packet about which all is known: tap and reports have been read up to `settled`.
+    pub fn release(&mut self, settled: Timestamp) -> Option<Settled> {
+        let settled = if self.is_crowded() { Timestamp::MAX } else { settled };
+        // What was reported of the same time comes first: it tells of the frames behind it.
+        let until = self.frames.front().map_or(settled, |(seen, _)| stamp(seen).min(settled));
+        self.report_until(until)
+            .or_else(|| self.frame_until(settled))
+            .or_else(|| self.fragments.pop_until(settled.minus(HOLD_FRAGMENT)))
+    }
+
+    /// The next report that is not later than `until`, with its frame.
+    fn report_until(&mut self, until: Timestamp) -> Option<Settled> {
+        let fronts = [
+            self.outgoing.front().map(|(seen, _)| stamp(seen)),
+            self.forwarded.front().map(|passage| stamp(&passage.seen)),
+            self.incoming.next_time(),
+        ];
+        let until = fronts.into_iter().flatten().min().filter(|&first| first <= until)?;
+        if let Some((seen, by)) = self.outgoing.pop_front_if(|(seen, _)| stamp(seen) <= until) {
+            return Some(Settled::Unseen(seen, by));
+        }
+        if let Some(passage) = self.forwarded.pop_front_if(|passage| stamp(&passage.seen) <= until) {
+            return Some(Settled::Forwarded(passage));
+        }
+        let (seen, by) = self.incoming.pop_until(until)?;
+        Some(self.join(seen, by))
+    }
+
+    /// The next frame that is not later than `settled`.
+    fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
+        let (seen, judgement) = self.frames.pop_front_if(|(seen, _)| stamp(seen) <= settled)?;
+        Some(match self.incoming.take(&seen) {
+            Some(by) => Settled::Dropped(seen, judgement, by),
+            None => Settled::Passed(seen, judgement),
+        })
+    }
+
+    /// Finds the packet of a report.
+    fn join(&mut self, reported: Seen, by: By) -> Settled {
+        let same =
+            |(seen, _): &(Seen, Judgement)| stamp(seen) == stamp(&reported) && is_same(&seen.packet, &reported.packet);
+        let place = self.frames.iter().take(DISORDER).position(same);
+        let frame = place.and_then(|place| self.frames.remove(place)).or_else(|| self.fragments.take(&reported));
+        match frame {
+            Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),
+            None => Settled::Unseen(reported, by),
+        }
+    }
+}
+
+/// The time of a packet as far as reports tell it: in whole microseconds.
+fn stamp(seen: &Seen) -> Timestamp {
+    let nanos = seen.time.nanos();
+    Timestamp::from_nanos(nanos - nanos.rem_euclid(1000))
+}
+
+/// Whether a whole packet at the tap is the one that was reported.
+fn is_same(held: &Packet, reported: &Packet) -> bool {
+    let (Net::Ip(held), Net::Ip(reported)) = (&held.net, &reported.net) else { return false };
+    held.fragment.is_none()
+        && (held.src, held.dst, held.protocol, held.len)
+            == (reported.src, reported.dst, reported.protocol, reported.len)
+        && (held.transport == reported.transport || reported.transport == Transport::None)
+}
+
+#[cfg(test)]
+mod tests;

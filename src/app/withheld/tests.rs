@@ -1,0 +1,256 @@
+//! Frames and reports in every order in which they can come.
+
+use super::*;
+use crate::engine::{Decision, Hit, RuleNumber, State, Step};
+use crate::packet::{Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
+use crate::rules::Action;
+use std::net::Ipv4Addr;
+
+/// Everything has been read.
+const END: Timestamp = Timestamp::MAX;
+const BY: By = By { generation: 1, number: 7 };
+
+/// Microseconds past some second.
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_nanos(1_800_000_000_000_000_000 + micros * 1000)
+}
+
+/// A packet that came in, of this length.
+fn ip(protocol: Protocol, len: u32, transport: Transport) -> Ip {
+    let (src, dst) = (Ipv4Addr::new(192, 0, 2, 1).into(), Ipv4Addr::new(10, 0, 0, 5).into());
+    Ip { src, dst, protocol, ttl: 64, len, fragment: None, transport }
+}
+
+fn seen(time: Timestamp, ip: Ip) -> Seen {
+    let packet = Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None };
+    Seen { time, packet, direction: Direction::Incoming, interface: 2 }
+}
+
+fn udp(time: Timestamp, port: u16) -> Seen {
+    seen(time, ip(Protocol::UDP, 100, Transport::Udp(Ports { src: 4000, dst: port })))
+}
+
+fn tcp(time: Timestamp, port: u16) -> Seen {
+    let tcp = Tcp { ports: Ports { src: 4000, dst: port }, flags: TcpFlags(TcpFlags::SYN) };
+    seen(time, ip(Protocol::TCP, 60, Transport::Tcp(tcp)))
+}
+
+/// A fragment of datagram `id`. The first has the header.
+fn part(time: Timestamp, id: u32, offset: u32, port: u16) -> Seen {
+    let transport = if offset == 0 { Transport::Udp(Ports { src: 4000, dst: port }) } else { Transport::None };
+    let fragment = Some(Fragment { id, offset, more: offset == 0 });
+    seen(time, Ip { fragment, ..ip(Protocol::UDP, 1500, transport) })
+}
+
+fn judgement() -> Judgement {
+    let decision = Decision {
+        action: Action::Allow,
+        step: Step::DefaultPolicy,
+        rule: RuleNumber(10),
+        entry: None,
+        state: State::New,
+        without_first: false,
+        hit: Hit::None,
+    };
+    Judgement { decision, epoch: 0 }
+}
+
+fn passed(seen: Seen) -> Settled {
+    Settled::Passed(seen, judgement())
+}
+
+fn dropped(seen: Seen) -> Settled {
+    Settled::Dropped(seen, judgement(), BY)
+}
+
+/// What is released once the tap has seen `frames` and `reports` have come.
+fn release(frames: impl IntoIterator<Item = Seen>, reports: impl IntoIterator<Item = Seen>) -> Vec<Settled> {
+    let mut withheld = Withheld::default();
+    frames.into_iter().for_each(|frame| withheld.hold(frame, judgement()));
+    reports.into_iter().for_each(|report| withheld.report_incoming(report, BY));
+    release_until(&mut withheld, END)
+}
+
+fn release_until(withheld: &mut Withheld, settled: Timestamp) -> Vec<Settled> {
+    std::iter::from_fn(|| withheld.release(settled)).collect()
+}
+
+/// The time that a report gives of a packet that the tap saw at `time`: in whole microseconds.
+fn cut(time: Timestamp) -> Timestamp {
+    Timestamp::from_nanos(time.nanos() / 1000 * 1000)
+}
+
+#[test]
+fn a_frame_is_dropped_if_a_report_bears_its_stamp_and_passes_if_none_does() {
+    let precise = Timestamp::from_nanos(at(5).nanos() + 999);
+    assert_eq!(
+        release([udp(at(1), 80), udp(precise, 81), udp(at(9), 80)], [udp(cut(precise), 81)]),
+        [passed(udp(at(1), 80)), dropped(udp(precise, 81)), passed(udp(at(9), 80))]
+    );
+}
+
+#[test]
+fn nothing_is_released_before_its_time_and_everything_then() {
+    let mut withheld = Withheld::default();
+    assert!(withheld.is_empty());
+    [1, 2, 3].map(|micros| withheld.hold(udp(at(micros), 80), judgement()));
+    assert_eq!(release_until(&mut withheld, at(0)), []);
+    assert_eq!(release_until(&mut withheld, at(2)), [passed(udp(at(1), 80)), passed(udp(at(2), 80))]);
+    withheld.report_incoming(udp(at(3), 80), BY);
+    assert_eq!(release_until(&mut withheld, at(3)), [dropped(udp(at(3), 80))]);
+    assert!(withheld.is_empty());
+}
+
+#[test]
+fn the_report_may_be_read_before_its_frame() {
+    let mut withheld = Withheld::default();
+    withheld.report_incoming(udp(at(5), 80), BY);
+    assert_eq!(release_until(&mut withheld, at(4)), [], "the tap has been read up to 4");
+    withheld.hold(udp(at(5), 80), judgement());
+    assert_eq!(release_until(&mut withheld, at(5)), [dropped(udp(at(5), 80))]);
+}
+
+#[test]
+fn packets_of_one_stamp_are_told_apart_and_equal_ones_counted() {
+    let released = release([80, 81, 80, 80].map(|port| udp(at(5), port)), [80, 80].map(|port| udp(at(5), port)));
+    let count = |wanted: &Settled| released.iter().filter(|settled| *settled == wanted).count();
+    assert_eq!(released.len(), 4);
+    assert_eq!(count(&dropped(udp(at(5), 80))), 2);
+    assert_eq!((count(&passed(udp(at(5), 80))), count(&passed(udp(at(5), 81)))), (1, 1));
+}
+
+#[test]
+fn a_report_without_a_frame_has_its_line_in_the_order_of_time() {
+    let mut withheld = Withheld::default();
+    withheld.hold(udp(at(1), 80), judgement());
+    withheld.hold(udp(at(9), 80), judgement());
+    withheld.report_incoming(udp(at(5), 81), BY);
+    withheld.report_outgoing(udp(at(6), 82), BY);
+    let passage = Passage { seen: udp(at(7), 83), by: None, flow: None };
+    withheld.report_forwarded(passage);
+    assert_eq!(
+        release_until(&mut withheld, END),
+        [
+            passed(udp(at(1), 80)),
+            Settled::Unseen(udp(at(5), 81), BY),
+            Settled::Unseen(udp(at(6), 82), BY),
+            Settled::Forwarded(passage),
+            passed(udp(at(9), 80)),
+        ]
+    );
+}
+
+#[test]
+fn an_outgoing_or_forwarded_report_takes_no_frame() {
+    let mut withheld = Withheld::default();
+    withheld.hold(udp(at(5), 80), judgement());
+    withheld.report_outgoing(udp(at(5), 80), BY);
+    let passage = Passage { seen: udp(at(5), 80), by: Some(BY), flow: None };
+    withheld.report_forwarded(passage);
+    assert_eq!(
+        release_until(&mut withheld, END),
+        [Settled::Unseen(udp(at(5), 80), BY), Settled::Forwarded(passage), passed(udp(at(5), 80))]
+    );
+}
+
+#[test]
+fn frames_and_reports_that_come_out_of_order_are_joined_all_the_same() {
+    let (a, b) = (udp(at(4), 80), udp(at(5), 81));
+    for frames in [[a, b], [b, a]] {
+        for reports in [[a, b], [b, a]] {
+            let released = release(frames, reports);
+            assert_eq!(released.len(), 2, "{released:?}");
+            assert!(released.contains(&dropped(a)) && released.contains(&dropped(b)), "{released:?}");
+        }
+    }
+    assert_eq!(release([b, a], [a]), [dropped(a), passed(b)]);
+}
+
+#[test]
+fn a_tcp_segment_is_known_by_itself_where_its_report_has_the_time_of_writing() {
+    let late = |micros| Seen { time: at(micros), ..tcp(at(0), 22) };
+    assert_eq!(release([tcp(at(0), 22)], [late(900)]), [dropped(tcp(at(0), 22))]);
+    assert_eq!(
+        release([tcp(at(0), 22)], [late(6_000)]),
+        [passed(tcp(at(0), 22)), Settled::Unseen(late(6_000), BY)],
+        "a later one"
+    );
+    assert_eq!(
+        release([udp(at(0), 22)], [udp(at(900), 22)]),
+        [passed(udp(at(0), 22)), Settled::Unseen(udp(at(900), 22), BY)],
+        "all others bear the stamp of the tap"
+    );
+}
+
+#[test]
+fn a_report_takes_one_segment_alone() {
+    let reports = [Seen { time: at(20), ..tcp(at(0), 22) }];
+    assert_eq!(release([tcp(at(0), 22), tcp(at(10), 22)], reports), [dropped(tcp(at(0), 22)), passed(tcp(at(10), 22))]);
+}
+
+#[test]
+fn a_dropped_datagram_has_one_line_for_all_its_fragments() {
+    let whole =
+        |micros, port| seen(at(micros), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: port })));
+    let fragments = [part(at(1), 9, 0, 80), part(at(3), 9, 1480, 80)];
+    assert_eq!(release(fragments, [whole(3, 80)]), [dropped(whole(3, 80))]);
+    let backwards = [part(at(1), 9, 1480, 80), part(at(3), 9, 0, 80)];
+    assert_eq!(release(backwards, [whole(3, 80)]), [dropped(whole(3, 80))]);
+    assert_eq!(release(fragments, []), fragments.map(passed), "a line for each of an allowed one");
+}
+
+#[test]
+fn fragments_of_an_allowed_datagram_pass_beside_a_dropped_one() {
+    let whole = seen(at(4), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
+    let (allowed, blocked) =
+        ([part(at(1), 8, 0, 81), part(at(4), 8, 1480, 81)], [part(at(2), 9, 0, 80), part(at(4), 9, 1480, 80)]);
+    let released = release([allowed[0], blocked[0], allowed[1], blocked[1]], [whole]);
+    assert_eq!(
+        released,
+        [dropped(whole), passed(allowed[0]), passed(allowed[1])],
+        "of the same ends, and of one stamp"
+    );
+}
+
+#[test]
+fn a_fragment_that_was_reported_by_itself_is_dropped_by_itself() {
+    let fragments = [part(at(1), 9, 0, 80), part(at(2), 9, 1480, 80)];
+    assert_eq!(release(fragments, [fragments[1]]), [dropped(fragments[1]), passed(fragments[0])]);
+}
+
+#[test]
+fn a_fragment_waits_for_the_rest_of_its_datagram_and_no_other_packet_does() {
+    let mut withheld = Withheld::default();
+    withheld.hold(part(at(1), 9, 0, 80), judgement());
+    withheld.hold(udp(at(2), 80), judgement());
+    assert_eq!(release_until(&mut withheld, at(10_000)), [passed(udp(at(2), 80))]);
+    withheld.hold(part(at(20_000), 9, 1480, 80), judgement());
+    let whole = seen(at(20_000), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
+    withheld.report_incoming(whole, BY);
+    assert_eq!(release_until(&mut withheld, at(20_000)), [dropped(whole)]);
+    withheld.hold(part(at(30_000), 10, 0, 80), judgement());
+    assert_eq!(release_until(&mut withheld, at(60_000)), [passed(part(at(30_000), 10, 0, 80))]);
+}
+
+#[test]
+fn a_report_whose_header_was_cut_off_is_joined_by_addresses_and_length() {
+    let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None });
+    let frame = seen(at(5), ip(Protocol::ICMP, 84, ping));
+    let report = seen(at(5), ip(Protocol::ICMP, 84, Transport::None));
+    assert_eq!(release([frame], [report]), [dropped(frame)]);
+    let longer = seen(at(5), ip(Protocol::ICMP, 85, Transport::None));
+    assert_eq!(release([frame], [longer]), [Settled::Unseen(longer, BY), passed(frame)]);
+}
+
+#[test]
+fn beyond_what_there_is_room_for_the_oldest_go_early() {
+    let mut withheld = Withheld::default();
+    for micros in 0..=i64::try_from(MAX_HELD).unwrap() {
+        withheld.hold(udp(at(micros), 80), judgement());
+    }
+    assert_eq!(release_until(&mut withheld, Timestamp::MIN), [passed(udp(at(0), 80))]);
+    for _ in 0..=MAX_HELD {
+        withheld.report_outgoing(udp(at(9), 81), BY);
+    }
+    assert_eq!(release_until(&mut withheld, Timestamp::MIN).len(), 8 + 1, "those in front of it, and one");
+}

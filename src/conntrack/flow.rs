@@ -1,0 +1,180 @@
+//! Flows, as conntrack tells of them (`linux/netfilter/nfnetlink_conntrack.h`).
+
+use crate::netlink::{Attribute, Attributes};
+use crate::packet::{Ip, Ports, Protocol, Quoted, Transport, icmp_query};
+use std::net::IpAddr;
+
+/// One direction of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    /// Who sends in this direction.
+    pub src: IpAddr,
+    /// To whom.
+    pub dst: IpAddr,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// Ports. Of ICMP, as in [`Quoted`]: the identifier, and type and code. 0 where the protocol has none.
+    pub ports: Ports,
+}
+
+/// A flow: what its opener sends looks like `original` before all translation, and what comes back to it looks like
+/// `reply` before all translation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Flow {
+    /// The opener's direction.
+    pub original: Tuple,
+    /// The other one.
+    pub reply: Tuple,
+}
+
+/// The two ends of a packet or tuple, the same for both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    first: (IpAddr, u16),
+    second: (IpAddr, u16),
+    protocol: Protocol,
+}
+
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_TUPLE_PROTO: u16 = 2;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V4_DST: u16 = 2;
+const CTA_IP_V6_SRC: u16 = 3;
+const CTA_IP_V6_DST: u16 = 4;
+const CTA_PROTO_NUM: u16 = 1;
+const CTA_PROTO_SRC_PORT: u16 = 2;
+const CTA_PROTO_DST_PORT: u16 = 3;
+const CTA_PROTO_ICMP_ID: u16 = 4;
+const CTA_PROTO_ICMP_TYPE: u16 = 5;
+const CTA_PROTO_ICMP_CODE: u16 = 6;
+const CTA_PROTO_ICMPV6_ID: u16 = 7;
+const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
+const CTA_PROTO_ICMPV6_CODE: u16 = 9;
+
+impl Flow {
+    /// Reads the attributes of a flow (`enum ctattr_type`).
+    pub(crate) fn read(attributes: Attributes<'_>) -> Option<Self> {
+        let (mut original, mut reply) = (None, None);
+        for attribute in attributes {
+            match attribute.kind {
+                CTA_TUPLE_ORIG => original = Tuple::read(attribute.nested()),
+                CTA_TUPLE_REPLY => reply = Tuple::read(attribute.nested()),
+                _ => {}
+            }
+        }
+        Some(Self { original: original?, reply: reply? })
+    }
+
+    /// Who answers, behind all translation.
+    pub fn responder(&self) -> IpAddr {
+        self.reply.src
+    }
+
+    /// Whether the two sides see it with different addresses or ports.
+    pub fn is_translated(&self) -> bool {
+        self.original.ends() != self.reply.ends()
+    }
+
+    /// Its ends as each of the two sides sees them.
+    pub fn both_ends(&self) -> [Ends; 2] {
+        [self.original.ends(), self.reply.ends()]
+    }
+}
+
+impl Tuple {
+    fn read(attributes: Attributes<'_>) -> Option<Self> {
+        let mut found = Found::default();
+        for attribute in attributes {
+            match attribute.kind {
+                CTA_TUPLE_IP => attribute.nested().for_each(|one| found.note_address(one)),
+                CTA_TUPLE_PROTO => attribute.nested().for_each(|one| found.note_protocol(one)),
+                _ => {}
+            }
+        }
+        let Found { src, dst, protocol, ports, icmp } = found;
+        let ports = icmp.map_or(ports, |[kind, code]| Ports { dst: u16::from_be_bytes([kind, code]), ..ports });
+        Some(Self { src: src?, dst: dst?, protocol: protocol?, ports })
+    }
+
+    /// Its ends.
+    pub fn ends(&self) -> Ends {
+        Ends::of(self.src, self.dst, self.protocol, self.ports)
+    }
+}
+
+/// What the attributes of a tuple said so far.
+#[derive(Default)]
+struct Found {
+    src: Option<IpAddr>,
+    dst: Option<IpAddr>,
+    protocol: Option<Protocol>,
+    ports: Ports,
+    icmp: Option<[u8; 2]>,
+}
+
+impl Found {
+    fn note_address(&mut self, attribute: Attribute<'_>) {
+        let v4 = || attribute.payload.first_chunk::<4>().map(|&bytes| IpAddr::from(bytes));
+        let v6 = || attribute.payload.first_chunk::<16>().map(|&bytes| IpAddr::from(bytes));
+        match attribute.kind {
+            CTA_IP_V4_SRC => self.src = v4(),
+            CTA_IP_V4_DST => self.dst = v4(),
+            CTA_IP_V6_SRC => self.src = v6(),
+            CTA_IP_V6_DST => self.dst = v6(),
+            _ => {}
+        }
+    }
+
+    fn note_protocol(&mut self, attribute: Attribute<'_>) {
+        let number = || attribute.u16().map_or(0, u16::from_be);
+        let byte = || attribute.payload.first().copied().unwrap_or(0);
+        let [kind, code] = self.icmp.unwrap_or_default();
+        match attribute.kind {
+            CTA_PROTO_NUM => self.protocol = attribute.payload.first().map(|&number| Protocol(number)),
+            CTA_PROTO_SRC_PORT | CTA_PROTO_ICMP_ID | CTA_PROTO_ICMPV6_ID => self.ports.src = number(),
+            CTA_PROTO_DST_PORT => self.ports.dst = number(),
+            CTA_PROTO_ICMP_TYPE | CTA_PROTO_ICMPV6_TYPE => self.icmp = Some([byte(), code]),
+            CTA_PROTO_ICMP_CODE | CTA_PROTO_ICMPV6_CODE => self.icmp = Some([kind, byte()]),
+            _ => {}
+        }
+    }
+}
+
+impl Ends {
+    fn of(src: IpAddr, dst: IpAddr, protocol: Protocol, ports: Ports) -> Self {
+        if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) {
+            return Self::of_icmp(src, dst, protocol, ports);
+        }
+        let (from, to) = ((src, ports.src), (dst, ports.dst));
+        let (first, second) = if from <= to { (from, to) } else { (to, from) };
+        Self { first, second, protocol }
+    }
+
+    /// The end that asks comes first, and an answer bears the type of its query.
+    fn of_icmp(src: IpAddr, dst: IpAddr, protocol: Protocol, ports: Ports) -> Self {
+        let [kind, code] = ports.dst.to_be_bytes();
+        let (asked, is_query) = icmp_query(protocol, kind).unwrap_or((kind, true));
+        let what = u16::from_be_bytes([asked, code]);
+        let (first, second) = if is_query { (src, dst) } else { (dst, src) };
+        Self { first: (first, ports.src), second: (second, what), protocol }
+    }
+
+    /// Those of a packet; those of the packet that an ICMP error is about. A later fragment has none.
+    pub fn of_packet(packet: &Ip) -> Option<Self> {
+        if packet.fragment.is_some_and(|fragment| fragment.offset > 0) {
+            return None;
+        }
+        let ports = match packet.transport {
+            Transport::Tcp(tcp) => tcp.ports,
+            Transport::Udp(ports) | Transport::Sctp(ports) => ports,
+            Transport::Icmp(icmp) => match icmp.quoted {
+                Some(Quoted { src, dst, protocol, ports }) => return Some(Self::of(src, dst, protocol, ports)),
+                None => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
+            },
+            Transport::None => Ports { src: 0, dst: 0 },
+        };
+        Some(Self::of(packet.src, packet.dst, packet.protocol, ports))
+    }
+}
