@@ -27,7 +27,7 @@ impl Reports {
     /// Binds two free groups.
     pub fn open() -> io::Result<Self> {
         let own = Reader::open_free(NFLOG_GROUPS, Detail::Packet)?;
-        let forwarded = Reader::open_free(NFLOG_GROUPS, Detail::Flow)?;
+        let forwarded = Reader::open_free(NFLOG_GROUPS, Detail::Packet)?;
         Ok(Self { own, forwarded, translations: Translations::default() })
     }
 
