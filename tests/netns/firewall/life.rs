@@ -80,6 +80,7 @@ pub fn sabotage() {
         cat >/run/script <<'END'
 #!/bin/sh
 n=$(cat /run/calls); n=$((n + 1)); echo $n >/run/calls
+echo "$(basename $0) $*" >>/run/called
 if [ "$n" = "$(cat /run/fail)" ]; then . /run/how; fi
 exec /run/real/$(basename $0) "$@"
 END
@@ -252,11 +253,12 @@ fn a_restore_that_outlives_a_killed_pfw() {
 fn a_kept_installation_stays() {
     let _world = world();
     for variant in BOTH {
-        enforce(variant, FIRST).keep().expect("kept");
+        let keep = |mut installed: Installed| installed.keep().expect("kept");
+        keep(enforce(variant, FIRST));
         assert!(!nothing_of_pfw());
         assert!(firewall::clean().expect("it can clean"));
         assert!(nothing_of_pfw(), "{}", everything());
-        enforce(variant, FIRST).keep().expect("kept");
+        keep(enforce(variant, FIRST));
         let installed = enforce(variant, SECOND);
         assert_eq!(installed.check().expect("readable"), [], "the next start takes over");
         drop(installed);
