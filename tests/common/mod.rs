@@ -117,6 +117,19 @@ impl Running {
         }
     }
 
+    /// Whether it has said a line that contains `words` since it was last asked for any.
+    pub fn has_said(&mut self, words: &str) -> bool {
+        let mut has = false;
+        while let Ok(line) = self.stderr.try_recv() {
+            has |= line.contains(words);
+            self.said.push(line);
+            if has {
+                break;
+            }
+        }
+        has
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

@@ -76,7 +76,7 @@ fn kills_at_random_moments_leave_nothing() {
         };
         std::thread::sleep(moment);
         pfw.kill();
-        dirty += u64::from(!nothing_of_pfw());
+        dirty += u64::from(sh("ipset list -n").contains("PFW"));
         let took = time_to_clean();
         slowest = slowest.max(took);
         assert!(took < SOON, "round {round}: {took:?}");
@@ -86,7 +86,7 @@ fn kills_at_random_moments_leave_nothing() {
         }
         assert_eq!(everything(), clean, "round {round}");
     }
-    assert!(dirty * 4 > kills, "{dirty}");
+    assert!(dirty * 5 > kills, "{dirty}");
     println!("{kills} kills; the slowest cleaning took {slowest:?}; {dirty} had something to clean");
 }
 
@@ -98,18 +98,21 @@ fn called(work: impl FnOnce()) -> Vec<String> {
     std::fs::read_to_string("/run/called").unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
-/// The numbers of those calls that change something.
+/// The numbers of those calls that change something. Of those in a row that change sets, the first: sets are destroyed
+/// again and again until the kernel lets go of them.
 fn restores(calls: &[String]) -> Vec<u32> {
     let changes = |call: &str| call.contains("restore") && !call.contains("--test");
-    (1..).zip(calls).filter(|(_, call)| changes(call)).map(|(number, _)| number).collect()
+    let mut found: Vec<_> = (1..).zip(calls).filter(|(_, call)| changes(call)).collect();
+    found.dedup_by_key(|(number, call)| if call.starts_with("ipset") { 0 } else { *number });
+    found.into_iter().map(|(number, _)| number).collect()
 }
 
 /// Has call `number` held up, does `work`, and waits until it is held up.
-fn held_up(number: u32, work: impl FnOnce()) {
+fn held_up(what: &str, number: u32, work: impl FnOnce()) {
     let _ = std::fs::remove_file("/run/waiting");
     fail_at(number, "/bin/touch /run/waiting; /bin/sleep 0.4");
     work();
-    wait_for("the call to be made", || Path::new("/run/waiting").exists().then_some(()));
+    wait_for(&format!("call {number} of the {what}"), || Path::new("/run/waiting").exists().then_some(()));
 }
 
 fn a_kill_while_a_program_runs_leaves_nothing() {
@@ -128,7 +131,7 @@ fn a_kill_while_a_program_runs_leaves_nothing() {
         time_to_clean();
         for number in restores(&start) {
             let mut pfw = None;
-            held_up(number, || pfw = Some(Running::begin(command(&world, RULES[0], []))));
+            held_up("start", number, || pfw = Some(Running::begin(command(&world, RULES[0], []))));
             pfw.expect("started").kill();
             // The program goes on, and does its work; a second after its end all is clean.
             std::thread::sleep(Duration::from_millis(400) + SOON);
@@ -145,14 +148,14 @@ fn a_kill_while_a_program_runs_leaves_nothing() {
         time_to_clean();
         for number in restores(&change) {
             let pfw = enforce(&world, RULES[0], []);
-            held_up(number, || reload(&world, &pfw, RULES[1]));
+            held_up("reload", number, || reload(&world, &pfw, RULES[1]));
             pfw.kill();
             std::thread::sleep(Duration::from_millis(400) + SOON);
             assert!(nothing_of_pfw(), "{variant}, call {number} of the reload:\n{}", everything());
         }
         for number in 1..=3 {
             let pfw = enforce(&world, RULES[0], []);
-            held_up(number, || pfw.signal(libc::SIGTERM));
+            held_up("end", number, || pfw.signal(libc::SIGTERM));
             pfw.kill();
             std::thread::sleep(Duration::from_millis(400) + SOON);
             assert!(nothing_of_pfw(), "{variant}, call {number} of the end:\n{}", everything());
@@ -229,9 +232,8 @@ fn the_oom_killer_leaves_nothing() {
     sh(&format!("echo 48M >{group}/memory.limit_in_bytes"));
     let pfw = enforce(&world, RULES[0], ["--yes", "--ring-size", "1M"]);
     sh(&format!("echo {} >{group}/cgroup.procs; echo {} >{group}/cgroup.procs", pfw.pid(), guardian_of(&pfw)));
-    let list =
-        (0..3_000_000_u32).map(|n| format!("{}\n", std::net::Ipv4Addr::from(0x0b00_0000 + 2 * n))).collect::<String>();
-    std::fs::write(world.path("list.txt"), list).expect("written");
+    let list: Vec<_> = (0..3_000_000_u32).map(|n| std::net::Ipv4Addr::from(0x0b00_0000 + 2 * n).to_string()).collect();
+    std::fs::write(world.path("list.txt"), list.join("\n")).expect("written");
     reload(&world, &pfw, r#"{ "block_lists": ["list.txt"] }"#);
     let (code, said) = pfw.end();
     let took = time_to_clean();
