@@ -18,7 +18,7 @@ pub const CASES: &[Case] = &[
 /// Rules, and what passes with them: ping, TCP to port 80, UDP from port 6000 to port 5000; of each the way out over
 /// IPv4 and IPv6, then the way in.
 const KEYS: &[(&str, &str)] = &[
-    (r#"{}"#, "1111 1111 1111"),
+    ("{}", "1111 1111 1111"),
     (r#"{ "default_policy": "deny" }"#, "0000 0000 0000"),
     (r#"{ "default_policy": { "in": "deny" } }"#, "1100 1100 1100"),
     (r#"{ "default_policy": { "out": "deny" } }"#, "0011 0011 0011"),

@@ -62,7 +62,7 @@ fn a_transfer_finds_its_path_mtu() {
                     let (mut stream, _) = server.accept().expect("a client");
                     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
                     let mut all = Vec::new();
-                    stream.read_to_end(&mut all).map(|_| all.len()).unwrap_or(0)
+                    stream.read_to_end(&mut all).map_or(0, |_| all.len())
                 });
                 let address = SocketAddr::new(far.parse::<IpAddr>().expect("an address"), 8080);
                 let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).expect("it is allowed");
