@@ -116,11 +116,16 @@ impl Enforcement {
         Ok(Look { right: false, words: is_news.then_some(words) })
     }
 
+    /// The rules may stay, as far as the user is concerned: from now on nobody takes them out when pfw dies, if they are
+    /// to be kept.
+    pub fn confirmed(&mut self) -> Result<()> {
+        if self.keep { self.installed.keep().context("cannot leave the rules in force") } else { Ok(()) }
+    }
+
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
     /// done, in words.
     pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
         if self.keep && !unconfirmed {
-            self.installed.keep().context("cannot leave the rules in force")?;
             return Ok("the rules stay in force; `pfw clean` removes them");
         }
         self.installed.remove().context("cannot remove the rules; `pfw clean` does")?;

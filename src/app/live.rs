@@ -102,13 +102,13 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let watched = if names.is_empty() { present(&source) } else { names };
     let remarks = source.remarks();
 
-    let (log, record) = Record::start(options.log, options.print)?;
+    let (log, record) = Record::start(options.log, options.print, &sender)?;
     let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing() } else { stage };
     let capture = {
         let watch = Watch { stage, source, reports, orders: Arc::clone(&orders), events: sender.clone() };
-        threads::start("capture", move || watch.run())?
+        threads::start_vital("capture", &sender, move || watch.run())?
     };
 
     if options.enforce
@@ -126,11 +126,12 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     };
     if options.confirm.is_some() {
         let sender = sender.clone();
-        threads::start("confirm", move || wait_for_enter(&sender))?;
+        threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
     }
     let served = started.and_then(|enforcement| {
         let enforced_by = enforcement.as_ref().map(Enforcement::tools);
         desk.ready(&Ready { watched, remarks, enforced_by });
+        threads::rehearse_panic("main");
         let mut office = Office::new(events, Arc::clone(&orders), options.ruleset, host, &matcher, enforcement);
         office.serve(desk, record.handle(), options.confirm);
         office.close(desk)
@@ -167,13 +168,13 @@ struct Record {
 }
 
 impl Record {
-    fn start(config: Config, print: bool) -> Result<(Log, Self)> {
+    fn start(config: Config, print: bool, events: &Sender<signals::Event>) -> Result<(Log, Self)> {
         let format = config.format;
         let to_stdout = matches!(config.target, Target::StandardOutput);
         let (log, writer) = record::open(config)?;
         let handle = log.handle();
-        let writer = threads::start("writer", move || Writer::run(writer))?;
-        let (log, printer) = if print { with_printer(log, format)? } else { (log, None) };
+        let writer = threads::start_vital("writer", events, move || Writer::run(writer))?;
+        let (log, printer) = if print { with_printer(log, format, events)? } else { (log, None) };
         Ok((log, Self { handle, writer, printer, to_stdout }))
     }
 
@@ -196,9 +197,9 @@ impl Record {
     }
 }
 
-fn with_printer(log: Log, format: Format) -> Result<(Log, Option<JoinHandle<()>>)> {
+fn with_printer(log: Log, format: Format, events: &Sender<signals::Event>) -> Result<(Log, Option<JoinHandle<()>>)> {
     let (feed, printer) = printer(format, stdout_wants_colours());
-    let thread = threads::start("printer", move || printer.run())?;
+    let thread = threads::start_vital("printer", events, move || printer.run())?;
     Ok((log.with_printer(feed), Some(thread)))
 }
 

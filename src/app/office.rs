@@ -14,7 +14,7 @@ use crate::record::PfwEvent;
 use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -136,6 +136,8 @@ pub struct Office {
     vigil: Option<Vigil>,
     /// Until when the user must have confirmed.
     confirm_by: Option<Instant>,
+    /// The thread that has panicked.
+    failed: Option<&'static str>,
 }
 
 impl Office {
@@ -164,6 +166,7 @@ impl Office {
             moved_at,
             vigil,
             confirm_by,
+            failed: None,
         };
         office.prepare_expiry();
         office
@@ -172,9 +175,16 @@ impl Office {
     /// Answers events until the end comes.
     pub fn serve(&mut self, desk: &mut impl Desk, log: &Handle, confirm: Option<Duration>) {
         self.confirm_by = confirm.map(|time| Instant::now() + time);
+        if self.confirm_by.is_none() {
+            self.may_stay(desk);
+        }
         while !self.orders.asked.load(Ordering::Acquire) {
             match self.next_event() {
                 Some(Event::Stop | Event::CaptureEnded) => break,
+                Some(Event::ThreadFailed(name)) => {
+                    self.failed = Some(name);
+                    break;
+                }
                 Some(Event::ReadRules) if desk.is_abandoned() => break,
                 Some(Event::ReadRules) => {
                     if let Some(ruleset) = desk.read_rules() {
@@ -184,6 +194,7 @@ impl Office {
                 Some(Event::ReopenLog) => log.reopen(),
                 Some(Event::Confirmed) if self.confirm_by.take().is_some() => {
                     desk.say("pfw: confirmed; the rules stay");
+                    self.may_stay(desk);
                 }
                 Some(Event::AddressesChanged) => {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
@@ -199,12 +210,20 @@ impl Office {
         }
     }
 
+    /// The rules may stay, as far as the user is concerned.
+    fn may_stay(&mut self, desk: &mut impl Desk) {
+        if let Some(Err(error)) = self.enforcement.as_mut().map(Enforcement::confirmed) {
+            desk.say(&format!("pfw: {error:#}"));
+        }
+    }
+
     /// Takes the rules out of the kernel, or leaves them there if that was asked for and nothing spoke against it.
     pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
-        let Some(enforcement) = self.enforcement.take() else { return Ok(()) };
-        desk.say(&format!("pfw: {}", enforcement.finish(unconfirmed)?));
-        Ok(())
+        if let Some(enforcement) = self.enforcement.take() {
+            desk.say(&format!("pfw: {}", enforcement.finish(unconfirmed)?));
+        }
+        self.failed.map_or(Ok(()), |name| Err(anyhow!("the {name} thread has failed")))
     }
 
     /// The next event, or `None` when something is due.

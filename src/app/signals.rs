@@ -24,6 +24,8 @@ pub enum Event {
     AddressesChanged,
     /// The kernel's tables have changed.
     TablesChanged(Change),
+    /// A thread has panicked.
+    ThreadFailed(&'static str),
     /// The capture has ended by itself.
     CaptureEnded,
 }
@@ -40,7 +42,7 @@ pub fn listen(events: &Sender<Event>, orders: &Arc<Orders>) -> Result<()> {
     ctrlc::set_handler(on_ctrl_c).context("cannot listen to SIGINT")?;
     let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
     let (events, stop) = (events.clone(), Arc::clone(orders));
-    threads::start("signals", move || {
+    threads::start_vital("signals", &events.clone(), move || {
         for signal in signals.forever() {
             let event = match signal {
                 SIGHUP => Event::ReadRules,

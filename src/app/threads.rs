@@ -1,6 +1,8 @@
 //! The only place that starts threads, and waits for them.
 
+use super::signals::Event;
 use anyhow::{Context, Result, anyhow};
+use std::sync::mpsc::Sender;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,44 @@ pub fn within(patience: Duration, work: impl FnOnce() + Send + 'static) {
 /// Starts a thread. Its name is what `top -H` and a panic's message show.
 pub fn start<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     Builder::new().name(name.to_owned()).spawn(work).with_context(|| format!("cannot start the {name} thread"))
+}
+
+/// Starts a thread that pfw can't go on without: if it panics, the main thread is told, and takes the rules out.
+pub fn start_vital<T: Send + 'static>(
+    name: &'static str,
+    events: &Sender<Event>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    let alarm = Alarm { name, events: events.clone() };
+    start(name, move || {
+        let _alarm = alarm;
+        rehearse_panic(name);
+        work()
+    })
+}
+
+struct Alarm {
+    name: &'static str,
+    events: Sender<Event>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // If nobody listens, the main thread is ending too.
+            let _ = self.events.send(Event::ThreadFailed(self.name));
+        }
+    }
+}
+
+/// Lets the tests see what becomes of pfw when a thread fails.
+///
+/// # Panics
+///
+/// In debug builds, if the environment variable `PFW_PANIC` names the thread.
+pub fn rehearse_panic(name: &str) {
+    let asked = cfg!(debug_assertions) && std::env::var("PFW_PANIC").as_deref() == Ok(name);
+    assert!(!asked, "rehearsed");
 }
 
 /// Waits for a thread's result. `name` is for the error of one that panicked.

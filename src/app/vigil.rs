@@ -63,7 +63,7 @@ impl Vigil {
 
 /// Tells the main thread of each change. Nobody waits for this thread: changes may never come.
 pub fn listen(mut changes: Changes, events: Sender<Event>) -> Result<()> {
-    threads::start("changes", move || {
+    threads::start_vital("changes", &events.clone(), move || {
         loop {
             match changes.wait() {
                 Ok(change) => {

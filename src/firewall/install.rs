@@ -129,12 +129,12 @@ impl Installed {
         self.undo()
     }
 
-    /// Leaves the rules in force when this process ends.
+    /// Leaves the rules in force when this process ends, however it does.
     ///
     /// # Errors
     ///
     /// If the guardian can't be told.
-    pub fn keep(mut self) -> Result<(), Error> {
+    pub fn keep(&mut self) -> Result<(), Error> {
         self.guardian.take().map_or(Ok(()), Guardian::dismiss)
     }
 

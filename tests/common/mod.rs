@@ -70,12 +70,35 @@ pub struct Running {
 
 impl Running {
     /// Starts `command` and waits for its ready line.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the built binary starts");
-        let stderr = lines_of(child.stderr.take().expect("standard error is a pipe"));
-        let mut running = Self { child, stderr, said: Vec::new() };
+    pub fn start(command: Command) -> Self {
+        let mut running = Self::begin(command);
         running.wait_to_say("pfw: ready");
         running
+    }
+
+    /// Starts `command`, and does not wait for anything.
+    pub fn begin(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the built binary starts");
+        let stderr = lines_of(child.stderr.take().expect("standard error is a pipe"));
+        Self { child, stderr, said: Vec::new() }
+    }
+
+    /// Whether it gets ready; else it has ended.
+    pub fn gets_ready(&mut self) -> bool {
+        for line in &self.stderr {
+            self.said.push(line);
+            if self.said.last().is_some_and(|line| line.starts_with("pfw: ready")) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Waits for its end; its exit code (-1 if a signal ended it) and all it said on standard error.
+    pub fn end(mut self) -> (i32, String) {
+        let status = wait_for("pfw to end", || self.child.try_wait().expect("the child can be waited for"));
+        self.said.extend(self.stderr.iter());
+        (status.code().unwrap_or(-1), self.said.join("\n"))
     }
 
     /// Waits for a line of standard error that contains `words`, and returns it.
@@ -94,6 +117,19 @@ impl Running {
         }
     }
 
+    /// Whether it has said a line that contains `words` since it was last asked for any.
+    pub fn has_said(&mut self, words: &str) -> bool {
+        let mut has = false;
+        while let Ok(line) = self.stderr.try_recv() {
+            has |= line.contains(words);
+            self.said.push(line);
+            if has {
+                break;
+            }
+        }
+        has
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -106,12 +142,17 @@ impl Running {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "the signal can be sent");
     }
 
+    /// Kills it, which it can't prevent, and returns when it is gone.
+    pub fn kill(mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().expect("it is gone");
+    }
+
     /// Ends it with `signal` and returns its exit code and all it said on standard error.
-    pub fn stop(mut self, signal: i32) -> (i32, String) {
+    pub fn stop(self, signal: i32) -> (i32, String) {
         self.signal(signal);
-        let status = wait_for("pfw to end", || self.child.try_wait().expect("the child can be waited for"));
-        self.said.extend(self.stderr.iter());
-        (status.code().unwrap_or(-1), self.said.join("\n"))
+        self.end()
     }
 }
 

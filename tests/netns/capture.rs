@@ -160,25 +160,30 @@ fn a_macvlan_packet_has_one_line() {
     }
 }
 
-fn a_foreign_vlan_is_not_for_the_stack() {
-    let _world = World::new();
+/// Sends a frame with each of these tags from the peer to the host.
+pub fn send_tagged(tags: &[u16]) {
     let own_mac = sh("ip -o link show eth0 | sed 's/.*ether \\([0-9a-f:]*\\).*/\\1/'");
     let own_mac: Vec<u8> =
         own_mac.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).expect("a MAC address")).collect();
     let packet = ip_packet();
     let tagged =
         |tag: u16| [&own_mac[..], &[2, 0, 0, 0, 0, 9], &[0x81, 0], &tag.to_be_bytes(), &[8, 0], &packet].concat();
+    on_peer(|| {
+        let interface = datalink::interfaces().into_iter().find(|interface| interface.name == "eth0");
+        let channel = datalink::channel(&interface.expect("the peer has it"), datalink::Config::default());
+        let Ok(Channel::Ethernet(mut sender, _)) = channel else { panic!("no channel on the peer") };
+        for &tag in tags {
+            sender.send_to(&tagged(tag), None).expect("room for it").expect("sent");
+        }
+    });
+}
+
+fn a_foreign_vlan_is_not_for_the_stack() {
+    let _world = World::new();
     for kind in BOTH {
         let mut live = open(kind, &["eth0"]);
-        on_peer(|| {
-            let interface = datalink::interfaces().into_iter().find(|interface| interface.name == "eth0");
-            let channel = datalink::channel(&interface.expect("the peer has it"), datalink::Config::default());
-            let Ok(Channel::Ethernet(mut sender, _)) = channel else { panic!("no channel on the peer") };
-            // Another VLAN; a priority, which is none.
-            for tag in [7, 0x6000] {
-                sender.send_to(&tagged(tag), None).expect("room for it").expect("sent");
-            }
-        });
+        // Another VLAN; a priority, which is none.
+        send_tagged(&[7, 0x6000]);
         let mut seen = watch(&mut live, 1);
         // The kernel knows nobody for this protocol, and its answer quotes the packet.
         seen.retain(|(_, packet_type, _)| *packet_type != PacketType::Outgoing);

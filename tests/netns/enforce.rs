@@ -4,6 +4,7 @@ use crate::Case;
 use crate::common::{PATIENCE, Running, pfw, run_in, wait_for};
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::Duration;
 
 pub const CASES: &[Case] = &[
@@ -18,10 +19,15 @@ pub const CASES: &[Case] = &[
 ];
 
 pub fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
+    Running::start(command(world, rules, args))
+}
+
+/// `pfw run` with these rules.
+pub fn command<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Command {
     std::fs::write(world.path("rules.json"), rules).expect("the scratch folder is writable");
     let mut command = pfw(["run", "--config", "rules.json"]);
     command.args(args).current_dir(world.folder.path());
-    Running::start(command)
+    command
 }
 
 pub fn count(world: &World, words: &[&str]) -> usize {

@@ -17,7 +17,7 @@ pub const CASES: &[Case] = &[
 
 /// How soon rules are to be back, far above what is measured on an idle machine: where the kernel tells of changes, and
 /// where one has to look.
-const SOON: [Duration; 2] = [Duration::from_millis(1000), Duration::from_millis(4000)];
+const SOON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 /// What others do, with `$T` for the tool's name, and what is said of it. They are ended by one that names itself.
 const DEEDS: &[(&str, &str)] = &[

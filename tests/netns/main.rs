@@ -14,10 +14,15 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod death;
+mod devices;
 mod enforce;
+mod faults;
 mod firewall;
 mod intruders;
+mod keys;
 mod monitor;
+mod needs;
 mod nflog;
 mod variant;
 mod world;
@@ -31,7 +36,20 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES].concat()
+    [
+        capture::CASES,
+        death::CASES,
+        devices::CASES,
+        enforce::CASES,
+        faults::CASES,
+        &firewall::cases(),
+        intruders::CASES,
+        keys::CASES,
+        monitor::CASES,
+        needs::CASES,
+        nflog::CASES,
+    ]
+    .concat()
 }
 
 fn main() -> ExitCode {
@@ -51,11 +69,12 @@ fn main() -> ExitCode {
         .into_iter()
         .map(|(name, _)| {
             let reason = missing.clone();
+            let lacking = lacks_what_it_needs(name);
             Trial::test(name, move || match reason {
                 Some(reason) => Err(Failed::from(reason)),
                 None => in_namespaces(name),
             })
-            .with_ignored_flag(missing.is_some() && !required)
+            .with_ignored_flag(lacking || missing.is_some() && !required)
         })
         .collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -90,6 +109,21 @@ fn what_is_missing() -> Option<String> {
         Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
         Err(error) => Some(error.to_string()),
     }
+}
+
+/// What a case needs of the kernel that not each has, whatever is installed: a command that succeeds if it is there.
+const NEEDS: &[(&str, &str)] =
+    &[(devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5")];
+
+/// Whether this kernel is none that the case can run on; says so.
+fn lacks_what_it_needs(name: &str) -> bool {
+    let Some((_, probe)) = NEEDS.iter().find(|(case, _)| *case == name) else { return false };
+    let output = Command::new("unshare").args(unshare_flags()).args(["sh", "-c", probe]).output();
+    let lacks = output.is_ok_and(|output| !output.status.success());
+    if lacks {
+        eprintln!("{name} can't run on this kernel: '{probe}' fails");
+    }
+    lacks
 }
 
 fn inside(name: &str) -> ExitCode {

@@ -69,8 +69,8 @@ fn leaves_the_tables_as_they_were() {
     assert!(!firewall::clean().expect("it can clean"), "there is nothing to clean");
 }
 
-/// Puts a script in the place of the tools: it counts calls, and where a call's number is that in `/run/fail` it does
-/// what `/run/how` says before, or instead of, the real thing.
+/// Puts a script in the place of the tools: it counts calls (`/run/which` picks them, the empty line all), and where a
+/// call's number is that in `/run/fail` it does what `/run/how` says before, or instead of, the real thing.
 pub fn sabotage() {
     sh(r#"mkdir -p /run/real && for tool in xtables-nft-multi xtables-legacy-multi ipset; do
         real=$(readlink -f /usr/sbin/$tool) && cp $real /run/real/$tool; done
@@ -79,11 +79,11 @@ pub fn sabotage() {
             real=$(basename $(readlink -f /usr/sbin/$family-$verb)); ln -s $real /run/real/$family-$verb; done; done
         cat >/run/script <<'END'
 #!/bin/sh
-n=$(cat /run/calls); n=$((n + 1)); echo $n >/run/calls
+n=0; if echo "$0 $*" | grep -q -- "$(cat /run/which)"; then n=$(cat /run/calls); n=$((n + 1)); echo $n >/run/calls; fi
 if [ "$n" = "$(cat /run/fail)" ]; then . /run/how; fi
 exec /run/real/$(basename $0) "$@"
 END
-        chmod 755 /run/script; echo 0 >/run/calls; echo 0 >/run/fail
+        chmod 755 /run/script; echo 0 >/run/calls; echo 0 >/run/fail; echo >/run/which
         for tool in xtables-nft-multi xtables-legacy-multi ipset; do mount --bind /run/script $(readlink -f /usr/sbin/$tool); done"#);
 }
 
@@ -91,6 +91,11 @@ pub fn fail_at(call: u32, how: &str) {
     std::fs::write("/run/calls", "0\n").expect("written");
     std::fs::write("/run/how", how).expect("written");
     std::fs::write("/run/fail", format!("{call}\n")).expect("written");
+}
+
+/// From now on only calls are counted whose command line matches a regular expression of grep's.
+pub fn count_only(calls: &str) {
+    std::fs::write("/run/which", calls).expect("written");
 }
 
 pub fn calls() -> u32 {
@@ -252,11 +257,12 @@ fn a_restore_that_outlives_a_killed_pfw() {
 fn a_kept_installation_stays() {
     let _world = world();
     for variant in BOTH {
-        enforce(variant, FIRST).keep().expect("kept");
+        let keep = |mut installed: Installed| installed.keep().expect("kept");
+        keep(enforce(variant, FIRST));
         assert!(!nothing_of_pfw());
         assert!(firewall::clean().expect("it can clean"));
         assert!(nothing_of_pfw(), "{}", everything());
-        enforce(variant, FIRST).keep().expect("kept");
+        keep(enforce(variant, FIRST));
         let installed = enforce(variant, SECOND);
         assert_eq!(installed.check().expect("readable"), [], "the next start takes over");
         drop(installed);
