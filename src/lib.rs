@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | [`cli`] | what a user types -> what is to be done; what happened -> messages and exit codes | all below |
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
+//! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
@@ -21,6 +22,7 @@
 //! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet`, `conntrack`'s types of flows |
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
+//! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
 //!
@@ -56,6 +58,7 @@ pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod conntrack;
+pub mod control;
 pub mod engine;
 pub mod firewall;
 pub mod host;
@@ -64,5 +67,6 @@ pub mod nflog;
 pub mod packet;
 pub mod record;
 pub mod rules;
+pub mod runtime;
 mod sys;
 pub mod time;

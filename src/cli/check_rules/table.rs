@@ -1,7 +1,7 @@
 //! The rules as a table for people.
 
-use super::order::{Row, Section};
 use crate::rules::Loaded;
+use crate::rules::order::{Row, Section};
 use std::io::{self, Write};
 
 /// Widest column of ids; a longer id pushes its row's conditions to the right.
