@@ -1,7 +1,6 @@
 //! The `pfw` binary: parse, run, print what went wrong, exit. All else is in the library.
 
-use clap::Parser;
-use pfw::cli::say::say;
+use pfw::cli::say::say_at_last;
 use pfw::cli::{Cli, Exit};
 use std::process::ExitCode;
 
@@ -10,11 +9,11 @@ fn main() -> ExitCode {
     if let Some(code) = pfw::firewall::guardian::main(std::env::args_os().skip(1)) {
         return code;
     }
-    match Cli::parse().run() {
+    match Cli::from_arguments().map_or_else(Ok, |cli| cli.run()) {
         Ok(exit) => exit.into(),
         Err(error) => {
             // One line with all causes: what was tried, why it failed, what helps.
-            say(&format!("pfw: {error:#}"));
+            say_at_last(&format!("pfw: {error:#}"));
             Exit::Failed.into()
         }
     }

@@ -1,5 +1,6 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
+use super::hits::Hits;
 use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
@@ -204,6 +205,20 @@ impl Pipeline {
         };
         let context = Context { direction: around.direction, interface: around.interface.class, time: around.time };
         self.engine.decide(&self.rules.matcher, ip, &context)
+    }
+
+    /// What was counted of packets so far, without the hits of rules.
+    pub fn counts(&self) -> &Summary {
+        &self.counts
+    }
+
+    /// How often each rule decided so far.
+    pub fn hits(&self) -> Hits {
+        let remembered = iter::once(&self.rules).chain(&self.replaced);
+        Hits {
+            sets: remembered.map(|rules| (Arc::clone(&rules.matcher), rules.hits.clone())).collect(),
+            past: self.past_hits.clone(),
+        }
     }
 
     /// What became of all packets so far. Losses and frames that were no packets of ours are for the caller to add.

@@ -39,10 +39,8 @@ pub struct Status {
 pub struct RulesState {
     /// Their file.
     pub file: PathBuf,
-    /// How many act now, built-in ones included.
-    pub acting: usize,
-    /// How many are switched off or have expired.
-    pub idle: usize,
+    /// How many it has: entries of lists and ordered rules.
+    pub count: usize,
     /// How often other rules were put in force since the start: 1 for the first.
     pub generation: u32,
     /// When they were put in force.
@@ -163,8 +161,8 @@ pub struct RuleRow {
     pub expires: Option<String>,
     /// Why it has no effect, if it has none.
     pub idle: Option<String>,
-    /// Packets that it decided since pfw started.
-    pub hits: u64,
+    /// Packets that it decided since pfw started; none if they are counted with the row before, whose id is the same.
+    pub hits: Option<u64>,
 }
 
 #[cfg(test)]
@@ -191,7 +189,8 @@ pub(super) mod testing {
     }
 
     pub(in crate::control) fn rules() -> RulesPage {
-        let row = RuleRow { number: Some(1), comment: Some("c\"\u{1b}".into()), hits: u64::MAX, ..RuleRow::default() };
+        let row =
+            RuleRow { number: Some(1), comment: Some("c\"\u{1b}".into()), hits: Some(u64::MAX), ..RuleRow::default() };
         RulesPage { total: 2, from: 1, generation: 1, rows: vec![row, RuleRow::default()] }
     }
 

@@ -70,10 +70,16 @@ pub struct Running {
 
 impl Running {
     /// Starts `command` and waits for its ready line.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, |_| {})
+    }
+
+    /// The same, but does something to the process before it is ready.
+    pub fn start_with(mut command: Command, early: impl FnOnce(u32)) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the built binary starts");
         let stderr = lines_of(child.stderr.take().expect("standard error is a pipe"));
         let mut running = Self { child, stderr, said: Vec::new() };
+        early(running.pid());
         running.wait_to_say("pfw: ready");
         running
     }

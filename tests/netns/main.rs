@@ -14,6 +14,7 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod control;
 mod enforce;
 mod firewall;
 mod intruders;
@@ -31,7 +32,8 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES].concat()
+    [capture::CASES, control::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES]
+        .concat()
 }
 
 fn main() -> ExitCode {
