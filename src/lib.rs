@@ -40,9 +40,12 @@
 //!
 //! # Threads
 //!
-//! `main` waits for signals, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
-//! copies of them on a terminal. They start in the order writer, printer, capture, and end in the reverse order, each
-//! when all that feeds it has ended, so that what was accepted is written. A replay needs `main` and `writer` alone.
+//! `main` waits for signals and orders, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer`
+//! writes chunks; `printer` shows copies of them on a terminal. They start in the order writer, printer, capture, and
+//! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
+//! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
+//! board that the others put up without waiting (`app::board`), what is ordered it hands to `main`, and `messages` says
+//! things on a terminal that may be stopped. A replay needs `main` and `writer` alone.
 //!
 //! New rules are compiled by `main` and handed to `capture` as one [`std::sync::Arc`]: a packet is decided by the old
 //! rules or by the new ones, never by half of each.
@@ -51,7 +54,7 @@
 //!
 //! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
 //! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
-//! ([`engine::MAX_DATAGRAMS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
+//! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).
 
 pub mod app;

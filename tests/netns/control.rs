@@ -32,6 +32,8 @@ pub const CASES: &[Case] = &[
     ("a_watching_pfw_has_a_socket_beside_the_enforcing_one", a_watching_pfw_has_its_own_socket),
     ("a_subscriber_that_never_reads_costs_the_firewall_nothing", a_subscriber_that_never_reads),
     ("subscribers_get_the_kinds_they_want_whatever_is_logged", subscribers_get_what_they_want),
+    ("a_reader_of_messages_that_stops_holds_up_nothing", a_reader_of_messages_that_stops),
+    ("without_privilege_clean_names_the_remedy", without_privilege_clean_names_the_remedy),
     ("signals_before_it_is_ready_do_not_end_it", signals_before_it_is_ready),
 ];
 
@@ -499,6 +501,39 @@ fn subscribers_get_what_they_want() {
     assert_eq!(event["event_type"], "pfw");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
     assert!(!world.log().iter().any(|line| line.contains("UDP")), "no packet is in the file");
+}
+
+/// As a terminal that was stopped with Ctrl-S: standard error takes nothing more.
+fn a_reader_of_messages_that_stops() {
+    let world = World::new();
+    fs::write(world.path("rules.json"), "{}").expect("written");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = pfw(["run", "--config", "rules.json"]);
+    let mut child = command.current_dir(world.folder.path()).stderr(writer).spawn().expect("it starts");
+    wait_for("pfw to answer", || (steer(&world, ["status"]).code == 0).then_some(()));
+    fs::write(world.path("rules.json"), r#"{ "block_portz": [] }"#).expect("written");
+    // Each says two lines; a pipe holds 64 KiB, and a thousand lines wait.
+    for _ in 0..1_500 {
+        assert!(ask(None, &Request::Reload).is_err(), "the file is bad");
+    }
+    fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
+    let start = Instant::now();
+    assert_eq!(steer(&world, ["reload"]).code, 0);
+    assert!(!ping(PEER4), "main goes on");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let start = Instant::now();
+    assert_eq!(steer(&world, ["stop"]).code, 0);
+    wait_for("pfw to end", || child.try_wait().expect("a child"));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(ping(PEER4));
+    drop((reader, command));
+}
+
+fn without_privilege_clean_names_the_remedy() {
+    let _world = World::new();
+    let ran: Ran = pfw_as_nobody(["clean"]).output().expect("runs").into();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stderr.contains("Permission denied; run it with sudo") && !ran.stderr.contains("os error"), "{ran:?}");
 }
 
 fn signals_before_it_is_ready() {
