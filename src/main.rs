@@ -1,7 +1,7 @@
 //! The `pfw` binary: parse, run, print what went wrong, exit. All else is in the library.
 
 use pfw::cli::say::say_at_last;
-use pfw::cli::{Cli, Exit};
+use pfw::cli::{Cli, Exit, failure};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => {
             // One line with all causes: what was tried, why it failed, what helps.
-            say_at_last(&format!("pfw: {error:#}"));
+            say_at_last(&failure(&error));
             Exit::Failed.into()
         }
     }

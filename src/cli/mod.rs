@@ -13,7 +13,7 @@ pub mod status;
 pub mod steer;
 mod text;
 
-use crate::control::Request;
+use crate::control::{Request, effective_user};
 use crate::host;
 use crate::record::diagnostics;
 use anyhow::Result;
@@ -119,6 +119,14 @@ impl Cli {
             Command::Man => completions::man(),
         }
     }
+}
+
+/// The words for a failure: all causes in one line, with the remedy where privilege is what was missing.
+pub fn failure(error: &anyhow::Error) -> String {
+    let words = format!("pfw: {error:#}");
+    // Programs that were started say it in their own words, which no type carries.
+    let is_refused = ["Permission denied", "Operation not permitted"].iter().any(|refusal| words.contains(refusal));
+    if is_refused && !words.contains("sudo") && effective_user() != 0 { words + "; run it with sudo" } else { words }
 }
 
 /// clap's words for a mistake, which take several lines, as all our errors are: in one line, with the remedy.

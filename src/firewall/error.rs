@@ -130,9 +130,6 @@ impl fmt::Display for Error {
             Self::Locked { pid: None } => {
                 f.write_str("another pfw enforces rules in this network namespace; stop it first")
             }
-            Self::Io { what, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                write!(f, "cannot {what}: {source}; run it with sudo")
-            }
             Self::Io { what, source } => write!(f, "cannot {what}: {source}"),
             Self::NotUndone { first, then } => write!(f, "{first}; and it could not be undone: {then}"),
         }

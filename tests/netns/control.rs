@@ -530,10 +530,18 @@ fn a_reader_of_messages_that_stops() {
 }
 
 fn without_privilege_clean_names_the_remedy() {
-    let _world = World::new();
+    let world = World::new();
+    fs::write(world.path("rules.json"), "{}").expect("written");
+    fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).expect("set");
     let ran: Ran = pfw_as_nobody(["clean"]).output().expect("runs").into();
     assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.stderr.contains("Permission denied; run it with sudo") && !ran.stderr.contains("os error"), "{ran:?}");
+    assert!(ran.stderr.contains("Permission denied") && ran.stderr.ends_with("; run it with sudo\n"), "{ran:?}");
+    // Where /run is closed, as it is on a real machine.
+    sh("chmod 755 /run");
+    for command in [&["clean"][..], &["run", "--no-control"], &["run"]] {
+        let ran: Ran = pfw_as_nobody(command.iter().copied()).current_dir(world.folder.path()).output().expect("runs").into();
+        assert!(ran.code == 1 && ran.stderr.contains("sudo") && !ran.stderr.contains("os error"), "{ran:?}");
+    }
 }
 
 fn signals_before_it_is_ready() {
