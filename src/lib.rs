@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | [`cli`] | what a user types -> what is to be done; what happened -> messages and exit codes | all below |
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
+//! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
@@ -21,6 +22,7 @@
 //! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet`, `conntrack`'s types of flows |
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
+//! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
 //!
@@ -38,9 +40,12 @@
 //!
 //! # Threads
 //!
-//! `main` waits for signals, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer` writes chunks; `printer` shows
-//! copies of them on a terminal. They start in the order writer, printer, capture, and end in the reverse order, each
-//! when all that feeds it has ended, so that what was accepted is written. A replay needs `main` and `writer` alone.
+//! `main` waits for signals and orders, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer`
+//! writes chunks; `printer` shows copies of them on a terminal. They start in the order writer, printer, capture, and
+//! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
+//! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
+//! board that the others put up without waiting (`app::board`), what is ordered it hands to `main`, and `messages` says
+//! things on a terminal that may be stopped. A replay needs `main` and `writer` alone.
 //!
 //! New rules are compiled by `main` and handed to `capture` as one [`std::sync::Arc`]: a packet is decided by the old
 //! rules or by the new ones, never by half of each.
@@ -49,13 +54,14 @@
 //!
 //! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
 //! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
-//! ([`engine::MAX_DATAGRAMS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
+//! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).
 
 pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod conntrack;
+pub mod control;
 pub mod engine;
 pub mod firewall;
 pub mod host;
@@ -64,5 +70,6 @@ pub mod nflog;
 pub mod packet;
 pub mod record;
 pub mod rules;
+pub mod runtime;
 mod sys;
 pub mod time;

@@ -1,21 +1,27 @@
 //! `pfw run`: live interfaces through the pipeline until somebody ends it.
 //!
-//! Threads: `main` waits for events (signals, changed addresses), compiles rules and has them enforced; `capture` reads
-//! frames and the kernel's reports, decides and formats; `writer` writes the log; `printer` shows lines on a terminal.
-//! They are started in the order writer, printer, capture, and then the rules are put in force; at the end the rules
-//! go first, then the threads in the reverse order, each after all that feeds it, so that nothing is dropped that is
-//! not reported and nothing that was accepted is lost.
+//! Threads: `main` waits for events (signals, changed addresses, orders), compiles rules and has them enforced;
+//! `capture` reads frames and the kernel's reports, decides and formats; `writer` writes the log; `printer` shows lines
+//! on a terminal; `control` answers on the control socket. They are started in the order writer, printer, capture,
+//! control, and then the rules are put in force; at the end the rules go first, then capture, printer and writer, each
+//! after all that feeds it, so that nothing is dropped that is not reported and nothing that was accepted is lost.
+//! `control` goes last: who asked for the end sees it.
 
+use super::board::Board;
+use super::clerk::Facts;
+use super::control;
 use super::enforcement::Enforcement;
 use super::office::{Office, Orders};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
-use super::signals;
+use super::signals::{self, Caught};
 use super::stage::{LostSoFar, Stage};
 use super::threads;
 use super::vigil;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
+use crate::control::place::Role;
+use crate::control::waker::{Alarm, waker};
 use crate::engine::Matcher;
 use crate::firewall::Changes;
 use crate::host;
@@ -26,6 +32,8 @@ use crate::record::{
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -42,6 +50,8 @@ const SHORT_WAIT: Duration = Duration::from_millis(10);
 pub struct Options {
     /// The rules.
     pub ruleset: Ruleset,
+    /// Their file, for those who ask.
+    pub rules_file: PathBuf,
     /// Which frames, and from where.
     pub capture: LiveConfig,
     /// Where lines go.
@@ -56,6 +66,8 @@ pub struct Options {
     pub keep: bool,
     /// Take them back unless this is confirmed in that time.
     pub confirm: Option<Duration>,
+    /// The control socket, if there is to be one.
+    pub control: Option<control::Options>,
 }
 
 /// What `run` tells its user when it is ready.
@@ -67,6 +79,19 @@ pub struct Ready {
     pub remarks: Vec<String>,
     /// The tools that carry the rules out, if they are in force.
     pub enforced_by: Option<String>,
+    /// The control socket, if there is one.
+    pub control: Option<PathBuf>,
+}
+
+/// A rules file that was read again.
+#[derive(Debug)]
+pub struct NewRules {
+    /// The rules.
+    pub ruleset: Ruleset,
+    /// The file's name.
+    pub file: String,
+    /// What is surely not meant in it, a line each.
+    pub warnings: Vec<String>,
 }
 
 /// What `run` reports while it goes on, and asks for.
@@ -77,18 +102,24 @@ pub trait Desk {
     /// Something is to be said to the user.
     fn say(&mut self, words: &str);
 
-    /// The rules file is to be read again. `None` if it can't be used: why has been said, and the old rules stay.
-    fn read_rules(&mut self) -> Option<Ruleset>;
+    /// The rules file is to be read again. If it can't be used: why, a line each.
+    fn read_rules(&mut self) -> Result<NewRules, Vec<String>>;
 
     /// Whether the terminal that pfw was started from is gone.
     fn is_abandoned(&self) -> bool;
 }
 
 /// Watches, and enforces if asked to, until SIGINT, SIGTERM or SIGQUIT, and returns what was seen.
-pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
+pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Summary> {
+    let (since, started) = (Timestamp::now(), Instant::now());
     let (sender, events) = channel();
     let orders = Arc::new(Orders::new(options.enforce));
-    signals::listen(&sender, &orders)?;
+    signals::listen(caught, &sender, &orders)?;
+    let role = if options.enforce { Role::Enforcing } else { Role::Watching };
+    let (opened, without) = control::open(options.control.as_ref(), role, &options.log.zone)?;
+    let control = opened.as_ref().map(|opened| opened.path().clone());
+    let (capture_waker, alarm) = waker()?;
+    let board = Arc::new(Board::new(capture_waker));
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
@@ -97,17 +128,31 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     let groups = reports.as_ref().map(Reports::groups);
     let names = options.capture.names.clone();
     // The capture's wait ends with a report, too.
-    let wake = reports.as_ref().map(Reports::wakes).transpose()?.unwrap_or_default();
+    let mut wake = reports.as_ref().map(Reports::wakes).transpose()?.unwrap_or_default();
+    wake.push(alarm.as_fd().try_clone_to_owned()?);
     let source = Live::open(LiveConfig { wake, ..options.capture })?;
-    let watched = if names.is_empty() { present(&source) } else { names };
-    let remarks = source.remarks();
+    let watched = if names.is_empty() { present(&source) } else { names.clone() };
+    let remarks = source.remarks().into_iter().chain(without).collect();
+    board.put_interfaces(watched.clone());
 
+    let facts = Facts {
+        since,
+        started,
+        enforcing: options.enforce,
+        rules_file: options.rules_file,
+        log_file: options.log.file().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
+    };
     let (log, record) = Record::start(options.log, options.print, &sender)?;
+    let (log, serving) = match opened {
+        Some(opened) => opened.serve(log, facts, &board, record.handle(), &sender).map(|(log, it)| (log, Some(it)))?,
+        None => (log, None),
+    };
     let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing() } else { stage };
     let capture = {
-        let watch = Watch { stage, source, reports, orders: Arc::clone(&orders), events: sender.clone() };
+        let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
+        let watch = Watch { stage, source, reports, orders, board, alarm, events, watches_all: names.is_empty() };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -130,16 +175,19 @@ pub fn run(options: Options, desk: &mut impl Desk) -> Result<Summary> {
     }
     let served = started.and_then(|enforcement| {
         let enforced_by = enforcement.as_ref().map(Enforcement::tools);
-        desk.ready(&Ready { watched, remarks, enforced_by });
+        let (orders, board) = (Arc::clone(&orders), Arc::clone(&board));
+        let mut office = Office::new(events, orders, board, options.ruleset, host, &matcher, enforcement);
+        desk.ready(&Ready { watched, remarks, enforced_by, control });
         threads::rehearse_panic("main");
-        let mut office = Office::new(events, Arc::clone(&orders), options.ruleset, host, &matcher, enforcement);
         office.serve(desk, record.handle(), options.confirm);
         office.close(desk)
     });
     // Whatever happened: what was accepted is written down, and what failed is told then.
     orders.stop();
     let captured = threads::join("capture", capture);
-    let counts = record.finish()?;
+    let counts = record.finish();
+    drop(serving);
+    let counts = counts?;
     served?;
     let mut summary = captured??;
     summary.add_log(&counts);
@@ -209,7 +257,12 @@ struct Watch {
     source: Live,
     reports: Option<Reports>,
     orders: Arc<Orders>,
+    board: Arc<Board>,
+    /// Rings when somebody wants to see something on the board.
+    alarm: Alarm,
     events: Sender<signals::Event>,
+    /// No interface was named.
+    watches_all: bool,
 }
 
 /// Tells the main thread when the capture thread ends, however it does.
@@ -244,8 +297,12 @@ impl Watch {
         })?;
         // Whatever was stamped some time before this has been handed out, if nothing was there.
         let tap_idle = (frames == 0).then(Timestamp::now);
-        for event in self.source.take_events() {
-            self.tell(&event);
+        let news = self.source.take_events();
+        for event in &news {
+            self.tell(event);
+        }
+        if self.watches_all && !news.is_empty() {
+            self.board.put_interfaces(present(&self.source));
         }
         self.stage.learn(self.source.interfaces());
         self.read_reports(tap_idle)?;
@@ -281,6 +338,11 @@ impl Watch {
         let reports = self.reports.as_ref().map_or(0, Reports::lost);
         let lost = LostSoFar { frames: self.source.counters().dropped, reports };
         self.stage.tick(lost, Timestamp::now(), Instant::now());
+        self.board.put_counts(self.stage.counts());
+        if self.board.are_hits_wanted() {
+            self.alarm.clear();
+            self.board.put_hits(self.stage.hits());
+        }
     }
 
     fn tell(&mut self, event: &LinkEvent) {

@@ -1,8 +1,12 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod board;
 mod calendar;
+mod clerk;
+pub mod control;
 mod enforcement;
 mod forwarding;
+mod hits;
 mod inference;
 mod kernel_rules;
 pub mod live;
@@ -11,10 +15,11 @@ mod lockout;
 mod office;
 mod passing;
 mod pipeline;
+mod rate;
 mod remembered;
 pub mod replay;
 mod reports;
-mod signals;
+pub mod signals;
 mod stage;
 pub mod threads;
 mod vigil;

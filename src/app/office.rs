@@ -1,12 +1,16 @@
 //! The main thread's part while pfw runs: answers events, compiles rules, has them enforced, and leaves them for the
 //! capture thread.
 
+use super::board::Board;
+use super::clerk::{Order, rfc3339};
 use super::enforcement::Enforcement;
 use super::kernel_rules::KernelRules;
-use super::live::Desk;
+use super::live::{Desk, NewRules};
 use super::signals::Event;
 use super::stage::Rules;
 use super::vigil::Vigil;
+use crate::control::report::RefusedFile;
+use crate::control::{Answer, Done, Outcome, Refusal, RefusalKind, Reply};
 use crate::engine::Matcher;
 use crate::firewall::Change;
 use crate::host::{self, Host};
@@ -14,7 +18,7 @@ use crate::record::PfwEvent;
 use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -122,7 +126,8 @@ fn take<T>(flag: &AtomicBool, left: &Mutex<Vec<T>>) -> Vec<T> {
 pub struct Office {
     events: Receiver<Event>,
     orders: Arc<Orders>,
-    ruleset: Ruleset,
+    board: Arc<Board>,
+    ruleset: Arc<Ruleset>,
     host: Arc<Host>,
     enforcement: Option<Enforcement>,
     started: Instant,
@@ -138,6 +143,8 @@ pub struct Office {
     confirm_by: Option<Instant>,
     /// The thread that has panicked.
     failed: Option<&'static str>,
+    /// Who is to be told when everything has ended.
+    stopping: Vec<Reply>,
 }
 
 impl Office {
@@ -145,6 +152,7 @@ impl Office {
     pub fn new(
         events: Receiver<Event>,
         orders: Arc<Orders>,
+        board: Arc<Board>,
         ruleset: Ruleset,
         host: Arc<Host>,
         matcher: &Matcher,
@@ -157,7 +165,8 @@ impl Office {
         let mut office = Self {
             events,
             orders,
-            ruleset,
+            board,
+            ruleset: Arc::new(ruleset),
             host,
             enforcement,
             started,
@@ -167,14 +176,16 @@ impl Office {
             vigil,
             confirm_by,
             failed: None,
+            stopping: Vec::new(),
         };
+        office.tell_rules();
         office.prepare_expiry();
         office
     }
 
     /// Answers events until the end comes.
     pub fn serve(&mut self, desk: &mut impl Desk, log: &Handle, confirm: Option<Duration>) {
-        self.confirm_by = confirm.map(|time| Instant::now() + time);
+        self.expect_confirmation(confirm.map(|time| Instant::now() + time));
         if self.confirm_by.is_none() {
             self.may_stay(desk);
         }
@@ -186,21 +197,21 @@ impl Office {
                     break;
                 }
                 Some(Event::ReadRules) if desk.is_abandoned() => break,
-                Some(Event::ReadRules) => {
-                    if let Some(ruleset) = desk.read_rules() {
-                        self.change(desk, ruleset);
-                    }
-                }
+                // Whoever sent the signal reads the messages.
+                Some(Event::ReadRules) => drop(self.reload(desk)),
                 Some(Event::ReopenLog) => log.reopen(),
-                Some(Event::Confirmed) if self.confirm_by.take().is_some() => {
-                    desk.say("pfw: confirmed; the rules stay");
-                    self.may_stay(desk);
-                }
+                Some(Event::Confirmed) => drop(self.confirm(desk)),
                 Some(Event::AddressesChanged) => {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 Some(Event::TablesChanged(change)) => self.hear_of(&change),
-                Some(Event::Confirmed) | None => {}
+                Some(Event::Asked(Order::Reload, reply)) => reply.send(self.reload(desk)),
+                Some(Event::Asked(Order::Confirm, reply)) => reply.send(self.confirm(desk)),
+                Some(Event::Asked(Order::Stop, reply)) => {
+                    self.stopping.push(reply);
+                    break;
+                }
+                None => {}
             }
             if is_due(self.confirm_by) {
                 desk.say("pfw: not confirmed in time: everything is taken back");
@@ -217,13 +228,79 @@ impl Office {
         }
     }
 
-    /// Takes the rules out of the kernel, or leaves them there if that was asked for and nothing spoke against it.
+    /// Takes the rules out of the kernel, or leaves them there if that was asked for and nothing spoke against it, and
+    /// tells who asked for the end.
     pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
-        if let Some(enforcement) = self.enforcement.take() {
-            desk.say(&format!("pfw: {}", enforcement.finish(unconfirmed)?));
+        let ended = self.enforcement.take().map(|enforcement| enforcement.finish(unconfirmed)).transpose();
+        let outcome: Outcome = match &ended {
+            Ok(done) => Ok(Answer::Done(Done::new(done.unwrap_or("pfw has stopped watching")))),
+            Err(error) => Err(failure(error)),
+        };
+        for reply in self.stopping.drain(..) {
+            reply.send(outcome.clone());
+        }
+        if let Some(done) = ended? {
+            desk.say(&format!("pfw: {done}"));
         }
         self.failed.map_or(Ok(()), |name| Err(anyhow!("the {name} thread has failed")))
+    }
+
+    /// Reads the rules file again and puts it in force. Says what came of it, too.
+    fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
+        let NewRules { ruleset, file, warnings } = match desk.read_rules() {
+            Ok(rules) => rules,
+            Err(errors) => {
+                for error in &errors {
+                    desk.say(error);
+                }
+                let words = "the rules that were in force stay";
+                desk.say(&format!("pfw: {words}"));
+                let refusal = Refusal::because(RefusalKind::Refused, format!("the rules file was refused; {words}"));
+                let refusal = refusal.detailed(errors);
+                let (at, errors) = (rfc3339(Timestamp::now()), refusal.details.clone());
+                self.board.change(|notice| notice.refused = Some(RefusedFile { at, errors }));
+                return Err(refusal);
+            }
+        };
+        for warning in &warnings {
+            desk.say(warning);
+        }
+        let before = self.ruleset.len();
+        self.change(desk, ruleset).map_err(|error| failure(&error))?;
+        let words = format!("read {file} again: {} rules (before: {before})", self.ruleset.len());
+        desk.say(&format!("pfw: {words}"));
+        Ok(Answer::Done(Done::new(words).warning(warnings)))
+    }
+
+    /// Lets the rules stay.
+    fn confirm(&mut self, desk: &mut impl Desk) -> Outcome {
+        if self.confirm_by.is_none() {
+            let message = "there is nothing to confirm: no 'pfw run --confirm' waits for it";
+            return Err(Refusal::because(RefusalKind::Refused, message));
+        }
+        self.expect_confirmation(None);
+        self.may_stay(desk);
+        desk.say("pfw: confirmed; the rules stay");
+        Ok(Answer::Done(Done::new("confirmed; the rules stay")))
+    }
+
+    fn expect_confirmation(&mut self, by: Option<Instant>) {
+        self.confirm_by = by;
+        self.board.change(|notice| notice.confirm_by = by);
+    }
+
+    /// Tells which rules are in force.
+    fn tell_rules(&self) {
+        let tools = self.enforcement.as_ref().map(Enforcement::tools);
+        self.board.change(|notice| {
+            notice.ruleset = Arc::clone(&self.ruleset);
+            notice.generation += 1;
+            notice.since = Timestamp::now();
+            notice.tools = tools;
+            notice.forwards = self.host.forwards_v4 || self.host.forwards_v6;
+            notice.refused = None;
+        });
     }
 
     /// The next event, or `None` when something is due.
@@ -249,7 +326,7 @@ impl Office {
         }
         if self.wake_at <= Timestamp::now() {
             // The engine was told ahead of time; the kernel is now.
-            self.enforce(desk);
+            let _ = self.enforce(desk);
             self.prepare_expiry();
         }
         if is_due(self.vigil.as_ref().map(Vigil::next)) {
@@ -258,14 +335,16 @@ impl Office {
     }
 
     /// Puts other rules in force: in the kernel first, and nowhere if that fails.
-    fn change(&mut self, desk: &mut impl Desk, ruleset: Ruleset) {
-        let old = mem::replace(&mut self.ruleset, ruleset);
+    fn change(&mut self, desk: &mut impl Desk, ruleset: Ruleset) -> Result<()> {
+        let old = mem::replace(&mut self.ruleset, Arc::new(ruleset));
         self.host = Arc::new(host::read());
-        if self.enforce(desk) {
-            self.put_in_force("the rules were read again");
-        } else {
+        if let Err(error) = self.enforce(desk) {
             self.ruleset = old;
+            return Err(error);
         }
+        self.put_in_force("the rules were read again");
+        self.tell_rules();
+        Ok(())
     }
 
     /// Compiles the rules anew if the machine has become another one to them.
@@ -275,21 +354,17 @@ impl Office {
             return;
         }
         self.host = Arc::new(host);
-        self.enforce(desk);
+        // What failed was said.
+        let _ = self.enforce(desk);
         self.put_in_force("this machine's addresses have changed");
     }
 
-    /// Gives the kernel the rules as they are now. Whether it has them.
-    fn enforce(&mut self, desk: &mut impl Desk) -> bool {
-        let Some(enforcement) = &mut self.enforcement else { return true };
+    /// Gives the kernel the rules as they are now; says it if that fails.
+    fn enforce(&mut self, desk: &mut impl Desk) -> Result<()> {
+        let Some(enforcement) = &mut self.enforcement else { return Ok(()) };
         let orders = &self.orders;
-        match enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules)) {
-            Ok(()) => true,
-            Err(error) => {
-                desk.say(&format!("pfw: {error:#}; the rules that were in force stay"));
-                false
-            }
-        }
+        let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules));
+        replaced.inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))
     }
 
     /// Somebody has changed the kernel's tables, perhaps we.
@@ -309,9 +384,15 @@ impl Office {
             looked.map_or_else(|error| (false, Some(format!("{error:#}"))), |look| (look.right, look.words));
         vigil.looked(began, Instant::now(), right);
         if let Some(words) = words {
-            desk.say(&format!("pfw: {words}"));
+            self.remark(desk, &words);
             self.orders.note(PfwEvent::RulesDisturbed, &words);
         }
+    }
+
+    /// Says what somebody should look at, and keeps it for who asks.
+    fn remark(&self, desk: &mut impl Desk, words: &str) {
+        desk.say(&format!("pfw: {words}"));
+        self.board.change(|notice| notice.remark(words));
     }
 
     /// Compiles the rules for the machine as it is now; the next packet is decided by them.
@@ -336,6 +417,10 @@ impl Office {
         self.orders.put(Rules { matcher, host: Arc::clone(&self.host), from, why });
         valid_until
     }
+}
+
+fn failure(error: &Error) -> Refusal {
+    Refusal::because(RefusalKind::Failed, format!("{error:#}"))
 }
 
 fn is_due(at: Option<Instant>) -> bool {

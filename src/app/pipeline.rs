@@ -1,5 +1,6 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
+use super::hits::Hits;
 use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
@@ -58,7 +59,6 @@ pub struct Pipeline {
     /// Hits of rules that were in force before.
     past_hits: BTreeMap<Arc<str>, u64>,
     log: Option<Log>,
-    selection: Selection,
     counts: Summary,
 }
 
@@ -90,8 +90,7 @@ impl Pipeline {
             rules: InForce::new(0, matcher),
             replaced: VecDeque::new(),
             past_hits: BTreeMap::new(),
-            selection: if log.is_some() { selection } else { Selection::None },
-            log,
+            log: log.map(|log| log.selecting(selection)),
             counts: Summary::default(),
         }
     }
@@ -152,8 +151,7 @@ impl Pipeline {
     #[cold]
     fn suspicious(&mut self, fault: &Malformed, seen: Sighting<'_>) {
         self.counts.suspicious += 1;
-        let wanted = self.selection.wants_suspicious();
-        let Some(log) = self.log.as_mut().filter(|_| wanted) else { return };
+        let Some(log) = &mut self.log else { return };
         log.anomaly(&AnomalyLine { seen, malformed: *fault });
     }
 
@@ -169,9 +167,6 @@ impl Pipeline {
         let number = decision.rule.0 as usize;
         if let Some(hits) = rules.hits.get_mut(number) {
             *hits += 1;
-        }
-        if !self.selection.wants(verdict) {
-            return;
         }
         let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
         log.packet(&PacketLine { seen: around.sighting(packet), verdict, rule }, |out| match &packet.net {
@@ -197,8 +192,7 @@ impl Pipeline {
     ) {
         *self.past_hits.entry(Arc::clone(&rule.id)).or_default() += 1;
         self.counts.add(verdict);
-        let wanted = self.selection.wants(verdict);
-        let Some(log) = self.log.as_mut().filter(|_| wanted) else { return };
+        let Some(log) = &mut self.log else { return };
         let rule = RuleText::new(rule);
         let line = PacketLine { seen: around.sighting(packet), verdict, rule: &rule };
         log.packet(&line, |out| out.extend_from_slice(reason.as_bytes()));
@@ -211,6 +205,20 @@ impl Pipeline {
         };
         let context = Context { direction: around.direction, interface: around.interface.class, time: around.time };
         self.engine.decide(&self.rules.matcher, ip, &context)
+    }
+
+    /// What was counted of packets so far, without the hits of rules.
+    pub fn counts(&self) -> &Summary {
+        &self.counts
+    }
+
+    /// How often each rule decided so far.
+    pub fn hits(&self) -> Hits {
+        let remembered = iter::once(&self.rules).chain(&self.replaced);
+        Hits {
+            sets: remembered.map(|rules| (Arc::clone(&rules.matcher), rules.hits.clone())).collect(),
+            past: self.past_hits.clone(),
+        }
     }
 
     /// What became of all packets so far. Losses and frames that were no packets of ours are for the caller to add.

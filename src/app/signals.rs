@@ -1,7 +1,9 @@
 //! Signals as events. Ctrl-C comes through ctrlc, the others through signal-hook.
 
+use super::clerk::Order;
 use super::office::Orders;
 use super::threads;
+use crate::control::Reply;
 use crate::firewall::Change;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// What the main thread waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Event {
     /// End, and say goodbye (SIGINT, SIGTERM, SIGQUIT).
     Stop,
@@ -26,13 +28,24 @@ pub enum Event {
     TablesChanged(Change),
     /// A thread has panicked.
     ThreadFailed(&'static str),
+    /// Somebody asks for something through the control socket.
+    Asked(Order, Reply),
     /// The capture has ended by itself.
     CaptureEnded,
 }
 
+/// Signals that wait to be listened to.
+pub struct Caught(Signals);
+
+/// Lets SIGHUP and SIGUSR1 wait from now on: a service manager may send them before pfw is ready, and they would end
+/// it. What is meant to end it does so until it is [listened](listen) to.
+pub fn catch() -> Result<Caught> {
+    Signals::new([SIGHUP, SIGUSR1]).map(Caught).context("cannot listen to signals")
+}
+
 /// Sends an event for each signal from now on, for as long as the process lives. The order to stop reaches the capture
 /// thread at once, whatever the main thread is busy with.
-pub fn listen(events: &Sender<Event>, orders: &Arc<Orders>) -> Result<()> {
+pub fn listen(caught: Caught, events: &Sender<Event>, orders: &Arc<Orders>) -> Result<()> {
     let (to_stop, stop) = (events.clone(), Arc::clone(orders));
     let on_ctrl_c = move || {
         stop.ask_to_stop();
@@ -40,7 +53,10 @@ pub fn listen(events: &Sender<Event>, orders: &Arc<Orders>) -> Result<()> {
         let _ = to_stop.send(Event::Stop);
     };
     ctrlc::set_handler(on_ctrl_c).context("cannot listen to SIGINT")?;
-    let mut signals = Signals::new([SIGTERM, SIGQUIT, SIGHUP, SIGUSR1]).context("cannot listen to signals")?;
+    let Caught(mut signals) = caught;
+    for signal in [SIGTERM, SIGQUIT] {
+        signals.add_signal(signal).context("cannot listen to signals")?;
+    }
     let (events, stop) = (events.clone(), Arc::clone(orders));
     threads::start_vital("signals", &events.clone(), move || {
         for signal in signals.forever() {

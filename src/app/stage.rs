@@ -3,6 +3,7 @@
 mod through;
 
 use super::forwarding::{Course, Forwarding};
+use super::hits::Hits;
 use super::kernel_rules::{Generations, KernelRules};
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
@@ -406,8 +407,8 @@ impl Stage {
         log.flush_if_due(instant);
     }
 
-    /// What became of all frames.
-    pub fn summary(&self) -> Summary {
+    /// What was counted so far, without the hits of rules.
+    pub fn counts(&self) -> Summary {
         Summary {
             lost_kernel: self.lost.frames,
             lost_reports: self.lost.reports,
@@ -417,8 +418,18 @@ impl Stage {
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
-            ..self.pipeline.summary()
+            ..self.pipeline.counts().clone()
         }
+    }
+
+    /// How often each rule decided so far.
+    pub fn hits(&self) -> Hits {
+        self.pipeline.hits()
+    }
+
+    /// What became of all frames.
+    pub fn summary(&self) -> Summary {
+        Summary { rules: self.pipeline.summary().rules, ..self.counts() }
     }
 }
 

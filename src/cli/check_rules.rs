@@ -1,13 +1,13 @@
 //! `pfw check-rules`: whether a rules file is sound, what is doubtful in it, and what it comes to: the rules in the
 //! order in which they act.
 
-mod order;
 mod report;
 mod table;
 
 use super::Exit;
 use crate::host::Host;
 use crate::rules;
+use crate::rules::order::sections;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use clap::Args;
@@ -64,7 +64,7 @@ fn check(
         }
     };
     let warnings = loaded.all_warnings(host, now);
-    let sections = order::sections(&loaded.ruleset, now);
+    let sections = sections(&loaded.ruleset, now);
     if args.json {
         Report::of_rules(&warnings, &sections).write(out)?;
     } else {

@@ -5,13 +5,19 @@ pub mod clean;
 pub mod completions;
 pub mod options;
 pub mod replay;
+pub mod rules;
 mod rules_file;
 pub mod run;
 pub mod say;
+pub mod status;
+pub mod steer;
+mod text;
 
+use crate::control::{Request, effective_user};
 use crate::host;
 use crate::record::diagnostics;
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
@@ -57,6 +63,16 @@ enum Command {
     CheckRules(check_rules::CheckRulesArgs),
     /// Decide on the packets of a capture file; needs no privilege
     Replay(replay::ReplayArgs),
+    /// Show what the running pfw does and how it fares
+    Status(status::StatusArgs),
+    /// Show the rules of the running pfw in the order in which they act, with how often each decided
+    Rules(rules::RulesArgs),
+    /// Let the running pfw read its rules file again
+    Reload(steer::SteerArgs),
+    /// Let the rules of a 'pfw run --confirm' stay
+    Confirm(steer::SteerArgs),
+    /// Let the running pfw take its rules out and end
+    Stop(steer::SteerArgs),
     /// Remove the rules that a pfw which died left in the kernel
     Clean,
     /// Print the completion script of a shell
@@ -66,6 +82,25 @@ enum Command {
 }
 
 impl Cli {
+    /// What was typed; or how it ends if that was a question or a mistake, of which all has been said then.
+    pub fn from_arguments() -> Result<Self, Exit> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // Nobody is left to be told that nobody reads.
+                let _ = error.print();
+                Exit::Fine
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                Exit::Usage
+            }
+            _ => {
+                say::say(&format!("pfw: {}", in_one_line(&error.render().to_string())));
+                Exit::Usage
+            }
+        })
+    }
+
     /// Does what was typed. The error of a failure is for `main` to print; what is wrong with a rules file has been
     /// printed when this returns.
     pub fn run(&self) -> Result<Exit> {
@@ -74,9 +109,63 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::CheckRules(args) => check_rules::run(args, &host::read(), &mut stdout(), &mut stderr()),
             Command::Replay(args) => replay::run(args),
+            Command::Status(args) => status::run(args),
+            Command::Rules(args) => rules::run(args),
+            Command::Reload(args) => steer::run(args, &Request::Reload),
+            Command::Confirm(args) => steer::run(args, &Request::Confirm),
+            Command::Stop(args) => steer::run(args, &Request::Stop),
             Command::Clean => clean::run(),
             Command::Completions(args) => completions::completions(args),
             Command::Man => completions::man(),
+        }
+    }
+}
+
+/// The words for a failure: all causes in one line, with the remedy where privilege is what was missing.
+pub fn failure(error: &anyhow::Error) -> String {
+    let words = format!("pfw: {error:#}");
+    // Programs that were started say it in their own words, which no type carries.
+    let is_refused = ["Permission denied", "Operation not permitted"].iter().any(|refusal| words.contains(refusal));
+    if is_refused && !words.contains("sudo") && effective_user() != 0 { words + "; run it with sudo" } else { words }
+}
+
+/// clap's words for a mistake, which take several lines, as all our errors are: in one line, with the remedy.
+fn in_one_line(words: &str) -> String {
+    let (mistake, usage) = words.split_once("\nUsage: ").unwrap_or((words, "pfw"));
+    let words = mistake.strip_prefix("error: ").unwrap_or(mistake);
+    let words = words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more"));
+    let words = words.collect::<Vec<_>>().join(" ").replace(" tip: ", "; tip: ");
+    let command =
+        usage.split_whitespace().take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    format!("{words}; try '{} --help'", command.collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(arguments: &[&str]) -> String {
+        let error = Cli::try_parse_from([&["pfw"], arguments].concat()).unwrap_err();
+        in_one_line(&error.render().to_string())
+    }
+
+    #[test]
+    fn a_mistake_is_one_line_with_the_remedy() {
+        for (arguments, words) in [
+            (&["fly"][..], "unrecognized subcommand 'fly'; try 'pfw --help'"),
+            (
+                &["run", "--log", "some"],
+                "invalid value 'some' for '--log <WHICH>' [possible values: all, blocked, none]; try 'pfw --help'",
+            ),
+            (&["replay"], "the following required arguments were not provided: <FILE>; try 'pfw replay --help'"),
+            (
+                &["run", "--confrim", "3"],
+                "unexpected argument '--confrim' found; tip: a similar argument exists: '--confirm'; try 'pfw run --help'",
+            ),
+        ] {
+            let said = mistake(arguments);
+            assert!(said.contains(words.split(';').next().unwrap()) && said.ends_with("--help'"), "{said}");
+            assert_eq!(said, words);
         }
     }
 }

@@ -49,6 +49,14 @@ impl LogArgs {
     }
 }
 
+/// The control socket.
+#[derive(Args, Clone, Debug)]
+pub struct ControlArgs {
+    /// The control socket, if it is not the one of this network namespace under /run/pfw
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
 /// The rules file.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArgs {

@@ -2,9 +2,9 @@
 
 use super::Exit;
 use super::options::{ConfigArgs, DEFAULT_CONFIG};
-use super::say::{say, say_lines};
+use super::say::say;
 use crate::host::Host;
-use crate::rules::{self, Errors, Loaded};
+use crate::rules::{self, Diagnostic, Errors, Loaded};
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::fs::OpenOptions;
@@ -55,8 +55,20 @@ fn make_if_missing(path: &Path) -> Result<()> {
 
 /// Prints what is wrong with a rules file.
 pub fn refuse(errors: &Errors) -> Exit {
-    say_lines(&errors.to_string());
+    for line in lines_of(errors) {
+        say(&line);
+    }
     Exit::Usage
+}
+
+/// What is wrong with a rules file, a line each: with its place, or if it can't be read at all with what helps.
+pub fn lines_of(errors: &Errors) -> Vec<String> {
+    match errors.errors.as_slice() {
+        [Diagnostic { file, place: None, path, message }] if path.is_empty() => {
+            vec![format!("pfw: cannot read the rules file {file}: {message}; --config names another")]
+        }
+        _ => errors.to_string().lines().map(str::to_owned).collect(),
+    }
 }
 
 /// Prints what is legal in a rules file but surely not meant on this machine.

@@ -1,12 +1,13 @@
 //! `pfw run`: enforce the rules, and say of each packet what became of it.
 
 use super::Exit;
-use super::options::{ConfigArgs, LogArgs};
-use super::rules_file::{make_default, refuse, rules_of, warn};
-use super::say::{say, say_at_last};
-use crate::app::live::{Desk, Options, Ready, run as watch};
-use crate::app::{cut_sessions, dry_run as dry_run_plan};
+use super::options::{ConfigArgs, ControlArgs, LogArgs};
+use super::rules_file::{lines_of, make_default, refuse, rules_of, warn};
+use super::say::{Messages, say, say_at_last};
+use crate::app::live::{Desk, NewRules, Options, Ready, run as watch};
+use crate::app::{control, cut_sessions, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
+use crate::control::group_id;
 use crate::host::{self, Host};
 use crate::record::WhenFull;
 use crate::record::sink::parse_size;
@@ -68,9 +69,25 @@ pub struct RunArgs {
     #[arg(long)]
     keep: bool,
 
-    /// The control socket
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
+    #[command(flatten)]
+    control: ControlArgs,
+
+    /// Let the members of this group use the control socket, beside root
+    #[arg(long, value_name = "GROUP", value_parser = parse_group)]
+    control_group: Option<u32>,
+
+    /// Have no control socket: pfw status, reload and the like don't reach this pfw
+    #[arg(long, conflicts_with_all = ["control", "control_group"])]
+    no_control: bool,
+}
+
+/// The number of a group by its name.
+fn parse_group(name: &str) -> Result<u32, String> {
+    match group_id(name.as_ref()) {
+        Ok(Some(group)) => Ok(group),
+        Ok(None) => Err("there is no such group".to_owned()),
+        Err(error) => Err(format!("cannot look it up: {error}")),
+    }
 }
 
 /// `--capture`
@@ -93,6 +110,8 @@ impl From<CaptureKind> for LiveKind {
 
 /// Watches, and enforces unless that is not wanted, until it is told to stop.
 pub fn run(args: &RunArgs) -> Result<Exit> {
+    // Before anything that takes time.
+    let caught = signals::catch()?;
     make_default(&args.config)?;
     let loaded = match rules_of(&args.config) {
         Ok(loaded) => loaded,
@@ -109,11 +128,16 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     let mut desk = Terminal {
         config: args.config.path(),
         log_file: args.log_file.clone(),
-        rules: loaded.ruleset.rules.len(),
+        rules: loaded.ruleset.len(),
+        control: args.control.control.clone(),
+        messages: Messages::start()?,
         confirm: args.confirm.filter(|_| !args.monitor_only),
         was_there: io::stderr().is_terminal(),
     };
-    match watch(args.options(loaded.ruleset), &mut desk) {
+    let watched = watch(args.options(loaded.ruleset), caught, &mut desk);
+    // What was said comes before the last words.
+    drop(desk);
+    match watched {
         Ok(summary) => {
             say_at_last(&summary.to_string());
             Ok(Exit::Fine)
@@ -138,6 +162,7 @@ impl RunArgs {
         let bytes = usize::try_from(self.ring_size).unwrap_or(usize::MAX);
         Options {
             ruleset,
+            rules_file: absolute(self.config.path()),
             capture: LiveConfig {
                 kind: self.capture.into(),
                 names: self.interfaces.clone(),
@@ -150,6 +175,8 @@ impl RunArgs {
             enforce: !self.monitor_only,
             keep: self.keep,
             confirm: self.confirm.filter(|_| !self.monitor_only).map(|seconds| Duration::from_secs(seconds.into())),
+            control: (!self.no_control)
+                .then(|| control::Options { path: self.control.control.clone(), group: self.control_group }),
         }
     }
 
@@ -171,6 +198,11 @@ impl RunArgs {
     }
 }
 
+/// A path that means the same in any folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 /// Whether an error is a matter of what the user typed: an interface that does not exist, an impossible size.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidInput)
@@ -181,6 +213,9 @@ struct Terminal {
     config: PathBuf,
     log_file: PathBuf,
     rules: usize,
+    /// The socket that was named.
+    control: Option<PathBuf>,
+    messages: Messages,
     confirm: Option<u32>,
     /// Standard error was a terminal when pfw was started.
     was_there: bool,
@@ -189,13 +224,13 @@ struct Terminal {
 impl Desk for Terminal {
     fn ready(&mut self, ready: &Ready) {
         for remark in &ready.remarks {
-            say(&format!("pfw: {remark}"));
+            self.say(&format!("pfw: {remark}"));
         }
         let how = ready
             .enforced_by
             .as_ref()
             .map_or_else(|| "nothing is blocked".to_owned(), |tools| format!("enforcing by {tools}"));
-        say(&format!(
+        self.say(&format!(
             "pfw: ready: watching {} ({how}), {} with {} rules, log {}, pid {}",
             ready.watched.join(", "),
             self.config.display(),
@@ -204,29 +239,28 @@ impl Desk for Terminal {
             std::process::id()
         ));
         if let Some(seconds) = self.confirm {
-            say(&format!("pfw: press Enter within {seconds} s to keep the rules; else everything is taken back"));
+            let elsewhere = match (&ready.control, &self.control) {
+                (None, _) => String::new(),
+                (Some(_), None) => ", or run 'sudo pfw confirm' anywhere,".to_owned(),
+                (Some(path), Some(_)) => format!(", or run 'sudo pfw confirm --control {}' anywhere,", path.display()),
+            };
+            self.say(&format!(
+                "pfw: press Enter{elsewhere} within {seconds} s to keep the rules; else everything is taken back"
+            ));
         }
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     }
 
     fn say(&mut self, words: &str) {
-        say(words);
+        self.messages.say(words);
     }
 
-    fn read_rules(&mut self) -> Option<Ruleset> {
-        match rules::load(&self.config) {
-            Ok(loaded) => {
-                warn(&loaded, &host::read());
-                say(&format!("pfw: read {} again", self.config.display()));
-                Some(loaded.ruleset)
-            }
-            Err(errors) => {
-                refuse(&errors);
-                say("pfw: the rules that were in force stay");
-                None
-            }
-        }
+    fn read_rules(&mut self) -> Result<NewRules, Vec<String>> {
+        let loaded = rules::load(&self.config).map_err(|errors| lines_of(&errors))?;
+        let warnings = loaded.all_warnings(&host::read(), Timestamp::now());
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        Ok(NewRules { ruleset: loaded.ruleset, file: loaded.file, warnings })
     }
 
     fn is_abandoned(&self) -> bool {

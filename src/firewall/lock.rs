@@ -4,14 +4,13 @@
 //! as that has something to undo.
 
 use super::error::Error;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use crate::runtime;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Where locks are.
-const FOLDER: &str = "/run/pfw";
 /// How long a dead pfw's guardian may take to clean.
 const GUARDIAN: Duration = Duration::from_secs(5);
 
@@ -75,18 +74,7 @@ fn lives(pid: u32) -> bool {
 
 /// The lock's file, named after the network namespace.
 fn path() -> Result<PathBuf, Error> {
-    let namespace = std::fs::metadata("/proc/self/ns/net").map_err(Error::io("tell the network namespace"))?.ino();
-    let folder = Path::new(FOLDER);
-    if let Err(error) = DirBuilder::new().mode(0o750).create(folder)
-        && error.kind() != std::io::ErrorKind::AlreadyExists
-    {
-        return Err(Error::io(format!("make {FOLDER}"))(error));
-    }
-    let data = std::fs::symlink_metadata(folder).map_err(Error::io(format!("look at {FOLDER}")))?;
     let own = std::fs::metadata("/proc/self").map_err(Error::io("tell who runs this"))?.uid();
-    if !data.is_dir() || data.uid() != own || data.mode() & 0o022 != 0 {
-        let error = std::io::Error::other("it is no folder that only its owner, who runs this, can write to");
-        return Err(Error::io(format!("use {FOLDER}"))(error));
-    }
-    Ok(folder.join(format!("{namespace}.lock")))
+    runtime::make_folder(own).map_err(Error::io(format!("use {}", runtime::FOLDER)))?;
+    runtime::path("lock").map_err(Error::io("tell the network namespace"))
 }

@@ -140,7 +140,7 @@ impl Tools {
 /// As the tools name themselves: `iptables v1.8.9 (nf_tables)`.
 impl fmt::Display for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.version.strip_prefix("iptables-restore").map_or(&*self.version, str::trim_start))
+        write!(f, "iptables {}", self.version.strip_prefix("iptables-restore").map_or(&*self.version, str::trim_start))
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`mod@line`] gives every event its form; it knows no file.
 //! - [`sink`] gets lines into the log file; it knows no event but the losses that it has to own up to.
 //! - [`mod@printer`] shows the same lines on standard output.
+//! - [`mod@tap`] hands events to whoever subscribed to them.
 //! - [`diagnostics`] carries pfw's own messages to standard error; they never enter the log.
 //! - [`summary`] is what is said of a whole run.
 //!
@@ -17,6 +18,7 @@ pub mod printer;
 pub mod sink;
 mod stamp;
 pub mod summary;
+pub mod tap;
 mod terminal;
 
 pub use escape::EscapedName;

@@ -15,6 +15,7 @@ pub mod limits;
 mod lint;
 mod loaded;
 pub mod model;
+pub mod order;
 mod parsed;
 pub mod port;
 pub mod protocol;

@@ -35,6 +35,24 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
 }
 
+impl Ruleset {
+    /// How many rules the file has: entries of lists, each block list as one, and ordered rules.
+    pub fn len(&self) -> usize {
+        fn places<T>(entries: &[Entry<T>]) -> usize {
+            // What one place of the file stands for is together.
+            entries.chunk_by(|a, b| a.offset == b.offset && a.id == b.id).count()
+        }
+        let addresses = places(&self.allow_ips) + places(&self.block_ips) + self.block_lists.len();
+        let numbers = places(&self.block_ports) + places(&self.block_protocols) + places(&self.allow_protocols);
+        addresses + numbers + self.rules.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What to do with a packet that no rule decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {

@@ -15,14 +15,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("conntrack", &["packet", "netlink", "sys"]),
     ("nflog", &["packet", "time", "conntrack", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
-    ("firewall", &["packet", "rules", "time", "host", "netlink"]),
+    ("runtime", &[]),
+    ("firewall", &["packet", "rules", "time", "host", "netlink", "runtime"]),
     ("engine", &["packet", "rules", "time", "host"]),
     ("record", &["packet", "rules", "engine", "time"]),
+    ("control", &["record", "runtime", "sys", "time"]),
     (
         "app",
         &[
             "capture",
             "conntrack",
+            "control",
             "firewall",
             "nflog",
             "engine",
@@ -34,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("cli", &["app", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
+    ("cli", &["app", "control", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
 ];
 
 /// Words that only some rooms may use, and those rooms.

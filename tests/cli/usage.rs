@@ -11,7 +11,9 @@ fn here(args: &[&str]) -> crate::common::Ran {
 fn help_names_each_command_and_ends_well() {
     let ran = here(&["--help"]);
     assert_eq!(ran.code, 0);
-    for command in ["run", "check-rules", "replay", "completions", "man"] {
+    for command in
+        ["run", "check-rules", "replay", "status", "rules", "reload", "confirm", "stop", "completions", "man"]
+    {
         assert!(ran.stdout.contains(command), "{command} in\n{}", ran.stdout);
     }
 }
@@ -29,7 +31,48 @@ fn wrong_usage_is_exit_code_2() {
         let ran = here(args);
         assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
         assert!(!ran.stderr.is_empty(), "{args:?}");
+        if !args.is_empty() {
+            assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+            assert!(ran.stderr.starts_with("pfw: ") && ran.stderr.contains("--help'"), "{ran:?}");
+        }
     }
+}
+
+#[test]
+fn a_rules_file_that_is_not_there_is_one_line_with_the_remedy() {
+    for args in [&["run", "--config", "no.json"][..], &["replay", "x.pcap", "--config", "no.json"]] {
+        let ran = here(args);
+        let expected = "pfw: cannot read the rules file no.json: No such file or directory; --config names another\n";
+        assert_eq!((ran.code, ran.stderr.as_str()), (2, expected));
+    }
+}
+
+#[test]
+fn without_a_pfw_the_commands_that_steer_one_say_so_in_one_line() {
+    for command in ["status", "rules", "reload", "confirm", "stop"] {
+        let ran = here(&[command, "--control", "no.sock"]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let expected = "pfw: no pfw is running here (nobody answers at the control socket no.sock); start one with 'sudo pfw run'\n";
+        assert_eq!(ran.stderr, expected);
+    }
+}
+
+#[test]
+fn a_socket_that_answers_nonsense_is_an_error_and_not_a_hang() {
+    let folder = tempdir().expect("a scratch folder");
+    let listener = std::os::unix::net::UnixListener::bind(folder.path().join("liar.sock")).expect("bound");
+    let liar = std::thread::spawn(move || {
+        for answer in [&b"hello\n"[..], b"{\"v\":1,\"ok\":\"subscribed\"}\n", b""] {
+            let (mut stream, _) = listener.accept().expect("a client");
+            std::io::Write::write_all(&mut stream, answer).expect("written");
+        }
+    });
+    for words in ["is no answer", "is no answer", "failed"] {
+        let ran = run_in(folder.path(), ["status", "--control", "liar.sock"]);
+        assert!(ran.code == 1 && ran.stderr.contains(words), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    }
+    liar.join().expect("it ends");
 }
 
 #[test]

@@ -71,7 +71,13 @@ pub struct Running {
 impl Running {
     /// Starts `command` and waits for its ready line.
     pub fn start(command: Command) -> Self {
+        Self::start_with(command, |_| {})
+    }
+
+    /// The same, but does something to the process before it is ready.
+    pub fn start_with(command: Command, early: impl FnOnce(u32)) -> Self {
         let mut running = Self::begin(command);
+        early(running.pid());
         running.wait_to_say("pfw: ready");
         running
     }

@@ -14,6 +14,7 @@
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
+mod control;
 mod death;
 mod devices;
 mod enforce;
@@ -38,6 +39,7 @@ type Case = (&'static str, fn());
 fn cases() -> Vec<Case> {
     [
         capture::CASES,
+        control::CASES,
         death::CASES,
         devices::CASES,
         enforce::CASES,

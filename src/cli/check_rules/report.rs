@@ -1,6 +1,6 @@
 //! The same as one JSON object, for programs.
 
-use super::order::{Row, Section};
+use crate::rules::order::{Row, Section};
 use crate::rules::{Diagnostic, Errors};
 use serde::Serialize;
 use std::io::{self, Write};

@@ -1,7 +1,8 @@
 //! The rules as a table for people.
 
-use super::order::{Row, Section};
+use crate::cli::text::visible;
 use crate::rules::Loaded;
+use crate::rules::order::{Row, Section};
 use std::io::{self, Write};
 
 /// Widest column of ids; a longer id pushes its row's conditions to the right.
@@ -42,13 +43,4 @@ fn remarks(row: &Row) -> String {
     let state = if state.is_empty() { state } else { format!("[{state}]") };
     let comment = row.comment.as_ref().map(|comment| format!("# {comment}")).unwrap_or_default();
     [state, comment].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// `text` without what changes the order or the look of the text around it on a terminal.
-fn visible(text: &str) -> String {
-    let unseen = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
 }

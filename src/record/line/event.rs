@@ -160,11 +160,14 @@ pub enum LostCause {
     Reports,
     /// Standard output was behind. Only said there: the log has the lines.
     Screen,
+    /// A subscriber of the control socket was behind. Only said there.
+    Subscriber,
 }
 
 impl LostCause {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 5] = [Self::KernelRing, Self::LogQueue, Self::LogWrite, Self::Reports, Self::Screen];
+    pub const ALL: [Self; 6] =
+        [Self::KernelRing, Self::LogQueue, Self::LogWrite, Self::Reports, Self::Screen, Self::Subscriber];
 
     /// The name that lines carry.
     pub const fn name(self) -> &'static str {
@@ -174,6 +177,7 @@ impl LostCause {
             Self::LogWrite => "log-write-failed",
             Self::Reports => "reports-lost",
             Self::Screen => "not-shown",
+            Self::Subscriber => "not-read",
         }
     }
 
@@ -185,6 +189,7 @@ impl LostCause {
             Self::LogWrite => "the log file could not be written",
             Self::Reports => "packets were dropped faster than their reports could be read",
             Self::Screen => "standard output is too slow; the log has these lines",
+            Self::Subscriber => "events came faster than this subscriber has read them",
         }
     }
 }

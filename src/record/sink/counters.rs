@@ -78,7 +78,7 @@ impl Shared {
     }
 
     pub(super) fn counts(&self) -> LogCounts {
-        let [lost_kernel, lost_queue, lost_write, lost_reports, _] =
+        let [lost_kernel, lost_queue, lost_write, lost_reports, ..] =
             self.lost.each_ref().map(|counter| counter.load(Ordering::Relaxed));
         LogCounts {
             accepted: self.accepted.load(Ordering::Relaxed),

@@ -5,8 +5,9 @@ use super::counters::{LogCounts, Shared};
 use super::losses::Losses;
 use super::patience::{Patience, send_within};
 use super::{CHUNK_SIZE, FLUSH_AFTER};
-use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine};
+use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine, Selection};
 use crate::record::printer::Feed;
+use crate::record::tap::{Kind, Tap};
 use crate::time::Timestamp;
 use std::mem;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Log {
     formatter: Formatter,
+    selection: Selection,
     chunk: Chunk,
     /// When the chunk was first seen to have lines.
     since: Option<Instant>,
@@ -29,6 +31,7 @@ pub struct Log {
     /// Losses that no chunk carries yet.
     losses: Losses,
     printer: Option<Feed>,
+    tap: Option<Box<Tap>>,
     shared: Arc<Shared>,
 }
 
@@ -43,6 +46,7 @@ impl Log {
         let chunk = Chunk::new();
         Self {
             formatter,
+            selection: Selection::All,
             chunk,
             since: None,
             queue,
@@ -50,6 +54,7 @@ impl Log {
             patience,
             losses: Losses::default(),
             printer: None,
+            tap: None,
             shared,
         }
     }
@@ -63,26 +68,53 @@ impl Log {
         log
     }
 
+    /// Hands events to subscribers too, whatever is selected.
+    #[must_use]
+    pub fn with_tap(mut self, tap: Tap) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Writes down these packets alone.
+    #[must_use]
+    pub fn selecting(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
     /// What other threads may ask for.
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
     }
 
-    /// Writes down the verdict on a packet. `reason` appends why, in plain words; it is escaped here.
+    /// Writes down the verdict on a packet, if it is selected. `reason` appends why, in plain words; it is escaped here.
     #[inline]
-    pub fn packet(&mut self, line: &PacketLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
-        self.formatter.packet(&mut self.chunk.bytes, line, reason);
-        self.count(line.seen.time);
+    pub fn packet(&mut self, line: &PacketLine<'_>, reason: impl Fn(&mut Vec<u8>)) {
+        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(line.verdict.into())) {
+            tap.packet(line, &reason);
+        }
+        if self.selection.wants(line.verdict) {
+            self.formatter.packet(&mut self.chunk.bytes, line, reason);
+            self.count(line.seen.time);
+        }
     }
 
-    /// Writes down a malformed packet.
+    /// Writes down a malformed packet, if such are selected.
     pub fn anomaly(&mut self, line: &AnomalyLine<'_>) {
-        self.formatter.anomaly(&mut self.chunk.bytes, line);
-        self.count(line.seen.time);
+        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(Kind::Suspicious)) {
+            tap.anomaly(line);
+        }
+        if self.selection.wants_suspicious() {
+            self.formatter.anomaly(&mut self.chunk.bytes, line);
+            self.count(line.seen.time);
+        }
     }
 
     /// Writes down something about pfw itself, and hands it on: such lines are rare, and somebody may wait for them.
     pub fn pfw(&mut self, line: &PfwLine<'_>) {
+        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(Kind::Pfw)) {
+            tap.pfw(line);
+        }
         self.formatter.pfw(&mut self.chunk.bytes, line);
         self.count(line.time);
         self.flush();
@@ -93,13 +125,22 @@ impl Log {
         // What is in the chunk came before: it must not stand behind the loss.
         self.flush();
         self.shared.count_lost(lost.cause, lost.n);
+        self.owe(lost);
+    }
+
+    /// Takes in a loss that is to be told.
+    fn owe(&mut self, lost: Lost) {
+        if let Some(tap) = self.tap.as_mut().filter(|tap| lost.n > 0 && tap.wants(Kind::Lost)) {
+            tap.lost(&lost);
+        }
         self.losses.add(lost);
     }
 
     /// Hands the chunk on if it is old enough. To be called at least every 100 ms; `now` is a monotonic time.
     #[inline]
     pub fn flush_if_due(&mut self, now: Instant) {
-        if self.chunk.lines == 0 && self.losses.is_empty() {
+        let untapped = self.tap.as_ref().is_none_or(|tap| tap.is_empty());
+        if self.chunk.lines == 0 && self.losses.is_empty() && untapped {
             return;
         }
         let since = *self.since.get_or_insert(now);
@@ -126,6 +167,9 @@ impl Log {
     #[cold]
     fn hand_on(&mut self, patience: Option<Duration>) {
         self.since = None;
+        if let Some(tap) = &mut self.tap {
+            tap.hand_on();
+        }
         if self.chunk.is_empty() && self.losses.is_empty() {
             return;
         }
@@ -147,7 +191,7 @@ impl Log {
         self.losses.append(&mut chunk.losses);
         self.shared.count_lost(LostCause::LogQueue, chunk.lines);
         let (from, to) = chunk.span;
-        self.losses.add(Lost { n: chunk.lines, cause: LostCause::LogQueue, from, to });
+        self.owe(Lost { n: chunk.lines, cause: LostCause::LogQueue, from, to });
         chunk.clear();
         self.chunk = chunk;
     }

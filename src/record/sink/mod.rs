@@ -38,7 +38,7 @@ pub use writer::Writer;
 use super::line::{Format, Formatter};
 use jiff::tz::TimeZone;
 use patience::Patience;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -76,6 +76,16 @@ pub struct Config {
     pub zone: TimeZone,
     /// What happens to a chunk when the queue is full.
     pub when_full: WhenFull,
+}
+
+impl Config {
+    /// The log file; none if it is standard output.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.target {
+            Target::StandardOutput => None,
+            Target::File(file) => Some(&file.path),
+        }
+    }
 }
 
 /// Where lines go.

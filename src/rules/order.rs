@@ -1,57 +1,60 @@
 //! A rule set as it acts: the steps of the order of decision, each with what stands in it.
 
-use crate::rules::address::AddressSet;
-use crate::rules::ranges::Ranges;
-use crate::rules::{Action, BlockList, Condition, Entry, Policy, Rule, RuleDirection, Ruleset};
+use super::address::AddressSet;
+use super::model::{Action, BlockList, Condition, Entry, Policy, Rule, RuleDirection, Ruleset};
+use super::ranges::Ranges;
 use crate::time::Timestamp;
 use serde::Serialize;
 use std::fmt::{self, Display};
 
 /// A step, and what it does.
 #[derive(Debug)]
-pub(super) struct Section {
+pub struct Section {
     /// Its number in the order of decision.
-    pub(super) step: u8,
+    pub step: u8,
     /// Its name, as in the rules file where it has one.
-    pub(super) name: &'static str,
+    pub name: &'static str,
     /// What acts in it, in the order of the file.
-    pub(super) rows: Vec<Row>,
+    pub rows: Vec<Row>,
 }
 
 /// One thing that acts.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub struct Row {
     /// Its number among all that act; none if it is disabled or has expired.
-    pub(super) number: Option<usize>,
-    pub(super) action: &'static str,
-    pub(super) id: String,
+    pub number: Option<usize>,
+    /// `allow`, `block`, `reject`, or `except` for negated entries.
+    pub action: &'static str,
+    /// Its id, which lines carry.
+    pub id: String,
     /// Which packets it is about.
-    pub(super) matches: String,
-    pub(super) comment: Option<String>,
-    /// RFC 3339.
-    pub(super) expires: Option<String>,
+    pub matches: String,
+    /// The user's remark.
+    pub comment: Option<String>,
+    /// When it ends: RFC 3339.
+    pub expires: Option<String>,
     /// Why it has no effect, if it has none.
-    pub(super) idle: Option<&'static str>,
+    pub idle: Option<&'static str>,
     /// What a block list holds.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) block_list: Option<ListSummary>,
+    pub block_list: Option<ListSummary>,
 }
 
 /// What a block list holds.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct ListSummary {
+pub struct ListSummary {
     /// Lines with a network.
-    pub(super) entries: usize,
+    pub entries: usize,
     /// How many of them are different.
-    pub(super) distinct: usize,
+    pub distinct: usize,
     /// IPv4 addresses in any of them.
-    pub(super) ipv4_addresses: u64,
+    pub ipv4_addresses: u64,
     /// IPv6 networks of /64 that any of them touches.
-    pub(super) ipv6_networks: u128,
+    pub ipv6_networks: u128,
 }
 
 /// The steps of `ruleset` in the order in which they act.
-pub(super) fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
+pub fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
     let section = |step, name, rows| Section { step, name, rows };
     let mut blocked = entries(&ruleset.block_ips, "block", now);
     blocked.extend(ruleset.block_lists.iter().map(|list| block_list(list, now)));

@@ -1,0 +1,143 @@
+//! What the threads of a running pfw put up about themselves, for the clerk to read. Nobody who puts something up ever
+//! waits for one who reads.
+
+use super::hits::Hits;
+use crate::control::report::RefusedFile;
+use crate::control::waker::Waker;
+use crate::record::Summary;
+use crate::rules::Ruleset;
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// What happened to the rules in the kernel lately and is still shown: the latest so many.
+const REMARKS: usize = 5;
+
+/// What is put up.
+pub struct Board {
+    counts: Mutex<Summary>,
+    interfaces: Mutex<Vec<String>>,
+    hits_wanted: AtomicBool,
+    hits: Mutex<Option<Hits>>,
+    notice: Mutex<Notice>,
+    closing: AtomicBool,
+    /// Wakes the capture thread.
+    capture: Waker,
+}
+
+/// What the main thread tells.
+#[derive(Clone, Debug, Default)]
+pub struct Notice {
+    /// The rules in force.
+    pub ruleset: Arc<Ruleset>,
+    /// How often rules were put in force.
+    pub generation: u32,
+    /// When these were.
+    pub since: Timestamp,
+    /// The tools that carry them out, if they are enforced.
+    pub tools: Option<String>,
+    /// Whether this machine forwards packets.
+    pub forwards: bool,
+    /// Why the rules file was refused when it was read last.
+    pub refused: Option<RefusedFile>,
+    /// Until when the user must have confirmed.
+    pub confirm_by: Option<Instant>,
+    /// What happened to the rules in the kernel, and when.
+    pub remarks: VecDeque<(Timestamp, String)>,
+}
+
+impl Notice {
+    /// Adds a remark.
+    pub fn remark(&mut self, words: &str) {
+        self.remarks.push_back((Timestamp::now(), words.to_owned()));
+        if self.remarks.len() > REMARKS {
+            self.remarks.pop_front();
+        }
+    }
+}
+
+impl Board {
+    /// A board with nothing on it. `capture` ends the capture thread's wait.
+    pub fn new(capture: Waker) -> Self {
+        Self {
+            counts: Mutex::default(),
+            interfaces: Mutex::default(),
+            hits_wanted: AtomicBool::new(false),
+            hits: Mutex::default(),
+            notice: Mutex::default(),
+            closing: AtomicBool::new(false),
+            capture,
+        }
+    }
+
+    /// Puts up what was counted so far; not now, if somebody reads.
+    pub fn put_counts(&self, counts: Summary) {
+        if let Ok(mut place) = self.counts.try_lock() {
+            *place = counts;
+        }
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Summary {
+        read(&self.counts).clone()
+    }
+
+    /// Puts up which interfaces are watched.
+    pub fn put_interfaces(&self, names: Vec<String>) {
+        *read(&self.interfaces) = names;
+    }
+
+    /// The interfaces that are watched.
+    pub fn interfaces(&self) -> Vec<String> {
+        read(&self.interfaces).clone()
+    }
+
+    /// Asks the capture thread for the hits of all rules.
+    pub fn want_hits(&self) {
+        // In this order: whoever sees the wish has been woken for it, and clears the alarm.
+        self.capture.wake();
+        self.hits_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether hits are wanted since this was asked last.
+    pub fn are_hits_wanted(&self) -> bool {
+        self.hits_wanted.load(Ordering::Relaxed) && self.hits_wanted.swap(false, Ordering::Acquire)
+    }
+
+    /// Puts up the hits of all rules.
+    pub fn put_hits(&self, hits: Hits) {
+        *read(&self.hits) = Some(hits);
+    }
+
+    /// Hits that were put up since this was asked last.
+    pub fn take_hits(&self) -> Option<Hits> {
+        read(&self.hits).take()
+    }
+
+    /// Changes the main thread's notice.
+    pub fn change(&self, change: impl FnOnce(&mut Notice)) {
+        change(&mut read(&self.notice));
+    }
+
+    /// The main thread's notice.
+    pub fn notice(&self) -> Notice {
+        read(&self.notice).clone()
+    }
+
+    /// Nobody is to be answered any more.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody is to be answered any more.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// The place for reading and writing: what a thread that failed left there is as good as before.
+fn read<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,84 @@
+//! `pfw reload`, `pfw confirm` and `pfw stop`: what a running pfw is told to do. Also how every command asks one.
+
+use super::Exit;
+use super::options::ControlArgs;
+use super::say::{say, say_lines};
+use super::text::visible;
+use crate::control::client::{self, Client, Error};
+use crate::control::{Answer, Done, Refusal, RefusalKind, Request};
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::Serialize;
+use std::io::{Write, stdout};
+
+/// The arguments of these commands.
+#[derive(Args, Clone, Debug)]
+pub struct SteerArgs {
+    #[command(flatten)]
+    control: ControlArgs,
+
+    /// Print what was changed, or why not, as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Has it done, and says what is different now.
+pub fn run(args: &SteerArgs, request: &Request) -> Result<Exit> {
+    match ask(&args.control, request) {
+        Ok((Answer::Done(done), client)) => {
+            if *request == Request::Stop {
+                client.wait_for_end();
+            }
+            tell(&done, args.json)?;
+            Ok(Exit::Fine)
+        }
+        Ok(_) => Err(unexpected()),
+        Err(Error::Refused(refusal)) => refuse(&refusal, request, args.json),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks the running pfw.
+pub(super) fn ask(control: &ControlArgs, request: &Request) -> Result<(Answer, Client), Error> {
+    client::ask(control.control.as_deref(), request)
+}
+
+/// What another version of pfw might send.
+pub(super) fn unexpected() -> anyhow::Error {
+    Error::Nonsense("it answers something else".to_owned()).into()
+}
+
+/// Prints a value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+    print(&(text + "\n"))
+}
+
+/// Prints text.
+pub(super) fn print(text: &str) -> Result<()> {
+    stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+}
+
+fn tell(done: &Done, json: bool) -> Result<()> {
+    if json {
+        return print_json(done);
+    }
+    for warning in &done.warnings {
+        say_lines(warning);
+    }
+    print(&done.changed.iter().map(|line| visible(line) + "\n").collect::<String>())
+}
+
+/// Says why it was not done.
+fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
+    if json {
+        print_json(refusal)?;
+    } else {
+        for detail in &refusal.details {
+            say_lines(detail);
+        }
+        say(&format!("pfw: {refusal}"));
+    }
+    let is_wrong_file = *request == Request::Reload && refusal.kind == RefusalKind::Refused;
+    Ok(if is_wrong_file { Exit::Usage } else { Exit::Failed })
+}

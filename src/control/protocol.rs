@@ -1,0 +1,408 @@
+//! What is said on the control socket.
+//!
+//! Each side sends lines; a line is one JSON object. A client sends a request, and gets one answer to each, in order:
+//!
+//! ```text
+//! -> {"v":1,"request":"status"}
+//! <- {"v":1,"ok":{"status":{"pid":4711,"enforcing":true, ...}}}
+//! -> {"v":1,"request":{"rules":{"from":1000}}}
+//! <- {"v":1,"ok":{"rules":{"total":1204,"from":1000,"rows":[ ... ]}}}
+//! -> {"v":1,"request":"reload"}
+//! <- {"v":1,"error":{"kind":"refused","message":"rules.json was not taken","details":["rules.json:3:5: ..."]}}
+//! -> {"v":1,"request":{"subscribe":{"kinds":["blocked","pfw"]}}}
+//! <- {"v":1,"ok":"subscribed"}
+//! <- {"timestamp":"...","event_type":"packet","verdict":"blocked", ...}
+//! ```
+//!
+//! | request | is answered with |
+//! |---|---|
+//! | `status` | `status`: what pfw does, since when, what it counted, what is wrong |
+//! | `rules` (`from`: first row, 0 when missing) | `rules`: [`RULES_IN_PAGE`](super::limits::RULES_IN_PAGE) rows at most, in the order in which they act, with hits |
+//! | `stats` | `stats`: all that is counted |
+//! | `subscribe` (`kinds`: all when missing) | `subscribed`, then events for as long as the connection lives, and no other answer |
+//! | `reload` | `done` once the kernel has the rules of the file |
+//! | `confirm` | `done`: the rules of `pfw run --confirm` stay |
+//! | `stop` | `done` once the rules are out of the kernel |
+//!
+//! An event is a line of the JSON log (`--log-format json`), of the kinds `allowed`, `blocked`, `would-block`,
+//! `suspicious`, `lost` and `pfw`, whatever `--log` selects for the file. Who reads more slowly than events come loses
+//! some, and is told how many by a line of `event_type` `lost` with `cause` `not-read`, before the next event.
+//!
+//! **Version**: `v` is [`VERSION`]. A field or a request that is not known is an error, so that nobody is
+//! misunderstood. In answers fields may be added without a new version: a client ignores those that it doesn't know.
+//!
+//! **Errors** carry a `kind` for programs and a `message` for people; `details` has further lines (each error of a
+//! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
+
+use super::limits::{MAX_LINES, MAX_QUOTED};
+use super::report::{RulesPage, Stats, Status};
+use crate::record::tap::Kind;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The version of the protocol.
+pub const VERSION: u32 = 1;
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// What pfw does.
+    Status,
+    /// The rules in the order in which they act, with what they hit.
+    Rules {
+        /// The first row that is wanted, from 0.
+        #[serde(default)]
+        from: usize,
+    },
+    /// All that is counted.
+    Stats,
+    /// Events from now on.
+    Subscribe {
+        /// Which; none means all.
+        #[serde(default)]
+        kinds: Vec<Kind>,
+    },
+    /// Read the rules file again and put it in force.
+    Reload,
+    /// The rules may stay.
+    Confirm,
+    /// Take the rules out and end.
+    Stop,
+}
+
+impl Request {
+    /// One of each kind, for tests that must not forget any.
+    pub fn all() -> [Self; 7] {
+        [
+            Self::Status,
+            Self::Rules { from: 0 },
+            Self::Stats,
+            Self::Subscribe { kinds: Vec::new() },
+            Self::Reload,
+            Self::Confirm,
+            Self::Stop,
+        ]
+    }
+
+    /// The line that asks this.
+    pub fn to_line(&self) -> Vec<u8> {
+        line(&RequestLine { v: VERSION, request: self })
+    }
+
+    /// The request of a line, its end taken off.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none, in bounded words.
+    pub fn from_line(line: &[u8]) -> Result<Self, Refusal> {
+        let malformed = |error: serde_json::Error| Refusal::new(RefusalKind::Malformed, error.to_string());
+        let Version { v } = serde_json::from_slice(line).map_err(malformed)?;
+        if v != VERSION {
+            return Err(Refusal::new(RefusalKind::Version, format!("this pfw speaks version {VERSION}, not {v}")));
+        }
+        serde_json::from_slice::<RequestLine<Self>>(line).map(|line| line.request).map_err(malformed)
+    }
+}
+
+/// What the answer says if all is well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To `status`.
+    Status(Box<Status>),
+    /// To `rules`.
+    Rules(RulesPage),
+    /// To `stats`.
+    Stats(Box<Stats>),
+    /// To `subscribe`: events follow.
+    Subscribed,
+    /// To what changes something: it is done.
+    Done(Done),
+}
+
+/// What was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// What is different now, in words.
+    pub changed: Vec<String>,
+    /// What is surely not meant though it was done, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Done {
+    /// This was done.
+    pub fn new(changed: impl Into<String>) -> Self {
+        Self { changed: vec![changed.into()], warnings: Vec::new() }
+    }
+
+    /// With warnings, as many as an answer carries.
+    #[must_use]
+    pub fn warning(self, warnings: impl IntoIterator<Item = String>) -> Self {
+        Self { warnings: bounded(warnings), ..self }
+    }
+}
+
+/// Why a request was not met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people, in one line.
+    pub message: String,
+    /// Further lines, such as the errors of a rules file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// The kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The caller may not ask anything.
+    NotAllowed,
+    /// There are too many clients; come again.
+    Busy,
+    /// The request is too long.
+    TooLong,
+    /// The request did not come in time.
+    TooSlow,
+    /// The line is no request.
+    Malformed,
+    /// The version is another.
+    Version,
+    /// It can't be done: nothing was changed.
+    Refused,
+    /// It was tried and failed.
+    Failed,
+    /// pfw ended before it could answer.
+    Ended,
+}
+
+impl Refusal {
+    /// A refusal. What is too long of its message is cut off: it may quote what a client sent.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_QUOTED) {
+            message.truncate(end);
+            message.push_str("...");
+        }
+        Self { kind, message, details: Vec::new() }
+    }
+
+    /// A refusal whose message is our own, however long.
+    pub fn because(kind: RefusalKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), details: Vec::new() }
+    }
+
+    /// With further lines, as many as an answer carries.
+    #[must_use]
+    pub fn detailed(self, details: impl IntoIterator<Item = String>) -> Self {
+        Self { details: bounded(details), ..self }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The first lines, and how many more there are.
+fn bounded(lines: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut lines = lines.into_iter();
+    let mut kept: Vec<String> = lines.by_ref().take(MAX_LINES).collect();
+    match lines.count() {
+        0 => {}
+        more => kept.push(format!("and {more} more")),
+    }
+    kept
+}
+
+/// An answer or a refusal.
+pub type Outcome = Result<Answer, Refusal>;
+
+/// The line of an outcome.
+pub fn answer_line(outcome: &Outcome) -> Vec<u8> {
+    let (ok, error) = match outcome {
+        Ok(answer) => (Some(answer), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    line(&AnswerLine { v: VERSION, ok, error })
+}
+
+/// The outcome of a line, its end taken off.
+///
+/// # Errors
+///
+/// Why it is none.
+pub fn read_answer(line: &[u8]) -> Result<Outcome, String> {
+    let AnswerLine { v, ok, error } = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    match (ok, error) {
+        (Some(answer), None) => Ok(Ok(answer)),
+        (None, Some(refusal)) => Ok(Err(refusal)),
+        _ => Err(format!("no answer of version {VERSION}, but of version {v}")),
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestLine<R> {
+    v: u32,
+    request: R,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnswerLine<A, R> {
+    v: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    ok: Option<A>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "none")]
+    error: Option<R>,
+}
+
+/// `Option`'s own default asks for more of its content than is needed.
+const fn none<T>() -> Option<T> {
+    None
+}
+
+fn line(value: &impl Serialize) -> Vec<u8> {
+    // Our own types: their maps have keys of text, and writing to memory doesn't fail.
+    let mut line = serde_json::to_vec(value).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::testing;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn without_end(line: &[u8]) -> &[u8] {
+        line.strip_suffix(b"\n").unwrap()
+    }
+
+    #[test]
+    fn each_request_comes_back_as_it_went() {
+        let with_kinds = Request::Subscribe { kinds: vec![Kind::Blocked, Kind::Lost] };
+        for request in Request::all().into_iter().chain([with_kinds, Request::Rules { from: 7 }]) {
+            let line = request.to_line();
+            assert_eq!(Request::from_line(without_end(&line)), Ok(request), "{}", String::from_utf8_lossy(&line));
+        }
+    }
+
+    #[test]
+    fn the_list_of_all_requests_is_complete() {
+        let refusal = Request::from_line(br#"{"v":1,"request":"?"}"#).unwrap_err();
+        let known: Vec<&str> = refusal.message.split('`').skip(1).step_by(2).filter(|name| *name != "?").collect();
+        let listed = Request::all().map(|request| {
+            let value = serde_json::to_value(&request).unwrap();
+            value.as_str().map(str::to_owned).or_else(|| value.as_object()?.keys().next().cloned()).unwrap()
+        });
+        assert_eq!(known, listed);
+    }
+
+    #[test]
+    fn the_lines_are_as_the_documentation_shows() {
+        for (line, request) in [
+            (r#"{"v":1,"request":"status"}"#, Request::Status),
+            (r#"{"v":1,"request":{"rules":{"from":1000}}}"#, Request::Rules { from: 1000 }),
+            (r#"{"v":1,"request":{"rules":{}}}"#, Request::Rules { from: 0 }),
+            (
+                r#"{"v":1,"request":{"subscribe":{"kinds":["blocked","would-block"]}}}"#,
+                Request::Subscribe { kinds: vec![Kind::Blocked, Kind::WouldBlock] },
+            ),
+        ] {
+            assert_eq!(Request::from_line(line.as_bytes()), Ok(request), "{line}");
+        }
+        let refusal = Refusal::new(RefusalKind::NotAllowed, "no").detailed(["why".to_owned()]);
+        assert_eq!(
+            answer_line(&Err(refusal)),
+            b"{\"v\":1,\"error\":{\"kind\":\"not-allowed\",\"message\":\"no\",\"details\":[\"why\"]}}\n"
+        );
+        assert_eq!(answer_line(&Ok(Answer::Subscribed)), b"{\"v\":1,\"ok\":\"subscribed\"}\n");
+    }
+
+    #[test]
+    fn answers_and_refusals_come_back_as_they_went() {
+        for outcome in [
+            Ok(Answer::Status(Box::new(testing::status()))),
+            Ok(Answer::Rules(testing::rules())),
+            Ok(Answer::Stats(Box::new(testing::stats()))),
+            Ok(Answer::Subscribed),
+            Ok(Answer::Done(Done::new("it").warning(["that".to_owned()]))),
+            Err(Refusal::new(RefusalKind::Refused, "no")),
+        ] {
+            assert_eq!(read_answer(without_end(&answer_line(&outcome))), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn an_answer_of_a_later_pfw_is_read_with_what_is_known_of_it() {
+        let line = br#"{"v":1,"ok":{"done":{"changed":["x"],"later":7}},"more":[]}"#;
+        assert_eq!(read_answer(line), Ok(Ok(Answer::Done(Done::new("x")))));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_in_bounded_words() {
+        let long = format!(r#"{{"v":1,"request":"{}"}}"#, "x".repeat(60_000));
+        for (line, kind) in [
+            ("", RefusalKind::Malformed),
+            ("{", RefusalKind::Malformed),
+            ("[]", RefusalKind::Malformed),
+            (r#"{"request":"status"}"#, RefusalKind::Malformed),
+            (r#"{"v":2,"request":"fly"}"#, RefusalKind::Version),
+            (r#"{"v":1,"request":"status","user":0}"#, RefusalKind::Malformed),
+            (r#"{"v":1,"v":1,"request":"status"}"#, RefusalKind::Malformed),
+            (r#"{"v":1,"request":{"rules":{"form":3}}}"#, RefusalKind::Malformed),
+            (r#"{"v":1,"request":{"rules":{"from":-3}}}"#, RefusalKind::Malformed),
+            (r#"{"v":1,"request":"status"} {"v":1,"request":"stop"}"#, RefusalKind::Malformed),
+            (&"[".repeat(60_000), RefusalKind::Malformed),
+            (&long, RefusalKind::Malformed),
+        ] {
+            let refusal = Request::from_line(line.as_bytes()).unwrap_err();
+            assert_eq!(refusal.kind, kind, "{refusal}");
+            assert!(refusal.message.chars().count() <= MAX_QUOTED + 3, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_errors_are_a_hundred_and_a_number() {
+        let refusal = Refusal::new(RefusalKind::Refused, "m").detailed((0..1000).map(|n| n.to_string()));
+        assert_eq!(refusal.details.len(), MAX_LINES + 1);
+        assert_eq!(refusal.details[MAX_LINES], "and 900 more");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_a_bounded_refusal(line in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Err(refusal) = Request::from_line(&line) {
+                prop_assert!(refusal.message.chars().count() <= MAX_QUOTED + 3);
+            }
+            let _ = read_answer(&line);
+        }
+
+        #[test]
+        fn a_request_with_a_byte_changed_is_no_surprise(
+            at in 0_usize..60,
+            byte in any::<u8>(),
+            which in 0_usize..Request::all().len(),
+        ) {
+            let mut line = Request::all()[which].to_line();
+            line.pop();
+            let at = at % line.len();
+            line[at] = byte;
+            match Request::from_line(&line) {
+                Ok(request) => prop_assert_eq!(Request::from_line(without_end(&request.to_line())), Ok(request)),
+                Err(refusal) => prop_assert!(refusal.message.chars().count() <= MAX_QUOTED + 3),
+            }
+        }
+    }
+}

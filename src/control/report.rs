@@ -1,0 +1,200 @@
+//! What is told about a running pfw. Times are RFC 3339, durations seconds.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What pfw does, and how it fares.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of pfw.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started.
+    pub since: String,
+    /// How long ago that was.
+    pub uptime: u64,
+    /// Whether rules are in force; otherwise it only watches.
+    pub enforcing: bool,
+    /// The tools that put them in force.
+    pub tools: Option<String>,
+    /// The rules.
+    pub rules: RulesState,
+    /// The interfaces that are watched.
+    pub interfaces: Vec<String>,
+    /// What was counted since the start.
+    pub counts: Counts,
+    /// Packets in the latest second.
+    pub packets_per_second: u64,
+    /// The log.
+    pub log: LogState,
+    /// Seconds until all is taken back, if it has to be confirmed.
+    pub confirm: Option<u64>,
+    /// What somebody should look at, in words.
+    pub warnings: Vec<String>,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesState {
+    /// Their file.
+    pub file: PathBuf,
+    /// How many it has: entries of lists and ordered rules.
+    pub count: usize,
+    /// How often other rules were put in force since the start: 1 for the first.
+    pub generation: u32,
+    /// When they were put in force.
+    pub since: String,
+    /// Why the file was refused when it was read last.
+    pub refused: Option<RefusedFile>,
+}
+
+/// A rules file that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFile {
+    /// When.
+    pub at: String,
+    /// Why: a line for each error, with its place.
+    pub errors: Vec<String>,
+}
+
+/// What was counted of packets.
+///
+/// `packets = allowed + blocked + would_block + malformed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Packets that were judged, and malformed ones.
+    pub packets: u64,
+    /// No rule of pfw dropped them.
+    pub allowed: u64,
+    /// The kernel dropped them by a rule of pfw.
+    pub blocked: u64,
+    /// The rules would have blocked them.
+    pub would_block: u64,
+    /// They have a `[SUSPICIOUS]` line.
+    pub suspicious: u64,
+    /// They could not be judged.
+    pub malformed: u64,
+    /// The kernel had no room for them: never seen.
+    pub lost_kernel: u64,
+    /// Reports of dropped packets that the kernel had no room for.
+    pub lost_reports: u64,
+    /// Lines that the log could not take.
+    pub lost_log: u64,
+    /// The kernel did otherwise than was predicted.
+    pub differences: u64,
+}
+
+/// The log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogState {
+    /// Its file; none if it is standard output.
+    pub file: Option<PathBuf>,
+    /// Bytes of the file now.
+    pub size: Option<u64>,
+    /// Lines that were written since the start.
+    pub lines: u64,
+}
+
+/// All that is counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Now.
+    pub time: String,
+    /// How long pfw runs.
+    pub uptime: u64,
+    /// Packets in the latest second.
+    pub packets_per_second: u64,
+    /// Packets.
+    pub counts: Counts,
+    /// Frames that carry no IP, of those that were allowed.
+    pub non_ip: u64,
+    /// Frames for other hosts.
+    pub other_host: u64,
+    /// Packets that were seen again elsewhere.
+    pub duplicates: u64,
+    /// Frames that never reached the IP stack.
+    pub not_for_stack: u64,
+    /// Lines in the log, and its bytes, since the start.
+    pub log_lines: u64,
+    /// See there.
+    pub log_bytes: u64,
+    /// How often the log was rotated.
+    pub log_rotations: u64,
+    /// Clients of the control socket now.
+    pub clients: usize,
+    /// Clients that were refused since the start: too many, or not allowed.
+    pub clients_refused: u64,
+}
+
+/// Some of the rules, in the order in which they act.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RulesPage {
+    /// How many there are.
+    pub total: usize,
+    /// The number of the first row here, from 0.
+    pub from: usize,
+    /// [`RulesState::generation`].
+    pub generation: u32,
+    /// The rows.
+    pub rows: Vec<RuleRow>,
+}
+
+/// One thing that acts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRow {
+    /// The step of the order of decision.
+    pub step: u8,
+    /// The name of the step.
+    pub list: String,
+    /// Its number among all that act; none if it is idle.
+    pub number: Option<usize>,
+    /// What it does.
+    pub action: String,
+    /// Its id.
+    pub id: String,
+    /// Which packets it is about.
+    pub matches: String,
+    /// The user's remark.
+    pub comment: Option<String>,
+    /// When it ends.
+    pub expires: Option<String>,
+    /// Why it has no effect, if it has none.
+    pub idle: Option<String>,
+    /// Packets that it decided since pfw started; none if they are counted with the row before, whose id is the same.
+    pub hits: Option<u64>,
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    //! One of each, with something in every field that has an option.
+
+    use super::*;
+
+    pub(in crate::control) fn status() -> Status {
+        Status {
+            version: "0.1.0".into(),
+            tools: Some("iptables-nft".into()),
+            rules: RulesState {
+                file: "rules.json".into(),
+                refused: Some(RefusedFile { at: "t".into(), errors: vec!["rules.json:1:1: x".into()] }),
+                ..RulesState::default()
+            },
+            interfaces: vec!["eth0".into()],
+            log: LogState { file: Some("firewall.log".into()), size: Some(7), lines: 1 },
+            confirm: Some(3),
+            warnings: vec!["w".into()],
+            ..Status::default()
+        }
+    }
+
+    pub(in crate::control) fn rules() -> RulesPage {
+        let row =
+            RuleRow { number: Some(1), comment: Some("c\"\u{1b}".into()), hits: Some(u64::MAX), ..RuleRow::default() };
+        RulesPage { total: 2, from: 1, generation: 1, rows: vec![row, RuleRow::default()] }
+    }
+
+    pub(in crate::control) fn stats() -> Stats {
+        Stats { time: "t".into(), uptime: 5, ..Stats::default() }
+    }
+}
