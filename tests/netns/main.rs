@@ -20,6 +20,7 @@ mod intruders;
 mod monitor;
 mod nflog;
 mod variant;
+mod verdict;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -31,7 +32,7 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES].concat()
+    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES, verdict::CASES].concat()
 }
 
 fn main() -> ExitCode {

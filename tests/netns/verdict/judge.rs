@@ -1,0 +1,302 @@
+//! Three answers held against each other: the engine's, the kernel's, the log's.
+
+use super::ground::{Frames, Happening, identification, packet_of};
+use super::lines::{Key, Line};
+use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State};
+use pfw::nflog::Hook;
+use pfw::packet::{Ip, Malformed, Net, Packet};
+use pfw::time::Timestamp;
+use std::collections::BTreeMap;
+
+/// A packet in three answers.
+#[derive(Debug)]
+pub struct Verdict {
+    pub happening: Happening,
+    pub decision: Decision,
+    pub rule: String,
+    /// Why the engine may say otherwise than the kernel.
+    pub cause: Option<&'static str>,
+}
+
+/// A line that there must be.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub key: Key,
+    /// `allowed`, `blocked` or `anomaly`.
+    pub verdict: &'static str,
+    /// `None` where the packet never came far enough to have one.
+    pub direction: Option<&'static str>,
+    /// The rule that the engine names, where kernel and engine agree.
+    pub rule: Option<String>,
+    /// The log may say that the prediction was another.
+    pub explained: bool,
+    /// It may be missing.
+    pub optional: bool,
+}
+
+impl Expected {
+    /// Of a packet that reached the firewall.
+    fn new(verdict: &Verdict, key: Key, word_of_verdict: &'static str) -> Self {
+        let same = verdict.decision.allows() == verdict.happening.through;
+        let direction = direction(&verdict.happening);
+        Self {
+            key,
+            verdict: word_of_verdict,
+            direction: Some(word(direction)),
+            rule: (same && verdict.cause.is_none()).then(|| verdict.rule.clone()),
+            explained: verdict.cause.is_some(),
+            optional: direction == Direction::Forwarded && word_of_verdict == "allowed",
+        }
+    }
+
+    /// Of one that never did.
+    fn of_unreached(ip: &Ip, verdict: &'static str) -> Self {
+        Self { key: Key::of(ip), verdict, direction: None, rule: None, explained: true, optional: false }
+    }
+}
+
+/// A disagreement, in words.
+pub type Complaint = String;
+
+/// The engine, as the test runs it beside pfw's.
+pub struct Judge {
+    engine: Engine,
+}
+
+impl Judge {
+    pub fn new() -> Self {
+        Self { engine: Engine::new(Limits::default()) }
+    }
+
+    /// The engine's answers to what reached the firewall, in the order in which it did.
+    pub fn decide(
+        &mut self,
+        matcher: &Matcher,
+        happenings: Vec<Happening>,
+        name: impl Fn(u32) -> String,
+    ) -> Vec<Verdict> {
+        let mut verdicts: Vec<Verdict> = Vec::new();
+        for happening in happenings {
+            let arrives = happening.loopback && happening.hook == Hook::Input;
+            if arrives
+                && let Some(sent) =
+                    verdicts.iter_mut().rev().find(|one| is_same_on_loopback(&one.happening, &happening))
+            {
+                // One packet, judged once: blocked if either passage blocks.
+                sent.happening.hook = Hook::Input;
+                sent.happening.through = happening.through;
+                continue;
+            }
+            let context = Context {
+                direction: direction(&happening),
+                interface: matcher.interface_class(&name(happening.interface)),
+                time: Timestamp::now(),
+            };
+            let decision = self.engine.decide(matcher, &happening.ip, &context);
+            let rule = matcher.rules()[decision.rule.0 as usize].id.to_string();
+            let cause = cause(&happening, &decision);
+            verdicts.push(Verdict { happening, decision, rule, cause });
+        }
+        verdicts
+    }
+}
+
+fn is_same_on_loopback(sent: &Happening, arrived: &Happening) -> bool {
+    sent.loopback && sent.hook == Hook::Output && sent.through && sent.ip == arrived.ip && sent.id == arrived.id
+}
+
+fn direction(happening: &Happening) -> Direction {
+    match happening.hook {
+        _ if happening.loopback => Direction::Loopback,
+        Hook::Forward => Direction::Forwarded,
+        Hook::Output | Hook::PostRouting => Direction::Outgoing,
+        Hook::Input | Hook::PreRouting => Direction::Incoming,
+    }
+}
+
+pub fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Incoming => "incoming",
+        Direction::Outgoing => "outgoing",
+        Direction::Loopback => "loopback",
+        Direction::Forwarded => "forwarded",
+    }
+}
+
+/// What only conntrack knows, by the names of the contract.
+fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
+    let engine = match decision.state {
+        State::New | State::Original => 'N',
+        State::Reply => 'R',
+        State::Related => 'L',
+        State::Invalid => 'I',
+        State::Untracked => 'U',
+    };
+    let kernel = if happening.state == 'O' { 'N' } else { happening.state };
+    match (kernel, engine) {
+        ('-', _) => None,
+        (kernel, engine) if kernel == engine => None,
+        ('I', _) => Some("invalid"),
+        ('U', _) => Some("untracked"),
+        ('N', 'I') => Some("kernel new, engine invalid"),
+        ('N', 'R') => Some("kernel new, engine reply"),
+        ('N', 'L') => Some("kernel new, engine related"),
+        ('N', _) => Some("kernel new, engine untracked"),
+        ('R', 'N') => Some("kernel reply, engine new"),
+        ('R', _) => Some("kernel reply, engine other"),
+        ('L', _) => Some("kernel related, engine other"),
+        _ => Some("other"),
+    }
+}
+
+/// Causes that the contract names.
+pub const NAMED: [&str; 2] = ["invalid", "untracked"];
+
+impl Verdict {
+    /// Whether engine and kernel say the same, or the contract says why not.
+    pub fn agrees(&self) -> bool {
+        self.decision.allows() == self.happening.through || self.cause.is_some_and(|cause| NAMED.contains(&cause))
+    }
+}
+
+/// The lines that there must be, and those that there may be.
+pub fn expected(verdicts: &[Verdict], frames: &Frames) -> Vec<Expected> {
+    let mut account = Account { verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
+    let packets = |frames: &[Vec<u8>]| -> Vec<(u32, Packet)> {
+        let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
+        frames.iter().filter_map(read).collect()
+    };
+    packets(&frames.to_host).iter().for_each(|(id, packet)| account.arrived(*id, packet));
+    account.dropped();
+    account.told.fill(false);
+    for frames in [&frames.from_host, &frames.on_loopback] {
+        packets(frames).iter().for_each(|(id, packet)| account.left(*id, packet));
+    }
+    account.all
+}
+
+/// Lines that are gathered.
+struct Account<'a> {
+    verdicts: &'a [Verdict],
+    /// Packets that have their frame.
+    told: Vec<bool>,
+    all: Vec<Expected>,
+}
+
+impl Account<'_> {
+    /// A frame came to the host.
+    fn arrived(&mut self, id: u32, packet: &Packet) {
+        let Net::Ip(ip) = &packet.net else { return };
+        let place =
+            self.find(id, ip, |happening| matches!(happening.hook, Hook::Input | Hook::Forward) && !happening.loopback);
+        let Some(place) = place else {
+            // No rule has dropped what never came to one.
+            let discarded = packet.malformed.is_some_and(Malformed::discarded_by_kernel);
+            return self.all.push(Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" }));
+        };
+        let first = !std::mem::replace(&mut self.told[place], true);
+        let verdict = &self.verdicts[place];
+        if verdict.happening.through {
+            self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+        } else if first {
+            self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
+        }
+    }
+
+    /// What was dropped and came by no wire: what the host sends, and copies of what it sends to many.
+    fn dropped(&mut self) {
+        for (verdict, told) in self.verdicts.iter().zip(&self.told) {
+            if !verdict.happening.through && !told {
+                self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
+            }
+        }
+    }
+
+    /// A frame left the host, or went round on loopback.
+    fn left(&mut self, id: u32, packet: &Packet) {
+        let Net::Ip(ip) = &packet.net else { return };
+        let Some(place) = self.find(id, ip, |happening| happening.loopback || happening.hook != Hook::Input) else {
+            return self.all.push(Expected::of_unreached(ip, "allowed"));
+        };
+        self.told[place] = true;
+        let verdict = &self.verdicts[place];
+        if verdict.happening.through {
+            self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+        }
+    }
+
+    /// The packet that a frame is, or is a part of.
+    fn find(&self, id: u32, ip: &Ip, wanted: impl Fn(&Happening) -> bool) -> Option<usize> {
+        self.verdicts.iter().zip(&self.told).position(|(Verdict { happening, .. }, &told)| {
+            wanted(happening)
+                && happening.id == id
+                && is_part(ip, &happening.ip, happening.hook)
+                && (!told || ip.fragment.is_some())
+        })
+    }
+}
+
+/// Whether a packet at a wire is a packet at a hook, or a part of it. Translation changes ends between the two.
+fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
+    let translated = hook == Hook::Forward;
+    let same_ends = translated || (at_wire.src, at_wire.dst) == (at_hook.src, at_hook.dst);
+    let same_transport = translated || at_wire.transport == at_hook.transport;
+    match at_wire.fragment {
+        None => same_ends && same_transport && at_wire.len == at_hook.len,
+        Some(_) => same_ends && (at_hook.fragment.is_none() || at_hook.fragment == at_wire.fragment),
+    }
+}
+
+/// Holds the lines that are there against those that must be.
+pub fn compare(expected: &[Expected], lines: &[Line]) -> Vec<Complaint> {
+    let mut by_key: BTreeMap<Key, (Vec<&Expected>, Vec<&Line>)> = BTreeMap::new();
+    for one in expected {
+        by_key.entry(one.key).or_default().0.push(one);
+    }
+    for one in lines {
+        by_key.entry(one.key).or_default().1.push(one);
+    }
+    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines)).collect()
+}
+
+fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
+    // Packets that look the same may be told in any order.
+    let mut left: Vec<&Line> = lines.iter().copied().filter(|line| line.verdict != "anomaly").collect();
+    let mut anomalies = lines.len() - left.len();
+    let mut complaints = Vec::new();
+    for one in expected {
+        if one.verdict == "anomaly" {
+            if anomalies == 0 {
+                complaints.push(format!("no anomaly line: {one:?}"));
+            }
+            anomalies = anomalies.saturating_sub(1);
+            continue;
+        }
+        let fits =
+            |line: &&Line| line.verdict == one.verdict && one.direction.is_none_or(|word| word == line.direction);
+        match left.iter().position(|line| fits(line) && rule_fits(one, line)) {
+            Some(place) => {
+                left.remove(place);
+            }
+            None if one.optional => {}
+            None => match left.iter().position(fits) {
+                Some(place) => {
+                    let line = left.remove(place);
+                    complaints.push(format!("another rule or reason: {one:?}\n    {}", line.text));
+                }
+                None => complaints.push(format!("no such line: {one:?}")),
+            },
+        }
+    }
+    complaints.extend(left.iter().map(|line| format!("a line too many: {}", line.text)));
+    complaints
+}
+
+fn rule_fits(expected: &Expected, line: &Line) -> bool {
+    let surprised = line.reason.contains("by the kernel");
+    if surprised && !expected.explained {
+        return false;
+    }
+    // A long list goes by its own name in the kernel, by its entry in the prediction.
+    expected.rule.as_ref().is_none_or(|rule| rule.starts_with(&line.rule) || line.rule.starts_with(rule))
+}
