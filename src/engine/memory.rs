@@ -1,11 +1,13 @@
 //! [`Engine`]: what is remembered from packet to packet, and the order in which a packet meets it and the rules.
 
+use super::answers::Answers;
 use super::decision::{Context, Decision, State};
 use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
 use super::subject::{Header, Passage, Subject};
 use super::tracker::{MAX_CONNECTIONS, Tracker};
 use crate::packet::Ip;
+use crate::rules::Action;
 use crate::time::Timestamp;
 
 /// Bounds of what is remembered.
@@ -38,10 +40,12 @@ pub struct Counters {
     pub fragments_unknown: u64,
 }
 
-/// What is remembered from packet to packet: connections and fragments. It outlives a change of rules.
+/// What is remembered from packet to packet: connections, fragments, and what was rejected. It outlives a change of
+/// rules.
 pub struct Engine {
     tracker: Tracker,
     fragments: Fragments,
+    answers: Answers,
 }
 
 /// A packet as the rules see it.
@@ -49,26 +53,27 @@ pub struct Engine {
 struct Seen<'a> {
     subject: Subject<'a>,
     state: State,
-    /// It is the packet that opens a connection, and not a later fragment of it.
+    /// It is the packet that opens a connection, or the first fragment of that.
     opens: bool,
     without_first: bool,
 }
 
 /// What `Engine` has to know of a decision.
-pub(super) trait Allows {
-    fn allows(&self) -> bool;
+pub(super) trait Acts {
+    fn action(&self) -> Action;
 }
 
-impl Allows for Decision {
-    fn allows(&self) -> bool {
-        Decision::allows(self)
+impl Acts for Decision {
+    fn action(&self) -> Action {
+        self.action
     }
 }
 
 impl Engine {
     /// An engine that remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { tracker: Tracker::new(limits.connections), fragments: Fragments::new(limits.datagrams) }
+        let (tracker, fragments) = (Tracker::new(limits.connections), Fragments::new(limits.datagrams));
+        Self { tracker, fragments, answers: Answers::new() }
     }
 
     /// Decides on `packet` by the rules of `matcher`.
@@ -92,7 +97,7 @@ impl Engine {
 
     /// Decides on `packet` by whatever `judge` is. Netfilter's order: the tracker sees each packet before the rules,
     /// and remembers a new connection once the packet has left (on loopback: before it arrives).
-    pub(super) fn decide_by<D: Allows>(
+    pub(super) fn decide_by<D: Acts>(
         &mut self,
         packet: &Ip,
         context: &Context,
@@ -100,16 +105,27 @@ impl Engine {
     ) -> D {
         let seen = self.observe(packet, context.time);
         let (first, second) = Passage::of(context.direction);
-        let decision = judge(&seen.subject, first, seen.state, seen.without_first);
-        if !decision.allows() {
-            return decision;
+        let mut decision = judge(&seen.subject, first, seen.state, seen.without_first);
+        if decision.action() == Action::Allow {
+            self.leave(packet, seen.opens, context.time);
+            if let Some(second) = second {
+                decision = judge(&seen.subject, second, seen.state, seen.without_first);
+            }
         }
-        if seen.opens {
-            self.tracker.confirm(packet, context.time);
+        if decision.action() == Action::Reject {
+            self.answers.expect(packet, seen.state, context.time);
         }
-        match second {
-            Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
-            None => decision,
+        decision
+    }
+
+    /// A packet was let out of the first hook: what it opens is remembered, once all of it is there.
+    fn leave(&mut self, packet: &Ip, opens: bool, now: Timestamp) {
+        let opening = match packet.fragment {
+            None => opens.then_some(*packet),
+            Some(fragment) => self.fragments.leave(packet, fragment, opens),
+        };
+        if let Some(opening) = opening {
+            self.tracker.confirm(&opening, now);
         }
     }
 
@@ -131,7 +147,8 @@ impl Engine {
 
     fn observe_whole<'a>(&mut self, packet: &'a Ip, now: Timestamp) -> Seen<'a> {
         let state = self.tracker.track(packet, now);
-        Seen { subject: Subject::of(packet), state, opens: state == State::New, without_first: false }
+        let subject = Subject::of(packet).answering(self.answers.take(packet, now));
+        Seen { subject, state, opens: state == State::New, without_first: false }
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Happening {
     /// It came through pfw's rules.
     pub through: bool,
     pub interface: u32,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 /// Frames that passed the wires, as the host in the middle sees them.

@@ -1,12 +1,15 @@
 //! Three answers held against each other: the engine's, the kernel's, the log's.
 
-use super::ground::{Frames, Happening, identification, packet_of};
+use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, PUBLISHED_PORT, identification, packet_of};
 use super::lines::{Key, Line};
+use crate::world::{HOST4, HOST6};
 use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State};
 use pfw::nflog::Hook;
-use pfw::packet::{Ip, Malformed, Net, Packet};
+use pfw::packet::{Ip, Malformed, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 use pfw::time::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::net::IpAddr;
 
 /// A packet in three answers.
 #[derive(Debug)]
@@ -61,11 +64,39 @@ pub type Complaint = String;
 /// The engine, as the test runs it beside pfw's.
 pub struct Judge {
     engine: Engine,
+    /// Far ends of flows to the published port.
+    published: HashSet<(IpAddr, Option<u16>)>,
 }
 
 impl Judge {
     pub fn new() -> Self {
-        Self { engine: Engine::new(Limits::default()) }
+        Self { engine: Engine::new(Limits::default()), published: HashSet::new() }
+    }
+
+    /// A forwarded packet as it was before its addresses were translated, if they were.
+    fn untranslated(&mut self, happening: &Happening, arrived: &HashMap<u32, Ip>) -> Option<Ip> {
+        if happening.hook != Hook::Forward {
+            return None;
+        }
+        let own = |v4: &str, v6: &str| -> IpAddr {
+            (if happening.ip.src.is_ipv4() { v4 } else { v6 }).parse().expect("an address")
+        };
+        let inner = own(LAN4, LAN6);
+        let (from, to) = ends(&happening.ip);
+        let is_reply = happening.state == 'R';
+        if is_reply
+            && from == Some(INNER_PORT)
+            && happening.ip.src == inner
+            && self.published.contains(&(happening.ip.dst, to))
+        {
+            return Some(Ip { src: own(HOST4, HOST6), ..from_port(happening.ip, PUBLISHED_PORT) });
+        }
+        let before = *arrived.get(&happening.id)?;
+        let is_other = (before.src, before.dst, ends(&before)) != (happening.ip.src, happening.ip.dst, (from, to));
+        if is_other && ends(&before).1 == Some(PUBLISHED_PORT) {
+            self.published.insert((before.src, ends(&before).0));
+        }
+        is_other.then_some(before)
     }
 
     /// The engine's answers to what reached the firewall, in the order in which it did.
@@ -73,9 +104,17 @@ impl Judge {
         &mut self,
         matcher: &Matcher,
         happenings: Vec<Happening>,
+        frames: &Frames,
         name: impl Fn(u32) -> String,
     ) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> = Vec::new();
+        let read = |frame: &Vec<u8>| match packet_of(frame)? {
+            (bytes, Packet { net: Net::Ip(ip), .. }) => {
+                Some((identification(bytes), ip)).filter(|(_, ip)| is_first(ip))
+            }
+            _ => None,
+        };
+        let arrived: HashMap<u32, Ip> = frames.to_host.iter().filter_map(read).collect();
         for happening in happenings {
             let arrives = happening.loopback && happening.hook == Hook::Input;
             if arrives
@@ -92,13 +131,38 @@ impl Judge {
                 interface: matcher.interface_class(&name(happening.interface)),
                 time: Timestamp::now(),
             };
-            let decision = self.engine.decide(matcher, &happening.ip, &context);
+            let mut decision = self.engine.decide(matcher, &happening.ip, &context);
+            // Forwarded packets are judged in both forms.
+            if let Some(before) = self.untranslated(&happening, &arrived).filter(|_| decision.allows()) {
+                decision = Engine::new(Limits::default()).decide(matcher, &before, &context);
+            }
             let rule = matcher.rules()[decision.rule.0 as usize].id.to_string();
             let cause = cause(&happening, &decision);
             verdicts.push(Verdict { happening, decision, rule, cause });
         }
         verdicts
     }
+}
+
+fn ends(ip: &Ip) -> (Option<u16>, Option<u16>) {
+    match ip.transport {
+        Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) => (Some(ports.src), Some(ports.dst)),
+        _ => (None, None),
+    }
+}
+
+/// Whether it has a transport header, if it has any.
+fn is_first(ip: &Ip) -> bool {
+    ip.fragment.is_none_or(|fragment| fragment.offset == 0)
+}
+
+fn from_port(ip: Ip, port: u16) -> Ip {
+    let transport = match ip.transport {
+        Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports: Ports { src: port, ..tcp.ports }, ..tcp }),
+        Transport::Udp(ports) => Transport::Udp(Ports { src: port, ..ports }),
+        other => other,
+    };
+    Ip { transport, ..ip }
 }
 
 fn is_same_on_loopback(sent: &Happening, arrived: &Happening) -> bool {
@@ -135,6 +199,8 @@ fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
     let kernel = if happening.state == 'O' { 'N' } else { happening.state };
     match (kernel, engine) {
         ('-', _) => None,
+        // What answers an INVALID packet can't be told from what a reject answers it with.
+        ('I', 'I') if happening.hook == Hook::Output && is_reset(&happening.ip) => Some("invalid"),
         (kernel, engine) if kernel == engine => None,
         ('I', _) => Some("invalid"),
         ('U', _) => Some("untracked"),
@@ -149,8 +215,28 @@ fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
     }
 }
 
+fn is_reset(ip: &Ip) -> bool {
+    matches!(ip.transport, Transport::Tcp(tcp) if tcp.flags.has(TcpFlags::RST))
+}
+
 /// Causes that the contract names.
 pub const NAMED: [&str; 2] = ["invalid", "untracked"];
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Happening { ip, state, through, bytes, .. } = &self.happening;
+        let kernel = if *through { "let it through" } else { "dropped it" };
+        let Decision { action, state: believed, .. } = self.decision;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let direction = word(direction(&self.happening));
+        write!(
+            f,
+            "{direction} {ip:?}\n    the kernel {kernel} (state {state}), the engine says {action:?} by {} (state {believed:?}, {})\n    {hex}",
+            self.rule,
+            self.cause.unwrap_or("the same state")
+        )
+    }
+}
 
 impl Verdict {
     /// Whether engine and kernel say the same, or the contract says why not.

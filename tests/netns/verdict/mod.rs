@@ -74,6 +74,9 @@ fn engine_kernel_and_log_agree() {
             println!("seed {seed}: {} packets so far, {bad} rounds with disagreements", tally.packets());
         }
     }
+    if let Ok(path) = std::env::var("PFW_VERDICT_LOG") {
+        std::fs::copy(bench.ground.world.path("firewall.log"), path).expect("the log can be copied");
+    }
     let (code, said) = bench.pfw.stop(libc::SIGTERM);
     println!("{tally}\n{said}");
     assert_eq!(code, 0, "{said}");
@@ -136,13 +139,13 @@ impl Bench {
         let frames = self.ground.frames();
         let names = &self.names;
         let name = |index: u32| names.get(&index).cloned().unwrap_or_default();
-        let verdicts = self.judge.decide(&matcher, happenings, name);
+        let verdicts = self.judge.decide(&matcher, happenings, &frames, name);
         let expected = expected(&verdicts, &frames);
         let mut complaints: Vec<String> = late.into_iter().map(|line| format!("a late line: {line}")).collect();
         for verdict in &verdicts {
             tally.verdict(verdict);
             if !verdict.agrees() {
-                complaints.push(format!("engine and kernel disagree: {verdict:?}"));
+                complaints.push(format!("engine and kernel disagree: {verdict}"));
             }
         }
         complaints.extend(self.lines(&expected, tally));
