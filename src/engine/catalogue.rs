@@ -10,7 +10,7 @@ pub(super) mod builtin {
     use super::{RuleNumber, Step};
 
     /// Id, step and words of each, in the order of their numbers.
-    pub(in crate::engine) const ALL: [(&str, Step, &str); 14] = [
+    pub(in crate::engine) const ALL: [(&str, Step, &str); 13] = [
         ("guard:neighbour-discovery", Step::Guard, "neighbour discovery"),
         ("guard:path-mtu", Step::Guard, "path MTU discovery"),
         ("guard:dhcp", Step::LinkGuard, "DHCP client"),
@@ -24,7 +24,6 @@ pub(super) mod builtin {
         ("default_policy", Step::DefaultPolicy, "default_policy "),
         ("non-ip", Step::NonIp, "no IP packet"),
         ("forwarded", Step::Forwarded, "forwarded, and no list blocks it"),
-        ("guard:reject-answer", Step::Guard, "answer of a reject"),
     ];
 
     pub(in crate::engine) const REPLY: RuleNumber = RuleNumber(5);
@@ -45,7 +44,6 @@ pub(super) const fn guard_number(guard: Guard) -> RuleNumber {
         Guard::Dhcp => 2,
         Guard::MulticastListener => 3,
         Guard::Igmp => 4,
-        Guard::RejectAnswer => 13,
     })
 }
 

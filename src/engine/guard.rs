@@ -18,8 +18,6 @@ pub(super) enum Guard {
     MulticastListener,
     /// IGMP (RFC 3376), which is IPv4's alone.
     Igmp,
-    /// What a `reject` of ours sends.
-    RejectAnswer,
 }
 
 /// Step 1 of a packet from or to this machine.
@@ -27,7 +25,7 @@ pub(super) fn before_lists(subject: &Subject<'_>) -> Option<Guard> {
     let discovers = |kind| (133..=136).contains(&kind) && subject.ttl() == u8::MAX;
     match (subject.src(), subject.header) {
         (IpAddr::V6(_), Header::Icmp { kind, .. }) if discovers(kind) => Some(Guard::NeighbourDiscovery),
-        _ => path_mtu(subject).or_else(|| subject.answers_reject().then_some(Guard::RejectAnswer)),
+        _ => path_mtu(subject),
     }
 }
 

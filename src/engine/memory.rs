@@ -1,13 +1,11 @@
 //! [`Engine`]: what is remembered from packet to packet, and the order in which a packet meets it and the rules.
 
-use super::answers::Answers;
 use super::decision::{Context, Decision, State};
 use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
 use super::subject::{Header, Passage, Subject};
 use super::tracker::{MAX_CONNECTIONS, Tracker};
 use crate::packet::Ip;
-use crate::rules::Action;
 use crate::time::Timestamp;
 
 /// Bounds of what is remembered.
@@ -40,12 +38,10 @@ pub struct Counters {
     pub fragments_unknown: u64,
 }
 
-/// What is remembered from packet to packet: connections, fragments, and what was rejected. It outlives a change of
-/// rules.
+/// What is remembered from packet to packet: connections and fragments. It outlives a change of rules.
 pub struct Engine {
     tracker: Tracker,
     fragments: Fragments,
-    answers: Answers,
 }
 
 /// A packet as the rules see it.
@@ -59,21 +55,20 @@ struct Seen<'a> {
 }
 
 /// What `Engine` has to know of a decision.
-pub(super) trait Acts {
-    fn action(&self) -> Action;
+pub(super) trait Allows {
+    fn allows(&self) -> bool;
 }
 
-impl Acts for Decision {
-    fn action(&self) -> Action {
-        self.action
+impl Allows for Decision {
+    fn allows(&self) -> bool {
+        Decision::allows(self)
     }
 }
 
 impl Engine {
     /// An engine that remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        let (tracker, fragments) = (Tracker::new(limits.connections), Fragments::new(limits.datagrams));
-        Self { tracker, fragments, answers: Answers::new() }
+        Self { tracker: Tracker::new(limits.connections), fragments: Fragments::new(limits.datagrams) }
     }
 
     /// Decides on `packet` by the rules of `matcher`.
@@ -97,7 +92,7 @@ impl Engine {
 
     /// Decides on `packet` by whatever `judge` is. Netfilter's order: the tracker sees each packet before the rules,
     /// and remembers a new connection once the packet has left (on loopback: before it arrives).
-    pub(super) fn decide_by<D: Acts>(
+    pub(super) fn decide_by<D: Allows>(
         &mut self,
         packet: &Ip,
         context: &Context,
@@ -105,20 +100,18 @@ impl Engine {
     ) -> D {
         let seen = self.observe(packet, context.time);
         let (first, second) = Passage::of(context.direction);
-        let mut decision = judge(&seen.subject, first, seen.state, seen.without_first);
-        if decision.action() == Action::Allow {
-            self.leave(packet, seen.opens, context.time);
-            if let Some(second) = second {
-                decision = judge(&seen.subject, second, seen.state, seen.without_first);
-            }
+        let decision = judge(&seen.subject, first, seen.state, seen.without_first);
+        if !decision.allows() {
+            return decision;
         }
-        if decision.action() == Action::Reject {
-            self.answers.expect(packet, seen.state, context.time);
+        self.leave(packet, seen.opens, context.time);
+        match second {
+            Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
+            None => decision,
         }
-        decision
     }
 
-    /// A packet was let out of the first hook: what it opens is remembered, once all of it is there.
+    /// A packet was let out: what it opens is remembered, once all of it is there.
     fn leave(&mut self, packet: &Ip, opens: bool, now: Timestamp) {
         let opening = match packet.fragment {
             None => opens.then_some(*packet),
@@ -147,8 +140,7 @@ impl Engine {
 
     fn observe_whole<'a>(&mut self, packet: &'a Ip, now: Timestamp) -> Seen<'a> {
         let state = self.tracker.track(packet, now);
-        let subject = Subject::of(packet).answering(self.answers.take(packet, now));
-        Seen { subject, state, opens: state == State::New, without_first: false }
+        Seen { subject: Subject::of(packet), state, opens: state == State::New, without_first: false }
     }
 }
 

@@ -8,7 +8,6 @@
 //! asks `guard`, `peers` (steps 2 and 3), `numbers` (5, 6 and 10) and `classifier` (8). What all of these know about
 //! rules is numbers; `catalogue` knows their names and words, and `reason` puts these together.
 
-mod answers;
 mod bits;
 mod catalogue;
 mod classifier;

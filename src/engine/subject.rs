@@ -14,7 +14,6 @@ pub(super) struct Subject<'a> {
     pub(super) protocol: Protocol,
     /// The transport header; of a later fragment, that of its first.
     pub(super) header: Header,
-    answers_reject: bool,
 }
 
 /// The part of a transport header that conditions can name.
@@ -55,17 +54,7 @@ pub(super) fn icmp_belongs(packet: &Ip) -> bool {
 impl<'a> Subject<'a> {
     /// The packet by itself.
     pub(super) fn of(packet: &'a Ip) -> Self {
-        Self { packet, protocol: packet.protocol, header: Header::of(packet), answers_reject: false }
-    }
-
-    /// The packet as the answer of a `reject`, if it is one.
-    pub(super) fn answering(self, answers_reject: bool) -> Self {
-        Self { answers_reject, ..self }
-    }
-
-    /// Whether it is what a `reject` sends.
-    pub(super) fn answers_reject(&self) -> bool {
-        self.answers_reject
+        Self { packet, protocol: packet.protocol, header: Header::of(packet) }
     }
 
     /// The packet with what its first fragment told.

@@ -563,31 +563,6 @@ fn ten_thousand_rules_fit_into_a_few_megabytes() {
 }
 
 #[test]
-fn the_answer_of_a_reject_passes_whatever_the_rules_say() {
-    let rules = Ruleset {
-        block_protocols: vec![entry("block_protocols", "icmp", protocol_set(&[1, 58]))],
-        rules: vec![Rule { src_port: condition(ports("4000")), ..incoming(0, Action::Reject) }],
-        ..deny_all()
-    };
-    let matcher = matcher(&rules);
-    let mut engine = engine();
-    let mut go = |packet: &Ip, direction| engine.decide(&matcher, packet, &context(direction, 0));
-    let query = udp((PEER, 4000), (OWN, 113));
-    let answer = icmp_error(OWN, &query);
-    assert_eq!(go(&answer, Outgoing).step, Step::BlockProtocols, "nothing was rejected");
-    assert_eq!(go(&query, Incoming).action, Action::Reject);
-    assert_eq!(go(&icmp_error(OWN, &udp((PEER, 4001), (OWN, 113))), Outgoing).action, Action::Block, "another's");
-    assert_eq!((go(&answer, Outgoing).action, go(&answer, Outgoing).action), (Action::Allow, Action::Block), "once");
-    let segment = tcp((PEER, 4000), (OWN, 113), "S");
-    let reset = tcp((OWN, 113), (PEER, 4000), "RA");
-    assert_eq!(go(&segment, Incoming).action, Action::Reject);
-    assert_eq!(go(&tcp((OWN, 113), (PEER, 4000), "SA"), Outgoing).action, Action::Block, "no reset");
-    let decision = go(&reset, Outgoing);
-    assert_eq!(reason(&matcher, &decision, &reset), "answer of a reject, state invalid");
-    assert_eq!(go(&reset, Outgoing).action, Action::Block);
-}
-
-#[test]
 fn only_a_whole_datagram_opens_a_connection() {
     let rules = Ruleset { rules: vec![incoming(0, Action::Allow)], ..deny_all() };
     let matcher = matcher(&rules);

@@ -32,7 +32,8 @@ const CASE: &str = "PFW_NETNS_CASE";
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES, verdict::CASES].concat()
+    [capture::CASES, enforce::CASES, &firewall::cases(), intruders::CASES, monitor::CASES, nflog::CASES, verdict::CASES]
+        .concat()
 }
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@
 use super::raw::{Passed, Sender, Wire};
 use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, inside, sh, try_sh};
-use pfw::nflog::{Event, Hook, Reader};
+use pfw::nflog::{Detail, Event, Hook, Reader};
 use pfw::packet::{Ip, Link, Net, parse};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub const INNER_PORT: u16 = 80;
 /// How much of the kernel's machinery is at work beside pfw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Machinery {
-    /// Nothing tracks connections but pfw's own rules.
+    /// Nothing tracks connections but pfw's own rules, and nothing is forwarded.
     Bare,
     /// Connections are tracked.
     Tracked,
@@ -51,7 +51,7 @@ pub struct Happening {
     pub ip: Ip,
     /// The identification or flow label.
     pub id: u32,
-    /// What conntrack calls it: New, Original, Reply, reLated, Invalid, Untracked, or `-` where nobody asked.
+    /// What conntrack calls it: First, New (again, before any answer), Original, Reply, reLated, Invalid, Untracked, or `-` where nobody asked.
     pub state: char,
     /// It came through pfw's rules.
     pub through: bool,
@@ -119,6 +119,9 @@ impl Ground {
         routes(&macs, vlan.status.success());
         settings();
         silence();
+        watch_behind();
+        // What hosts say when a wire is plugged in.
+        std::thread::sleep(Duration::from_secs(2));
         let wire = |host| inside(host, || End { sends: Wire::open("eth0"), sees: Wire::open("eth0") });
         Self {
             world,
@@ -126,7 +129,7 @@ impl Ground {
             lan: wire("lan"),
             loopback: Wire::open("lo"),
             sender: Sender::open(),
-            reader: Reader::open(GROUP).expect("the group is free in this namespace"),
+            reader: Reader::open(GROUP, Detail::Packet).expect("the group is free in this namespace"),
             macs,
             vlan: vlan.status.success(),
         }
@@ -134,12 +137,17 @@ impl Ground {
 
     /// Sets up what is at work beside pfw, and forgets all connections.
     pub fn set(&self, machinery: Machinery) {
+        let forwards = u8::from(machinery != Machinery::Bare);
+        sh(&format!(
+            "echo {forwards} >/proc/sys/net/ipv4/ip_forward; echo {forwards} >/proc/sys/net/ipv6/conf/all/forwarding"
+        ));
         for (tool, v6) in [("iptables", false), ("ip6tables", true)] {
             let mut mangle = vec!["*mangle".to_owned(), ":SEEN - [0:0]".to_owned()];
             let log =
                 |prefix: &str| format!("-j NFLOG --nflog-group {GROUP} --nflog-prefix {prefix} --nflog-threshold 64");
             let states = [
-                ("NEW", 'N'),
+                ("NEW -m conntrack ! --ctstatus CONFIRMED", 'F'),
+                ("NEW --ctstatus CONFIRMED", 'N'),
                 ("ESTABLISHED --ctdir ORIGINAL", 'O'),
                 ("ESTABLISHED --ctdir REPLY", 'R'),
                 ("RELATED", 'L'),
@@ -178,15 +186,6 @@ impl Ground {
             ));
         }
         sh("conntrack -F 2>/dev/null || true");
-    }
-
-    /// The rules behind pfw, once and for all.
-    pub fn watch_behind(&self) {
-        for tool in ["iptables", "ip6tables"] {
-            for chain in ["INPUT", "FORWARD", "OUTPUT"] {
-                sh(&format!("{tool} -A {chain} -j NFLOG --nflog-group {GROUP} --nflog-prefix p --nflog-threshold 64"));
-            }
-        }
     }
 
     /// What has happened until nothing happens any more.
@@ -332,6 +331,15 @@ fn routes(macs: &Macs, vlan: bool) {
     sh(&format!("ip route add default via {PEER4} dev eth0 && ip -6 route add default via {PEER6} dev eth0"));
 }
 
+/// The rules behind pfw, once and for all.
+fn watch_behind() {
+    for tool in ["iptables", "ip6tables"] {
+        for chain in ["INPUT", "FORWARD", "OUTPUT"] {
+            sh(&format!("{tool} -A {chain} -j NFLOG --nflog-group {GROUP} --nflog-prefix p --nflog-threshold 64"));
+        }
+    }
+}
+
 /// What the kernel would drop for reasons of its own, or answer only now and then.
 fn settings() {
     sh("cd /proc/sys/net
@@ -339,8 +347,7 @@ fn settings() {
         echo 0 >ipv4/icmp_ratelimit; echo 0 >ipv6/icmp/ratelimit; echo 0 >ipv4/icmp_ratemask
         echo 0 >ipv4/icmp_echo_ignore_broadcasts; echo 1000000 >ipv4/tcp_challenge_ack_limit || true
         for f in ipv6/conf/*/accept_ra; do echo 0 >$f; done
-        echo 1 >ipv4/ip_forward; echo 1 >ipv6/conf/all/forwarding
-        for f in ipv4/conf/*/send_redirects ipv4/conf/*/rp_filter; do echo 0 >$f; done");
+");
 }
 
 /// The stacks of the other two hosts say nothing: all that comes from there is the test's.

@@ -4,6 +4,7 @@ use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, PUBLISHED_PORT, i
 use super::lines::{Key, Line};
 use crate::world::{HOST4, HOST6};
 use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State};
+use pfw::host::Host;
 use pfw::nflog::Hook;
 use pfw::packet::{Ip, Malformed, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 use pfw::time::Timestamp;
@@ -17,6 +18,8 @@ pub struct Verdict {
     pub happening: Happening,
     pub decision: Decision,
     pub rule: String,
+    /// A rule of its rule set rejects.
+    pub rejects: bool,
     /// Why the engine may say otherwise than the kernel.
     pub cause: Option<&'static str>,
 }
@@ -35,6 +38,8 @@ pub struct Expected {
     pub explained: bool,
     /// It may be missing.
     pub optional: bool,
+    /// A rule of its rule set rejects.
+    pub rejects: bool,
 }
 
 impl Expected {
@@ -48,13 +53,22 @@ impl Expected {
             direction: Some(word(direction)),
             rule: (same && verdict.cause.is_none()).then(|| verdict.rule.clone()),
             explained: verdict.cause.is_some(),
-            optional: direction == Direction::Forwarded && word_of_verdict == "allowed",
+            optional: false,
+            rejects: verdict.rejects,
         }
     }
 
     /// Of one that never did.
     fn of_unreached(ip: &Ip, verdict: &'static str) -> Self {
-        Self { key: Key::of(ip), verdict, direction: None, rule: None, explained: true, optional: false }
+        Self {
+            key: Key::of(ip),
+            verdict,
+            direction: None,
+            rule: None,
+            explained: true,
+            optional: false,
+            rejects: false,
+        }
     }
 }
 
@@ -64,13 +78,15 @@ pub type Complaint = String;
 /// The engine, as the test runs it beside pfw's.
 pub struct Judge {
     engine: Engine,
+    /// A rule of the rule set in force rejects.
+    pub rejects: bool,
     /// Far ends of flows to the published port.
     published: HashSet<(IpAddr, Option<u16>)>,
 }
 
 impl Judge {
     pub fn new() -> Self {
-        Self { engine: Engine::new(Limits::default()), published: HashSet::new() }
+        Self { engine: Engine::new(Limits::default()), rejects: false, published: HashSet::new() }
     }
 
     /// A forwarded packet as it was before its addresses were translated, if they were.
@@ -137,8 +153,8 @@ impl Judge {
                 decision = Engine::new(Limits::default()).decide(matcher, &before, &context);
             }
             let rule = matcher.rules()[decision.rule.0 as usize].id.to_string();
-            let cause = cause(&happening, &decision);
-            verdicts.push(Verdict { happening, decision, rule, cause });
+            let cause = cause(&happening, &decision, self.rejects);
+            verdicts.push(Verdict { happening, decision, rule, rejects: self.rejects, cause });
         }
         verdicts
     }
@@ -188,7 +204,7 @@ pub fn word(direction: Direction) -> &'static str {
 }
 
 /// What only conntrack knows, by the names of the contract.
-fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
+fn cause(happening: &Happening, decision: &Decision, rejects: bool) -> Option<&'static str> {
     let engine = match decision.state {
         State::New | State::Original => 'N',
         State::Reply => 'R',
@@ -196,11 +212,11 @@ fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
         State::Invalid => 'I',
         State::Untracked => 'U',
     };
-    let kernel = if happening.state == 'O' { 'N' } else { happening.state };
+    let kernel = if matches!(happening.state, 'O' | 'F') { 'N' } else { happening.state };
     match (kernel, engine) {
         ('-', _) => None,
         // What answers an INVALID packet can't be told from what a reject answers it with.
-        ('I', 'I') if happening.hook == Hook::Output && is_reset(&happening.ip) => Some("invalid"),
+        ('I', 'I') if rejects && happening.hook == Hook::Output && is_reset(&happening.ip) => Some("invalid"),
         (kernel, engine) if kernel == engine => None,
         ('I', _) => Some("invalid"),
         ('U', _) => Some("untracked"),
@@ -210,6 +226,8 @@ fn cause(happening: &Happening, decision: &Decision) -> Option<&'static str> {
         ('N', _) => Some("kernel new, engine untracked"),
         ('R', 'N') => Some("kernel reply, engine new"),
         ('R', _) => Some("kernel reply, engine other"),
+        // Of the rules that reject only the kernel tells what it has answered.
+        ('L', 'I') if rejects => Some("reject-answer"),
         ('L', _) => Some("kernel related, engine other"),
         _ => Some("other"),
     }
@@ -220,7 +238,7 @@ fn is_reset(ip: &Ip) -> bool {
 }
 
 /// Causes that the contract names.
-pub const NAMED: [&str; 2] = ["invalid", "untracked"];
+pub const NAMED: [&str; 3] = ["invalid", "reject-answer", "untracked"];
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -246,14 +264,15 @@ impl Verdict {
 }
 
 /// The lines that there must be, and those that there may be.
-pub fn expected(verdicts: &[Verdict], frames: &Frames) -> Vec<Expected> {
-    let mut account = Account { verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
+pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host) -> Vec<Expected> {
+    let mut account = Account { host, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
     let packets = |frames: &[Vec<u8>]| -> Vec<(u32, Packet)> {
         let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
         frames.iter().filter_map(read).collect()
     };
     packets(&frames.to_host).iter().for_each(|(id, packet)| account.arrived(*id, packet));
     account.dropped();
+    account.forwarded();
     account.told.fill(false);
     for frames in [&frames.from_host, &frames.on_loopback] {
         packets(frames).iter().for_each(|(id, packet)| account.left(*id, packet));
@@ -263,6 +282,7 @@ pub fn expected(verdicts: &[Verdict], frames: &Frames) -> Vec<Expected> {
 
 /// Lines that are gathered.
 struct Account<'a> {
+    host: &'a Host,
     verdicts: &'a [Verdict],
     /// Packets that have their frame.
     told: Vec<bool>,
@@ -278,8 +298,15 @@ impl Account<'_> {
         let Some(place) = place else {
             // No rule has dropped what never came to one.
             let discarded = packet.malformed.is_some_and(Malformed::discarded_by_kernel);
-            return self.all.push(Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" }));
+            let through = is_for_another(ip.dst, self.host);
+            let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" });
+            return self.all.push(Expected { optional: through, ..unreached });
         };
+        if self.verdicts[place].happening.hook == Hook::Forward {
+            // The kernel's reports tell of those.
+            self.told[place] = true;
+            return;
+        }
         let first = !std::mem::replace(&mut self.told[place], true);
         let verdict = &self.verdicts[place];
         if verdict.happening.through {
@@ -289,10 +316,22 @@ impl Account<'_> {
         }
     }
 
+    /// What was on its way through: each that was dropped, and the first of each flow, or what belongs to none.
+    fn forwarded(&mut self) {
+        for verdict in self.verdicts.iter().filter(|verdict| verdict.happening.hook == Hook::Forward) {
+            let Happening { ip, state, through, .. } = &verdict.happening;
+            if !through {
+                self.all.push(Expected::new(verdict, Key::of(ip), "blocked"));
+            } else if matches!(state, 'F' | 'I' | 'U') {
+                self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+            }
+        }
+    }
+
     /// What was dropped and came by no wire: what the host sends, and copies of what it sends to many.
     fn dropped(&mut self) {
         for (verdict, told) in self.verdicts.iter().zip(&self.told) {
-            if !verdict.happening.through && !told {
+            if !verdict.happening.through && !told && verdict.happening.hook != Hook::Forward {
                 self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
             }
         }
@@ -306,7 +345,7 @@ impl Account<'_> {
         };
         self.told[place] = true;
         let verdict = &self.verdicts[place];
-        if verdict.happening.through {
+        if verdict.happening.through && verdict.happening.hook != Hook::Forward {
             self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
         }
     }
@@ -320,6 +359,12 @@ impl Account<'_> {
                 && (!told || ip.fragment.is_some())
         })
     }
+}
+
+/// Whether a packet to this address can only be on its way through.
+fn is_for_another(dst: IpAddr, host: &Host) -> bool {
+    let to_many = dst.is_multicast() || ["255.255.255.255", "10.77.0.255"].contains(&dst.to_string().as_str());
+    host.forwards_v4 && !to_many && !host.owns(dst)
 }
 
 /// Whether a packet at a wire is a packet at a hook, or a part of it. Translation changes ends between the two.
@@ -382,6 +427,10 @@ fn rule_fits(expected: &Expected, line: &Line) -> bool {
     let surprised = line.reason.contains("by the kernel");
     if surprised && !expected.explained {
         return false;
+    }
+    // Resets and errors that follow on a rejected packet can't be told from its answer.
+    if line.rule == "guard:reject-answer" {
+        return expected.rejects && line.is_reset_or_unreachable();
     }
     // A long list goes by its own name in the kernel, by its entry in the prediction.
     expected.rule.as_ref().is_none_or(|rule| rule.starts_with(&line.rule) || line.rule.starts_with(rule))

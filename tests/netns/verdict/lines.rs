@@ -100,6 +100,13 @@ impl Log {
 }
 
 impl Line {
+    /// Whether its packet is of a kind that a reject answers with.
+    pub fn is_reset_or_unreachable(&self) -> bool {
+        let reset = self.key.flags.is_some_and(|flags| flags & 0x04 != 0);
+        let unreachable = if self.key.src.is_ipv4() { 3 } else { 1 };
+        reset || self.key.icmp.is_some_and(|(kind, _)| kind == unreachable)
+    }
+
     /// `None` for what is no packet of IP.
     fn read(line: &Value, text: String) -> Option<Self> {
         let word = |name: &str| line[name].as_str().unwrap_or_default().to_owned();

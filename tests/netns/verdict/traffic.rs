@@ -64,12 +64,13 @@ pub struct Traffic {
     /// What can be answered.
     sent: Vec<(Origin, Spec)>,
     next_id: u16,
-    pub machinery: Machinery,
+    machinery: Machinery,
+    vlan: bool,
 }
 
 impl Traffic {
-    pub fn new(chance: Chance, machinery: Machinery) -> Self {
-        Self { chance, sent: Vec::new(), next_id: 0, machinery }
+    pub fn new(chance: Chance, machinery: Machinery, vlan: bool) -> Self {
+        Self { chance, sent: Vec::new(), next_id: 0, machinery, vlan }
     }
 
     /// The next packet.
@@ -123,7 +124,8 @@ impl Traffic {
         };
         match self.chance.below(12) {
             0..=3 => (Origin::Peer, far, own),
-            4 => (Origin::Vlan, far, one(HOST_VLAN4, HOST_VLAN6)),
+            4 if self.vlan => (Origin::Vlan, far, one(HOST_VLAN4, HOST_VLAN6)),
+            4 => (Origin::Vlan, far, own),
             5..=7 => (Origin::Host, own, far),
             8 => {
                 let local = [one("127.0.0.1", "::1"), own, one(HOST4, HOST6)];
@@ -233,7 +235,7 @@ impl Traffic {
         let from = match origin {
             Origin::Host if towards_lan => Origin::Lan,
             Origin::Host if towards_host || spec.dst.is_loopback() => Origin::Host,
-            Origin::Host if ["10.79.0.2", "fd79::2"].map(address).contains(&spec.dst) => Origin::Vlan,
+            Origin::Host if self.vlan && ["10.79.0.2", "fd79::2"].map(address).contains(&spec.dst) => Origin::Vlan,
             Origin::Lan if towards_host => Origin::Host,
             Origin::Host | Origin::Lan => Origin::Peer,
             Origin::Peer | Origin::Vlan if towards_lan => Origin::Lan,
