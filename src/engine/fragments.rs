@@ -1,4 +1,5 @@
-//! What the first fragment of a datagram told, for the later ones, which have no transport header.
+//! What the first fragment of a datagram told, for the later ones, which have no transport header; and whether all of
+//! it was seen.
 
 use super::decision::State;
 use super::subject::Header;
@@ -8,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Datagrams remembered at most, about half a megabyte: enough for a gigabit of large datagrams in half a second, and
+/// Datagrams remembered at most, about a megabyte: enough for a gigabit of large datagrams in half a second, and
 /// fragments follow each other at once.
 pub const MAX_DATAGRAMS: usize = 4096;
 /// How long a first fragment is remembered: as long as the kernel waits for the rest (`ipfrag_time`,
@@ -37,10 +38,31 @@ pub(super) struct Told {
     pub(super) state: State,
 }
 
-/// The first fragments of late, bounded: the oldest makes room.
+/// What is known of a datagram that comes in fragments.
+struct Datagram {
+    expires: Timestamp,
+    /// What its first fragment told, once that was seen.
+    told: Option<Told>,
+    /// Its first fragment, if that opens a connection and was let through, until all is there.
+    opening: Option<Ip>,
+    parts: Parts,
+}
+
+/// How much of a datagram has been seen.
+#[derive(Default)]
+struct Parts {
+    /// Bytes of payload.
+    bytes: u32,
+    /// How many there are in all: the last fragment tells.
+    of: Option<u32>,
+    /// Which fragments were counted, by their offset: none counts twice.
+    counted: u64,
+}
+
+/// The datagrams of late that came in fragments, bounded: the oldest makes room.
 pub(super) struct Fragments {
-    told: HashMap<Key, (Timestamp, Told), foldhash::fast::RandomState>,
-    /// The keys of `told`, oldest first.
+    datagrams: HashMap<Key, Datagram, foldhash::fast::RandomState>,
+    /// Their keys, oldest first.
     order: VecDeque<Key>,
     limit: usize,
     unknown: u64,
@@ -49,36 +71,101 @@ pub(super) struct Fragments {
 impl Fragments {
     /// A memory of at most `limit` datagrams.
     pub(super) fn new(limit: usize) -> Self {
-        Self { told: HashMap::default(), order: VecDeque::new(), limit, unknown: 0 }
+        Self { datagrams: HashMap::default(), order: VecDeque::new(), limit, unknown: 0 }
     }
 
     /// Remembers what the first fragment `packet` tells.
     pub(super) fn remember(&mut self, packet: &Ip, fragment: Fragment, told: Told, now: Timestamp) {
-        let key = Key::of(packet, fragment);
-        let timeout = if packet.src.is_ipv4() { TIMEOUT_V4 } else { TIMEOUT_V6 };
-        if self.told.insert(key, (now.plus(timeout), told)).is_some() {
-            return;
+        let expires = now.plus(timeout(packet));
+        let datagram = self.datagram(packet, fragment, now);
+        if datagram.told.is_some() && datagram.parts.are_all() {
+            // The number is in use again.
+            datagram.parts = Parts::default();
         }
-        self.order.push_back(key);
-        if self.order.len() > self.limit
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.told.remove(&oldest);
-        }
+        (datagram.told, datagram.expires) = (Some(told), expires);
+        datagram.parts.count(packet, fragment);
     }
 
     /// What the first fragment of `packet`'s datagram told; what is not known is counted.
     pub(super) fn recall(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> Option<Told> {
-        let known = self.told.get(&Key::of(packet, fragment)).filter(|(expires, _)| *expires > now);
-        if known.is_none() {
+        let datagram = self.datagram(packet, fragment, now);
+        datagram.parts.count(packet, fragment);
+        let told = datagram.told;
+        if told.is_none() {
             self.unknown += 1;
         }
-        known.map(|&(_, told)| told)
+        told
+    }
+
+    /// A fragment was let through, a first one that `opens` a connection perhaps. Returns the first when all of its
+    /// datagram is there: the kernel tracks it whole, or not at all.
+    pub(super) fn leave(&mut self, packet: &Ip, fragment: Fragment, opens: bool) -> Option<Ip> {
+        let datagram = self.datagrams.get_mut(&Key::of(packet, fragment))?;
+        if opens {
+            datagram.opening = Some(*packet);
+        }
+        datagram.parts.are_all().then(|| datagram.opening.take()).flatten()
     }
 
     /// How many later fragments came without their first.
     pub(super) fn unknown(&self) -> u64 {
         self.unknown
+    }
+
+    /// What is known of the datagram of `packet`; room for it, if that is nothing.
+    fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Datagram {
+        let key = Key::of(packet, fragment);
+        let expires = now.plus(timeout(packet));
+        let none = || Datagram { expires, told: None, opening: None, parts: Parts::default() };
+        if !self.datagrams.contains_key(&key) {
+            self.order.push_back(key);
+            if self.order.len() > self.limit
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.datagrams.remove(&oldest);
+            }
+        }
+        let datagram = self.datagrams.entry(key).or_insert_with(none);
+        if datagram.expires <= now {
+            *datagram = none();
+        }
+        datagram
+    }
+}
+
+impl Parts {
+    /// Counts a fragment.
+    fn count(&mut self, packet: &Ip, fragment: Fragment) {
+        // Sixty-four fragments of one size have as many places: the size is odd in units of eight bytes on Ethernet.
+        let place = 1_u64 << (fragment.offset / 8 % u64::BITS);
+        if self.counted & place != 0 {
+            return;
+        }
+        self.counted |= place;
+        let bytes = packet.len.saturating_sub(header(packet));
+        self.bytes = self.bytes.saturating_add(bytes);
+        if !fragment.more {
+            self.of = Some(fragment.offset.saturating_add(bytes));
+        }
+    }
+
+    fn are_all(&self) -> bool {
+        self.of.is_some_and(|of| self.bytes >= of)
+    }
+}
+
+/// Bytes of the header in front of a fragment's payload, where it has no options.
+const fn header(packet: &Ip) -> u32 {
+    match packet.src {
+        IpAddr::V4(_) => 20,
+        IpAddr::V6(_) => 48,
+    }
+}
+
+const fn timeout(packet: &Ip) -> Duration {
+    match packet.src {
+        IpAddr::V4(_) => TIMEOUT_V4,
+        IpAddr::V6(_) => TIMEOUT_V6,
     }
 }
 

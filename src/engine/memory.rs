@@ -49,7 +49,7 @@ pub struct Engine {
 struct Seen<'a> {
     subject: Subject<'a>,
     state: State,
-    /// It is the packet that opens a connection, and not a later fragment of it.
+    /// It is the packet that opens a connection, or the first fragment of that.
     opens: bool,
     without_first: bool,
 }
@@ -104,12 +104,21 @@ impl Engine {
         if !decision.allows() {
             return decision;
         }
-        if seen.opens {
-            self.tracker.confirm(packet, context.time);
-        }
+        self.leave(packet, seen.opens, context.time);
         match second {
             Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
             None => decision,
+        }
+    }
+
+    /// A packet was let out: what it opens is remembered, once all of it is there.
+    fn leave(&mut self, packet: &Ip, opens: bool, now: Timestamp) {
+        let opening = match packet.fragment {
+            None => opens.then_some(*packet),
+            Some(fragment) => self.fragments.leave(packet, fragment, opens),
+        };
+        if let Some(opening) = opening {
+            self.tracker.confirm(&opening, now);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::testing::*;
 use super::*;
 use crate::host::Host;
-use crate::packet::{Ip, Protocol, Transport};
+use crate::packet::{Fragment, Ip, Protocol, Transport};
 use crate::rules::{Action, Condition, DefaultPolicy, Policy, Rule, RuleDirection, Ruleset};
 use Direction::{Forwarded, Incoming, Loopback, Outgoing};
 
@@ -486,7 +486,7 @@ fn the_oldest_datagram_makes_room() {
         engine.decide(&matcher, &fragment(syn(), id, 0), &context(Incoming, 0));
     }
     let mut known = |id| !engine.decide(&matcher, &fragment(syn(), id, 8), &context(Incoming, 0)).without_first;
-    assert_eq!((known(0), known(1), known(10)), (false, true, true));
+    assert_eq!((known(1), known(10), known(0)), (true, true, false));
 }
 
 #[test]
@@ -560,4 +560,31 @@ fn ten_thousand_rules_fit_into_a_few_megabytes() {
     });
     let matcher = matcher(&Ruleset { rules: rules.collect(), ..Ruleset::default() });
     assert!(matcher.bytes() <= 16 << 20, "{}", matcher.bytes());
+}
+
+#[test]
+fn only_a_whole_datagram_opens_a_connection() {
+    let rules = Ruleset { rules: vec![incoming(0, Action::Allow)], ..deny_all() };
+    let matcher = matcher(&rules);
+    let (there, back) = (udp((PEER, 1), (OWN, 2)), udp((OWN, 2), (PEER, 1)));
+    let part = |id, offset, more| {
+        let mut part = fragment(Ip { len: 20 + 16, ..there }, id, offset);
+        part.fragment = part.fragment.map(|fragment| Fragment { more, ..fragment });
+        part
+    };
+    let whole = [(0, true), (16, true), (32, false)];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+        let mut engine = engine();
+        let mut go = |packet: &Ip, direction| engine.decide(&matcher, packet, &context(direction, 0)).state;
+        for (count, place) in order.into_iter().enumerate() {
+            assert_eq!(go(&back, Outgoing), State::New, "{count} fragments are there");
+            let (offset, more) = whole[place];
+            go(&part(7, offset, more), Incoming);
+            // The same again is nothing new.
+            if count < 2 {
+                go(&part(7, offset, more), Incoming);
+            }
+        }
+        assert_eq!(go(&back, Outgoing), State::Reply, "{order:?}");
+    }
 }

@@ -100,13 +100,10 @@ fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
     Transport::Udp(Ports { src: header.get_source(), dst: header.get_destination() })
 }
 
-/// What can be read of a UDP header that is not whole. Where the capture cut it, the ports decide about the packet;
-/// where the sender did, there is no header, and netfilter calls the packet invalid (`udp_error`).
+/// What can be read of a UDP header that is not whole: the ports decide about the packet, whether the capture cut it
+/// or the sender. Netfilter's rules look at them too, although conntrack calls the packet invalid (`udp_error`).
 fn beginning_of_udp(datagram: Span<'_>, reason: Reason, faults: &mut Faults) -> Transport {
-    if datagram.len() < UDP_HEADER.into() {
-        faults.require(datagram, UDP_HEADER.into(), reason);
-        return Transport::None;
-    }
+    faults.require(datagram, UDP_HEADER.into(), reason);
     ports(datagram.bytes()).map_or(Transport::None, Transport::Udp)
 }
 

@@ -26,6 +26,7 @@ mod monitor;
 mod needs;
 mod nflog;
 mod variant;
+mod verdict;
 mod world;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -50,6 +51,7 @@ fn cases() -> Vec<Case> {
         monitor::CASES,
         needs::CASES,
         nflog::CASES,
+        verdict::CASES,
     ]
     .concat()
 }

@@ -80,15 +80,20 @@ pub fn try_sh(script: &str) -> Output {
 
 /// Does `work` on the peer; sockets that it opens stay there.
 pub fn on_peer<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    inside("peer", work)
+}
+
+/// Does `work` on another host of the world.
+pub fn inside<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
-                let namespace = File::open("/run/netns/peer").expect("the peer exists");
+                let namespace = File::open(format!("/run/netns/{host}")).expect("the host exists");
                 // SAFETY: setns moves this thread alone; the descriptor is open for the call.
                 assert_eq!(
                     unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) },
                     0,
-                    "the peer can be entered"
+                    "the host can be entered"
                 );
                 work()
             })

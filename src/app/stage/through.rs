@@ -7,6 +7,7 @@ use crate::conntrack::{Ends, Flow, Tuple};
 use crate::engine::Direction;
 use crate::packet::{Ip, Net, Packet, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
+use std::net::IpAddr;
 
 impl Stage {
     /// Whether a packet that looks like one from or to this machine is part of a translated flow: its line, if it has
@@ -28,7 +29,8 @@ impl Stage {
         let Net::Ip(ip) = &seen.packet.net else { return false };
         let answer = match ip.transport {
             Transport::Tcp(Tcp { flags, .. }) => flags.0 & TcpFlags::RST != 0,
-            Transport::Icmp(icmp) => icmp.quoted.is_some(),
+            // "Destination unreachable": other errors are the host's own.
+            Transport::Icmp(icmp) => matches!((ip.src, icmp.kind), (IpAddr::V4(_), 3) | (IpAddr::V6(_), 1)),
             _ => false,
         };
         answer

@@ -90,6 +90,11 @@ impl Steps<'_, '_> {
 
     /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
     fn forwarded_lists(&mut self) {
+        if self.forwards {
+            // One about no flow that is known would leave here unreported.
+            let message = self.path_mtu_message();
+            self.writer.report_passed(&message.with(format!("{STATE} INVALID,UNTRACKED")));
+        }
         self.path_mtu();
         let effective = self.effective;
         for peers in &effective.block_ips {
@@ -134,11 +139,15 @@ impl Steps<'_, '_> {
     }
 
     fn path_mtu(&mut self) {
-        let conditions = match self.family() {
+        let message = self.path_mtu_message();
+        self.writer.built_in("guard:path-mtu", &message, &Target::Return);
+    }
+
+    fn path_mtu_message(&self) -> Match {
+        match self.family() {
             Family::V4 => of_type(3, Some(4), Family::V4),
             Family::V6 => of_type(2, None, Family::V6),
-        };
-        self.writer.built_in("guard:path-mtu", &conditions, &Target::Return);
+        }
     }
 
     /// What a REJECT of ours sends always passes.

@@ -1,0 +1,245 @@
+//! The verdict test: random rules, random packets, and three answers held against each other: what the engine says,
+//! what the kernel did, what the log says.
+//!
+//! `pfw run` is the built binary, and so are kernel and log the real ones. A round is a rules file, taken in by SIGHUP,
+//! and a few hundred packets. It runs for as long as is wanted:
+//!
+//! ```text
+//! PFW_VERDICT_SECONDS=600 cargo test --release --test netns verdict -- --nocapture
+//! PFW_VERDICT_SEED=7 ...   begins with that seed, so that a run can be had again
+//! ```
+//!
+//! Left to itself it is short and begins with the same seed each time.
+
+mod chance;
+mod ground;
+mod judge;
+mod lines;
+mod raw;
+mod ruleset;
+mod tally;
+mod traffic;
+mod wire;
+
+use crate::Case;
+use crate::common::{PATIENCE, Running, pfw, wait_for};
+use crate::world::sh;
+use chance::Chance;
+use ground::{Ground, Machinery};
+use judge::{Judge, compare, expected};
+use lines::Log;
+use pfw::engine::Matcher;
+use pfw::host::Host;
+use pfw::rules::Ruleset;
+use pfw::time::Timestamp;
+use ruleset::Files;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tally::Tally;
+use traffic::{Shot, Traffic};
+
+pub const CASES: &[Case] = &[("verdict_engine_kernel_and_log_agree", engine_kernel_and_log_agree)];
+
+/// Packets under one rule set.
+const SHOTS: usize = 400;
+/// What the short form has time for.
+const ROUNDS: u64 = 24;
+/// Rounds with a disagreement after which the test ends.
+const ENOUGH: usize = 10;
+/// Rounds with one pfw, and one machinery beside it.
+const BLOCK: u64 = 8;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+fn engine_kernel_and_log_agree() {
+    let first = number("PFW_VERDICT_SEED").unwrap_or(1);
+    let seconds = number("PFW_VERDICT_SECONDS");
+    let rounds = number("PFW_VERDICT_ROUNDS").unwrap_or(if seconds.is_some() { u64::MAX } else { ROUNDS });
+    let shown = number("PFW_VERDICT_SHOWN").map_or(6, |shown| usize::try_from(shown).expect("a small number"));
+    let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut bench = Bench::start(Ground::new(), machinery(first));
+    let mut tally = Tally::default();
+    let mut bad = 0;
+    for seed in first..first.saturating_add(rounds) {
+        if end.is_some_and(|end| Instant::now() >= end) || bad == ENOUGH {
+            break;
+        }
+        if seed > first && seed.is_multiple_of(BLOCK) {
+            bench = Bench::start(bench.stop(), machinery(seed));
+        }
+        let complaints = bench.round(seed, &mut tally);
+        if !complaints.is_empty() {
+            bad += 1;
+            println!("== seed {seed}: {} disagreements", complaints.len());
+            complaints.iter().take(shown).for_each(|complaint| println!("  {complaint}"));
+        }
+        if seconds.is_some() && (seed - first).is_multiple_of(25) {
+            println!("seed {seed}: {} packets so far, {bad} rounds with disagreements", tally.packets());
+        }
+    }
+    drop(bench.stop());
+    println!("{tally}");
+    assert_eq!(bad, 0, "rounds with disagreements; see above");
+}
+
+/// What is at work beside pfw in the round of a seed.
+fn machinery(seed: u64) -> Machinery {
+    match seed / BLOCK % 3 {
+        0 => Machinery::Tracked,
+        1 => Machinery::Translated,
+        _ => Machinery::Bare,
+    }
+}
+
+/// The world, and pfw in it.
+struct Bench {
+    ground: Ground,
+    pfw: Running,
+    log: Log,
+    judge: Judge,
+    machinery: Machinery,
+    host: Host,
+    names: BTreeMap<u32, String>,
+}
+
+impl Bench {
+    fn start(mut ground: Ground, machinery: Machinery) -> Self {
+        ground.set(machinery);
+        std::fs::write(ground.world.path("rules.json"), "{}").expect("the scratch folder is writable");
+        let _ = std::fs::remove_file(ground.world.path("firewall.log"));
+        let mut command =
+            pfw(["run", "--config", "rules.json", "--yes", "--log-format", "json", "--log-max-size", "0"]);
+        command.current_dir(ground.world.folder.path());
+        let pfw = Running::start(command);
+        ground.forget();
+        let log = Log::open(&ground.world.path("firewall.log"));
+        let host = pfw::host::read();
+        let names = sh("ip -o link show").lines().filter_map(interface).collect();
+        Self { ground, pfw, log, judge: Judge::new(), machinery, host, names }
+    }
+
+    /// Ends pfw; nothing may have been lost.
+    fn stop(self) -> Ground {
+        if let Ok(path) = std::env::var("PFW_VERDICT_LOG") {
+            std::fs::copy(self.ground.world.path("firewall.log"), path).expect("the log can be copied");
+        }
+        let (code, said) = self.pfw.stop(libc::SIGTERM);
+        assert_eq!(code, 0, "{said}");
+        for nothing in ["lost in the kernel", "lost in the log"] {
+            let is_zero = |line: &str| line.starts_with(nothing) && line.trim_end().ends_with(" 0");
+            assert!(said.lines().any(is_zero), "{said}");
+        }
+        self.ground
+    }
+
+    /// One rule set and its packets. What disagreed.
+    fn round(&mut self, seed: u64, tally: &mut Tally) -> Vec<String> {
+        let mut chance = Chance::new(seed);
+        let (files, ruleset) = self.rules(&mut chance);
+        let machinery = self.machinery;
+        self.reload();
+        let matcher = Matcher::new(&ruleset, &self.host, Timestamp::now());
+        let late = self.clear();
+        let mut traffic = Traffic::new(chance, machinery, self.ground.vlan);
+        let shots: Vec<Shot> = (0..SHOTS).map(|_| traffic.next()).collect();
+        for shot in &shots {
+            tally.shot(shot);
+            shot.send(&self.ground);
+        }
+        let happenings = self.ground.happened();
+        let frames = self.ground.frames();
+        let names = &self.names;
+        let name = |index: u32| names.get(&index).cloned().unwrap_or_default();
+        self.judge.rejects = ruleset.rules.iter().any(|rule| rule.action == pfw::rules::Action::Reject);
+        let verdicts = self.judge.decide(&matcher, happenings, &frames, name);
+        let expected = expected(&verdicts, &frames, &self.host);
+        let mut complaints: Vec<String> = late.into_iter().map(|line| format!("a late line: {line}")).collect();
+        for verdict in &verdicts {
+            tally.verdict(verdict);
+            if !verdict.agrees() {
+                complaints.push(format!("engine and kernel disagree: {verdict}"));
+            }
+        }
+        complaints.extend(self.lines(&expected, tally));
+        if !complaints.is_empty() {
+            complaints.insert(
+                0,
+                format!("{machinery:?}\n{}{}", files.rules, files.list.lines().take(8).collect::<Vec<_>>().join(" ")),
+            );
+        }
+        complaints
+    }
+
+    /// Rules that are valid.
+    fn rules(&self, chance: &mut Chance) -> (Files, Ruleset) {
+        loop {
+            let files = Files::any(chance);
+            std::fs::write(self.ground.world.path("rules.json"), &files.rules).expect("the scratch folder is writable");
+            std::fs::write(self.ground.world.path("bulk.txt"), &files.list).expect("the scratch folder is writable");
+            let loaded = pfw::rules::load(&self.ground.world.path("rules.json"));
+            let fits = |rules: &Ruleset| self.machinery != Machinery::Bare || !tracks(rules);
+            if let Some(loaded) = loaded.ok().filter(|loaded| fits(&loaded.ruleset)) {
+                return (files, loaded.ruleset);
+            }
+        }
+    }
+
+    /// Has pfw read the rules again, and waits until they are in force.
+    fn reload(&mut self) {
+        self.log.read();
+        self.log.about_itself.clear();
+        self.pfw.signal(libc::SIGHUP);
+        let log = &mut self.log;
+        wait_for("the rules to be in force", || {
+            log.read();
+            log.about_itself.iter().any(|line| line.contains("rules-loaded")).then_some(())
+        });
+    }
+
+    /// Forgets what happened before; the lines that came since are returned.
+    fn clear(&mut self) -> Vec<String> {
+        self.ground.forget();
+        self.log.read().into_iter().map(|line| line.text).collect()
+    }
+
+    /// Waits for the lines, and holds them against what must be.
+    fn lines(&mut self, expected: &[judge::Expected], tally: &mut Tally) -> Vec<String> {
+        let mut lines = Vec::new();
+        let start = Instant::now();
+        let mut last = Instant::now();
+        loop {
+            let more = self.log.read();
+            if !more.is_empty() {
+                last = Instant::now();
+            }
+            lines.extend(more);
+            let verdicts = lines.iter().filter(|line| line.verdict != "anomaly").count();
+            let enough = expected.iter().filter(|one| one.verdict != "anomaly" && !one.optional).count();
+            let quiet = last.elapsed() > Duration::from_millis(500) || start.elapsed() > PATIENCE;
+            if verdicts >= enough || quiet {
+                let complaints = compare(expected, &lines);
+                if complaints.is_empty() || quiet {
+                    lines.iter().for_each(|line| tally.line(line));
+                    return complaints;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whether the rules need connection tracking.
+fn tracks(rules: &Ruleset) -> bool {
+    use pfw::rules::{Action, Policy};
+    let denies = [rules.default_policy.incoming, rules.default_policy.outgoing].contains(&Policy::Deny);
+    denies || !rules.allow_protocols.is_empty() || rules.rules.iter().any(|rule| rule.action != Action::Allow)
+}
+
+/// Index and name in a line of `ip -o link show`.
+fn interface(line: &str) -> Option<(u32, String)> {
+    let (index, rest) = line.split_once(": ")?;
+    let (name, _) = rest.split_once(": ")?;
+    Some((index.parse().ok()?, name.split('@').next()?.to_owned()))
+}

@@ -1,0 +1,463 @@
+//! Packets by chance: opening ones and what may follow on them, and those that a network needs.
+
+use super::chance::Chance;
+use super::ground::{
+    Ground, HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6, INNER_PORT, LAN4, LAN6, Machinery, PUBLISHED_PORT, VLAN,
+    frame_from,
+};
+use super::ruleset::{FAR4, FAR6, PORTS};
+use super::wire::{Body, Extension, Flaw, ICMP, ICMPV6, IGMP, Segment, Spec, TCP, UDP};
+use crate::world::{HOST4, HOST6, PEER4, PEER6};
+use std::net::IpAddr;
+
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Peer,
+    /// The peer's side of the VLAN.
+    Vlan,
+    Lan,
+    Host,
+}
+
+/// What a packet is to the test, for its counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    Opening,
+    Reply,
+    Following,
+    Error,
+    Odd,
+    Flawed,
+    Network,
+}
+
+/// How a packet is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Whole,
+    /// Into fragments, in the order in which they were made.
+    Pieces(usize),
+    /// The last first.
+    Backwards(usize),
+    /// One is missing.
+    Missing(usize, usize),
+    /// One comes twice.
+    Twice(usize, usize),
+}
+
+/// A packet and how it is sent.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    pub kind: Kind,
+    pub origin: Origin,
+    pub spec: Spec,
+    pub cut: Cut,
+}
+
+/// The most that is remembered of what was sent.
+const REMEMBERED: usize = 40;
+
+/// Makes packets.
+pub struct Traffic {
+    chance: Chance,
+    /// What can be answered.
+    sent: Vec<(Origin, Spec)>,
+    next_id: u16,
+    machinery: Machinery,
+    vlan: bool,
+}
+
+impl Traffic {
+    pub fn new(chance: Chance, machinery: Machinery, vlan: bool) -> Self {
+        Self { chance, sent: Vec::new(), next_id: 0, machinery, vlan }
+    }
+
+    /// The next packet.
+    pub fn next(&mut self) -> Shot {
+        let shot = match self.chance.below(20) {
+            0..=5 => self.opening(),
+            6..=10 => self.related_to_earlier(Self::reply),
+            11..=12 => self.related_to_earlier(Self::following),
+            13..=14 => self.related_to_earlier(Self::error),
+            15..=16 => self.odd(),
+            17 => self.flawed(),
+            _ => self.network(),
+        };
+        if matches!(shot.kind, Kind::Opening | Kind::Reply | Kind::Following) {
+            self.sent.push((shot.origin, shot.spec.clone()));
+            if self.sent.len() > REMEMBERED {
+                self.sent.remove(0);
+            }
+        }
+        shot
+    }
+
+    fn spec(&mut self, src: IpAddr, dst: IpAddr, body: Body) -> Spec {
+        self.next_id = self.next_id.wrapping_add(1).max(1);
+        Spec { src, dst, ttl: 64, id: self.next_id, body, extensions: Vec::new(), flaw: Flaw::None }
+    }
+
+    fn shot(&mut self, kind: Kind, origin: Origin, spec: Spec) -> Shot {
+        Shot { kind, origin, spec, cut: Cut::Whole }
+    }
+
+    fn data(&mut self) -> Vec<u8> {
+        let len = self.chance.below(120);
+        let filling = self.chance.byte();
+        vec![filling; len]
+    }
+
+    fn far(&mut self, v6: bool) -> IpAddr {
+        let text = if v6 { self.chance.pick(&FAR6) } else { self.chance.pick(&FAR4) };
+        address(text)
+    }
+
+    /// A way through the network: from where, and between whom.
+    fn way(&mut self) -> (Origin, IpAddr, IpAddr) {
+        let v6 = self.chance.one_in(2);
+        let one = |v4: &str, v6_text: &str| address(if v6 { v6_text } else { v4 });
+        let far = self.far(v6);
+        let own = match self.chance.below(3) {
+            0 => one(HOST_LAN4, HOST_LAN6),
+            _ => one(HOST4, HOST6),
+        };
+        match self.chance.below(12) {
+            0..=3 => (Origin::Peer, far, own),
+            4 if self.vlan => (Origin::Vlan, far, one(HOST_VLAN4, HOST_VLAN6)),
+            4 => (Origin::Vlan, far, own),
+            5..=7 => (Origin::Host, own, far),
+            8 => {
+                let local = [one("127.0.0.1", "::1"), own, one(HOST4, HOST6)];
+                (Origin::Host, self.chance.pick(&local), self.chance.pick(&local))
+            }
+            9 => (Origin::Peer, far, one(LAN4, LAN6)),
+            10 => (Origin::Lan, one(LAN4, LAN6), one(PEER4, PEER6)),
+            _ => (Origin::Peer, far, one(HOST4, HOST6)),
+        }
+    }
+
+    fn port(&mut self) -> u16 {
+        if self.chance.one_in(5) { self.chance.word() } else { self.chance.pick(&PORTS) }
+    }
+
+    /// Ports of which one is hardly ever used twice, so that each packet opens.
+    fn fresh_ports(&mut self) -> (u16, u16) {
+        let fresh = 2000 + self.chance.word() % 60_000;
+        let listed = self.port();
+        if self.chance.one_in(6) { (listed, fresh) } else { (fresh, listed) }
+    }
+
+    fn opening(&mut self) -> Shot {
+        let (origin, src, dst) = self.way();
+        let data = self.data();
+        let body = match self.chance.below(10) {
+            0..=3 => Body::Tcp(Segment {
+                ports: self.fresh_ports(),
+                seq: self.chance.long(),
+                ack: 0,
+                flags: 0x02,
+                data: Vec::new(),
+            }),
+            4..=6 => Body::Udp { ports: self.fresh_ports(), data },
+            7..=8 => {
+                let kind = if dst.is_ipv6() { 128 } else { self.chance.pick(&[8, 8, 8, 13]) };
+                let rest = self.chance.long().to_be_bytes();
+                let data = if kind == 13 { vec![0; 12] } else { data };
+                Body::Icmp { kind, code: 0, rest, data }
+            }
+            _ => Body::Other {
+                protocol: self.chance.pick(&[47, 50, 253, 136, 132, 4, 41]),
+                data: [vec![0; 12], data].concat(),
+            },
+        };
+        let mut spec = self.spec(src, dst, body);
+        if self.published(origin, dst) && matches!(spec.body, Body::Tcp(_) | Body::Udp { .. }) && self.chance.one_in(4)
+        {
+            match &mut spec.body {
+                Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } => ports.1 = PUBLISHED_PORT,
+                _ => {}
+            }
+        }
+        self.cut_or_extend(Kind::Opening, origin, spec)
+    }
+
+    fn published(&self, origin: Origin, dst: IpAddr) -> bool {
+        self.machinery == Machinery::Translated && origin == Origin::Peer && [HOST4, HOST6].map(address).contains(&dst)
+    }
+
+    /// Some packets are cut, and some of IPv6 have extension headers.
+    fn cut_or_extend(&mut self, kind: Kind, origin: Origin, mut spec: Spec) -> Shot {
+        if spec.is_v6() && self.chance.one_in(4) {
+            spec.extensions = match self.chance.below(6) {
+                0 => vec![Extension::HopByHop],
+                1 => vec![Extension::Destination],
+                2 => vec![Extension::Atomic],
+                3 => vec![Extension::HopByHop, Extension::Destination],
+                4 => vec![Extension::Destination, Extension::Atomic],
+                _ => vec![Extension::Routing],
+            };
+            return self.shot(kind, origin, spec);
+        }
+        if !self.chance.one_in(8) {
+            return self.shot(kind, origin, spec);
+        }
+        if let Body::Udp { data, .. } | Body::Icmp { data, .. } | Body::Other { data, .. } = &mut spec.body {
+            data.resize(100 + data.len(), 0x2a);
+        }
+        let unit = self.chance.pick(&[24, 40, 64]);
+        let count = spec.fragments(unit).len();
+        let which = self.chance.below(count);
+        let cut = match self.chance.below(8) {
+            0 => Cut::Backwards(unit),
+            1 => Cut::Missing(unit, which),
+            2 => Cut::Twice(unit, which),
+            _ => Cut::Pieces(unit),
+        };
+        Shot { cut, ..self.shot(kind, origin, spec) }
+    }
+
+    fn related_to_earlier(&mut self, what: fn(&mut Self, Origin, &Spec) -> Shot) -> Shot {
+        if self.sent.is_empty() {
+            return self.opening();
+        }
+        let latest = if self.chance.one_in(2) { self.sent.len().min(4) } else { self.sent.len() };
+        let place = self.sent.len() - 1 - self.chance.below(latest);
+        let (origin, spec) = self.sent[place].clone();
+        what(self, origin, &spec)
+    }
+
+    /// Where the answer to a packet comes from, and between whom it goes.
+    fn back(&self, origin: Origin, spec: &Spec) -> (Origin, IpAddr, IpAddr) {
+        let towards_lan = [LAN4, LAN6].map(address).contains(&spec.dst);
+        let towards_host =
+            [HOST4, HOST6, HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6].map(address).contains(&spec.dst);
+        let from = match origin {
+            Origin::Host if towards_lan => Origin::Lan,
+            Origin::Host if towards_host || spec.dst.is_loopback() => Origin::Host,
+            Origin::Host if self.vlan && ["10.79.0.2", "fd79::2"].map(address).contains(&spec.dst) => Origin::Vlan,
+            Origin::Lan if towards_host => Origin::Host,
+            Origin::Host | Origin::Lan => Origin::Peer,
+            Origin::Peer | Origin::Vlan if towards_lan => Origin::Lan,
+            Origin::Peer | Origin::Vlan => Origin::Host,
+        };
+        (from, spec.dst, spec.src)
+    }
+
+    fn reply(&mut self, origin: Origin, spec: &Spec) -> Shot {
+        let (mut from, mut src, mut dst) = self.back(origin, spec);
+        let mut body = answer(&spec.body, &mut self.chance);
+        if self.machinery == Machinery::Translated {
+            if let (true, Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. }) =
+                (self.published(origin, spec.dst), &mut body)
+                && ports.0 == PUBLISHED_PORT
+            {
+                (from, src) = (Origin::Lan, address(if spec.is_v6() { LAN6 } else { LAN4 }));
+                ports.0 = INNER_PORT;
+            }
+            if origin == Origin::Lan && from == Origin::Peer {
+                dst = address(if spec.is_v6() { HOST6 } else { HOST4 });
+            }
+        }
+        let spec = self.spec(src, dst, body);
+        self.cut_or_extend(Kind::Reply, from, spec)
+    }
+
+    /// Another packet the same way.
+    fn following(&mut self, origin: Origin, spec: &Spec) -> Shot {
+        let mut body = spec.body.clone();
+        match &mut body {
+            Body::Tcp(segment) => {
+                let len = u32::try_from(segment.data.len()).expect("short");
+                let opens = u32::from(segment.flags & 0x03 != 0);
+                segment.seq = segment.seq.wrapping_add(len + opens);
+                segment.flags = self.chance.pick(&[0x10, 0x10, 0x18, 0x11, 0x14, 0x04, 0x02]);
+                segment.data = if segment.flags == 0x18 { self.data() } else { Vec::new() };
+            }
+            Body::Udp { data, .. } | Body::Icmp { data, .. } | Body::Other { data, .. } => {
+                data.push(0x77);
+            }
+        }
+        let spec = self.spec(spec.src, spec.dst, body);
+        self.shot(Kind::Following, origin, spec)
+    }
+
+    /// An error about an earlier packet, from its other end or from somewhere on the way.
+    fn error(&mut self, origin: Origin, spec: &Spec) -> Shot {
+        let (from, src, dst) = self.back(origin, spec);
+        let quoted = Spec { extensions: Vec::new(), ..spec.clone() }.bytes();
+        let quoted = quoted[..quoted.len().min(if spec.is_v6() { 200 } else { 120 })].to_vec();
+        let src = if self.chance.one_in(3) && from != Origin::Host { self.far(spec.is_v6()) } else { src };
+        let (kind, code) = if spec.is_v6() {
+            self.chance.pick(&[(1, 0), (1, 4), (3, 0), (4, 1), (2, 0)])
+        } else {
+            self.chance.pick(&[(3, 1), (3, 3), (11, 0), (12, 0), (3, 4), (4, 0), (3, 13)])
+        };
+        let rest = if (kind, code) == (3, 4) || (kind, spec.is_v6()) == (2, true) { [0, 0, 5, 0x78] } else { [0; 4] };
+        let spec = self.spec(src, dst, Body::Icmp { kind, code, rest, data: quoted });
+        self.shot(Kind::Error, from, spec)
+    }
+
+    /// What no connection opens with.
+    fn odd(&mut self) -> Shot {
+        let (origin, src, dst) = self.way();
+        let body = match self.chance.below(4) {
+            0 | 1 => Body::Tcp(Segment {
+                ports: self.fresh_ports(),
+                seq: self.chance.long(),
+                ack: self.chance.long(),
+                flags: self.chance.byte(),
+                data: self.data(),
+            }),
+            2 => {
+                let kind = self.chance.byte();
+                // Neighbour discovery would teach the host something.
+                let kind = if dst.is_ipv6() && (133..=137).contains(&kind) { 200 } else { kind };
+                Body::Icmp {
+                    kind,
+                    code: self.chance.below(5).to_be_bytes()[7],
+                    rest: self.chance.long().to_be_bytes(),
+                    data: self.data(),
+                }
+            }
+            _ => {
+                let protocol = self.chance.byte();
+                let header =
+                    matches!(protocol, 0 | ICMP | IGMP | TCP | UDP | 43 | 44 | 51 | ICMPV6 | 60 | 135 | 139 | 140);
+                let protocol = if header { 253 } else { protocol };
+                Body::Other { protocol, data: [vec![0; 20], self.data()].concat() }
+            }
+        };
+        let spec = self.spec(src, dst, body);
+        self.shot(Kind::Odd, origin, spec)
+    }
+
+    fn flawed(&mut self) -> Shot {
+        let mut shot = self.opening();
+        shot.kind = Kind::Flawed;
+        shot.cut = Cut::Whole;
+        let flaws: &[Flaw] = match (shot.origin, &shot.spec.body) {
+            // The kernel mends what it sends itself, and refuses what is too long.
+            (Origin::Host, _) => &[Flaw::Checksum],
+            (_, Body::Tcp(_)) => &[Flaw::Checksum, Flaw::Short, Flaw::HeaderChecksum, Flaw::TooLong, Flaw::DataOffset],
+            (_, Body::Udp { .. }) => {
+                &[Flaw::Checksum, Flaw::Short, Flaw::HeaderChecksum, Flaw::TooLong, Flaw::UdpLength]
+            }
+            _ => &[Flaw::Checksum, Flaw::HeaderChecksum, Flaw::TooLong],
+        };
+        shot.spec.flaw = self.chance.pick(flaws);
+        if shot.spec.is_v6() && shot.spec.flaw == Flaw::HeaderChecksum {
+            shot.spec.flaw = Flaw::Checksum;
+        }
+        shot
+    }
+
+    /// What a network needs to be one, right and wrong.
+    fn network(&mut self) -> Shot {
+        let icmp = |kind, code, data: Vec<u8>| Body::Icmp { kind, code, rest: [0; 4], data };
+        let udp = |src, dst| Body::Udp { ports: (src, dst), data: vec![0; 60] };
+        let neighbour = [address("fe80::99").to_string(); 1];
+        let far6 = self.far(true);
+        let far4 = self.far(false);
+        let target: Vec<u8> = match address(HOST6) {
+            IpAddr::V6(own) => own.octets().to_vec(),
+            IpAddr::V4(_) => Vec::new(),
+        };
+        let ttl = self.chance.pick(&[255, 64]);
+        let (origin, src, dst, body, ttl) = match self.chance.below(14) {
+            0 => (Origin::Peer, address("fe80::77"), address(HOST6), icmp(135, 0, target), ttl),
+            1 => (Origin::Peer, address("fe80::77"), address(HOST6), icmp(136, 0, target), ttl),
+            2 => (Origin::Peer, far6, address("ff02::1"), icmp(130, 0, vec![0; 16]), 1),
+            3 => (Origin::Peer, address("fe80::77"), address("ff02::1"), icmp(143, 0, Vec::new()), 1),
+            4 => (Origin::Peer, address(&neighbour[0]), address("ff02::1"), icmp(134, 0, vec![0; 8]), ttl),
+            5 => (
+                Origin::Peer,
+                far4,
+                address("224.0.0.1"),
+                Body::Other { protocol: IGMP, data: vec![0x11, 0, 0, 0, 0, 0, 0, 0] },
+                1,
+            ),
+            6 => (Origin::Peer, far4, address("255.255.255.255"), udp(67, 68), 64),
+            7 => (Origin::Peer, far4, address("10.77.0.255"), udp(5000, 5001), 64),
+            8 => (Origin::Peer, address("fe80::77"), address(HOST6), udp(547, 546), 64),
+            9 => (Origin::Host, address(HOST4), address("255.255.255.255"), udp(68, 67), 64),
+            10 => (Origin::Host, address(HOST6), address("fe80::77"), udp(546, 547), 64),
+            11 => (Origin::Peer, far4, address("224.0.0.1"), udp(5353, 5353), 1),
+            12 => (Origin::Peer, far6, address("ff02::1"), udp(5353, 53), 1),
+            _ => (Origin::Host, address(HOST4), address("224.0.0.1"), udp(5353, 5001), 1),
+        };
+        let spec = Spec { ttl, ..self.spec(src, dst, body) };
+        // Link-local destinations have no device here that a raw socket would know.
+        let origin = if origin == Origin::Host && dst == address("fe80::77") { Origin::Peer } else { origin };
+        let spec = if origin == Origin::Peer && dst == address("fe80::77") {
+            Spec { dst: address(HOST6), src: address(PEER6), ..spec }
+        } else {
+            spec
+        };
+        self.shot(Kind::Network, origin, spec)
+    }
+}
+
+/// What the other end would answer, most of the time.
+fn answer(body: &Body, chance: &mut Chance) -> Body {
+    match body {
+        Body::Tcp(segment) => {
+            let len = u32::try_from(segment.data.len()).expect("short");
+            let opens = u32::from(segment.flags & 0x03 != 0);
+            let ack = segment.seq.wrapping_add(len + opens);
+            let (flags, seq) = match segment.flags & 0x17 {
+                0x02 => (chance.pick(&[0x12, 0x12, 0x12, 0x14]), chance.long()),
+                _ => (chance.pick(&[0x10, 0x18, 0x10, 0x11, 0x14]), segment.ack),
+            };
+            Body::Tcp(Segment { ports: (segment.ports.1, segment.ports.0), seq, ack, flags, data: Vec::new() })
+        }
+        Body::Udp { ports, data } => Body::Udp { ports: (ports.1, ports.0), data: data.clone() },
+        Body::Icmp { kind, code, rest, data } => {
+            let kind = match kind {
+                8 => 0,
+                13 | 128 => kind + 1,
+                other => *other,
+            };
+            Body::Icmp { kind, code: *code, rest: *rest, data: data.clone() }
+        }
+        Body::Other { protocol, data } => Body::Other { protocol: *protocol, data: data.clone() },
+    }
+}
+
+impl Shot {
+    /// The packets as they are sent.
+    pub fn packets(&self) -> Vec<Vec<u8>> {
+        match self.cut {
+            Cut::Whole => vec![self.spec.bytes()],
+            Cut::Pieces(unit) => self.spec.fragments(unit),
+            Cut::Backwards(unit) => self.spec.fragments(unit).into_iter().rev().collect(),
+            Cut::Missing(unit, which) => {
+                let mut pieces = self.spec.fragments(unit);
+                pieces.remove(which);
+                pieces
+            }
+            Cut::Twice(unit, which) => {
+                let mut pieces = self.spec.fragments(unit);
+                pieces.insert(which, pieces[which].clone());
+                pieces
+            }
+        }
+    }
+
+    /// Sends it.
+    pub fn send(&self, ground: &Ground) {
+        for packet in self.packets() {
+            let frame = |lan, vlan| frame_from(&ground.macs, lan, vlan, self.spec.dst, &packet);
+            match self.origin {
+                Origin::Peer => ground.peer.sends.send(&frame(false, None)),
+                Origin::Vlan => ground.peer.sends.send(&frame(false, Some(VLAN))),
+                Origin::Lan => ground.lan.sends.send(&frame(true, None)),
+                Origin::Host => ground.sender.send(&packet, self.spec.dst),
+            }
+        }
+    }
+}
+
+pub fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
