@@ -135,8 +135,9 @@ fn in_one_line(words: &str) -> String {
     let words = mistake.strip_prefix("error: ").unwrap_or(mistake);
     let words = words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more"));
     let words = words.collect::<Vec<_>>().join(" ").replace(" tip: ", "; tip: ");
-    let command =
-        usage.split_whitespace().take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
+    // The command without its arguments: `pfw run`, `pfw check-rules`.
+    let is_name = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let command = usage.split_whitespace().take_while(is_name);
     format!("{words}; try '{} --help'", command.collect::<Vec<_>>().join(" "))
 }
 
