@@ -18,6 +18,9 @@ pub const CASES: &[Case] = &[
     ("translated_flows_that_were_open_before_have_no_line", translated_flows_that_were_open_before_have_no_line),
     ("forwarded_packets_of_no_flow_have_a_line_each", forwarded_packets_of_no_flow_have_a_line_each),
     ("errors_and_fragments_of_translated_flows_have_no_line", errors_and_fragments_of_translated_flows_have_no_line),
+    ("many_flows_and_drops_at_once_are_told_apart", many_flows_and_drops_at_once_are_told_apart),
+    ("what_others_drop_behind_pfw_has_one_line", what_others_drop_behind_pfw_has_one_line),
+    ("a_published_port_that_is_blocked_later_is_no_difference", a_published_port_that_is_blocked_later),
     ("own_traffic_of_a_router_keeps_its_lines", own_traffic_of_a_router_keeps_its_lines),
     ("legacy_tables_tell_of_translated_flows_too", legacy_tables_tell_of_translated_flows_too),
     ("a_dropped_datagram_in_fragments_has_one_line", a_dropped_datagram_in_fragments_has_one_line),
@@ -311,6 +314,83 @@ fn errors_and_fragments_of_translated_flows_have_no_line() {
         ],
     );
     end(pfw);
+}
+
+/// Datagrams to each port, and connections.
+const EACH: usize = 300;
+
+fn many_flows_and_drops_at_once_are_told_apart() {
+    let world = World::new().with_server();
+    translate();
+    sh(&format!("iptables -t nat -A PREROUTING -p udp -d {HOST4} --dport 8443 -j DNAT --to-destination {SERVER4}:443"));
+    let pfw = enforce(&world, r#"{ "block_ports": ["443/udp"] }"#);
+    let own = UdpSocket::bind((HOST4, 9000)).expect("a free port");
+    let listener = on("server", || TcpListener::bind(socket(SERVER4, 80)).expect("a free port"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..EACH).for_each(|_| drop(listener.accept().expect("a client"))));
+        scope.spawn(|| {
+            on_peer(|| {
+                for _ in 0..EACH {
+                    TcpStream::connect_timeout(&socket(HOST4, 8080), PATIENCE).expect("the server listens");
+                }
+            });
+        });
+        on_peer(|| {
+            // From one port, and all alike.
+            let sender = UdpSocket::bind((PEER4, 4000)).expect("a free port");
+            for _ in 0..EACH {
+                for port in [8443, 9000] {
+                    sender.send_to(b"x", (HOST4, port)).expect("sent");
+                }
+            }
+        });
+    });
+    drop(own);
+    let lines = lines(&world, &["UDP", "TCP"]);
+    let count = |words: &[&str]| lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    let counts = [
+        count(&["[BLOCKED] forwarded eth0 UDP", ":443 ", "rule=block_ports:443/udp "]),
+        count(&["[ALLOWED] incoming eth0 UDP", ":9000 "]),
+        count(&["[ALLOWED] forwarded eth0 TCP", "flags=S ", ":80 "]),
+        lines.len(),
+    ];
+    assert_eq!(counts, [EACH, EACH, EACH, 3 * EACH]);
+    end(pfw);
+}
+
+fn what_others_drop_behind_pfw_has_one_line() {
+    let world = World::new().with_server();
+    translate();
+    sh("iptables -A FORWARD -p tcp --dport 80 -j DROP");
+    let pfw = enforce(&world, "{}");
+    assert!(is_refused("peer", socket(HOST4, 8080)));
+    expect(
+        lines(&world, &["TCP"]),
+        &[&["[ALLOWED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), "flags=S "]],
+    );
+    end(pfw);
+}
+
+fn a_published_port_that_is_blocked_later() {
+    let world = World::new().with_server();
+    translate();
+    let mut pfw = enforce(&world, "{}");
+    let serving = echo("server", SERVER4, 80);
+    let (mut stream, _) = connect("peer", socket(HOST4, 8080));
+    std::fs::write(world.path("rules.json"), r#"{ "block_ports": [8080] }"#).expect("written");
+    pfw.signal(libc::SIGHUP);
+    pfw.wait_to_say("again");
+    wait_for("the kernel to have the new rules", || sh("iptables-save").contains("8080 -m comment").then_some(()));
+    stream.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
+    stream.write_all(b"hello").expect("sent");
+    assert!(stream.read_exact(&mut [0; 5]).is_err(), "cut at once");
+    let lines = lines(&world, &["TCP"]);
+    assert!(lines.iter().any(|line| line.contains("[BLOCKED] forwarded eth0 TCP") && line.contains(SERVER4)));
+    assert!(lines.iter().all(|line| line.contains(" forwarded ")), "{}", lines.join("\n"));
+    end(pfw);
+    drop(stream);
+    // Its end can reach the server now.
+    serving.join().expect("served");
 }
 
 fn own_traffic_of_a_router_keeps_its_lines() {

@@ -60,27 +60,33 @@ impl Crossings {
         Some(passage)
     }
 
-    /// Whether a frame that seems to be for this machine is that of a report: it came in just before.
-    pub(super) fn take(&mut self, frame: &Seen) -> bool {
+    /// Whether a frame that seems to be for this machine is that of a report: it came in just before. Of several frames
+    /// that look alike (one sender tries many ports) it is the last; `rivals` are those behind this one.
+    pub(super) fn take<'a>(&mut self, frame: &Seen, rivals: impl Iterator<Item = &'a Seen>) -> bool {
         let Some(fingerprint) = frame.fingerprint else { return false };
         let Some(numbers) = self.alone.get(&fingerprint) else { return false };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let latest = frame.time.plus(if in_fragments { HOLD_FRAGMENT } else { UNTIL_REPORTED });
-        let (first, reports) = (self.gone, &mut self.reports);
-        let found = numbers.iter().copied().find_map(|number| {
-            let passage = reports.get_mut(usize::try_from(number - first).ok()?)?;
-            let soon = (stamp(frame)..=latest).contains(&passage.seen.time);
-            if soon && passage.seen.interface == frame.interface {
-                passage.original = Some(frame.packet);
-                Some(number)
-            } else {
-                None
-            }
-        });
-        if let Some(number) = found {
-            self.forget(fingerprint, number);
+        let at = |number: u64| usize::try_from(number - self.gone).ok();
+        let is_near = |&number: &u64| {
+            at(number).and_then(|place| self.reports.get(place)).is_some_and(|Passage { seen, .. }| {
+                (stamp(frame)..=latest).contains(&seen.time) && seen.interface == frame.interface
+            })
+        };
+        let near: Vec<u64> = numbers.iter().copied().filter(is_near).collect();
+        let Some((&number, &last)) = near.first().zip(near.last()) else { return false };
+        let until = at(last).and_then(|place| self.reports.get(place)).map_or(latest, |passage| passage.seen.time);
+        let alike = |rival: &&Seen| {
+            (rival.fingerprint, rival.interface) == (frame.fingerprint, frame.interface) && stamp(rival) <= until
+        };
+        if rivals.filter(alike).count() >= near.len() {
+            return false;
         }
-        found.is_some()
+        if let Some(passage) = at(number).and_then(|place| self.reports.get_mut(place)) {
+            passage.original = Some(frame.packet);
+        }
+        self.forget(fingerprint, number);
+        true
     }
 
     fn forget(&mut self, fingerprint: u64, number: u64) {

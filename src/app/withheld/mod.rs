@@ -19,6 +19,7 @@ pub use crossing::Passage;
 use fragments::{Datagram, Fragments};
 use incoming::Incoming;
 use std::collections::VecDeque;
+use std::iter;
 use std::time::Duration;
 
 /// How long a packet is held back where nothing else comes: reports and frames are handed on after [`BATCH_TIME`] at
@@ -159,9 +160,10 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let (seen, judgement) = self.frames.pop_front_if(|(seen, _)| stamp(seen) <= settled)?;
+        let behind = self.frames.iter().take(DISORDER).map(|(seen, _)| seen);
         Some(match self.incoming.take(&seen) {
             Some(by) => Settled::Dropped(seen, judgement, by),
-            None if self.forwarded.take(&seen) => Settled::Entered(seen),
+            None if self.forwarded.take(&seen, behind) => Settled::Entered(seen),
             None => Settled::Passed(seen, judgement),
         })
     }
@@ -169,7 +171,7 @@ impl Withheld {
     /// The next fragment that is not later than `settled`.
     fn fragment_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let (seen, judgement) = self.fragments.pop_until(settled)?;
-        let entered = self.forwarded.take(&seen);
+        let entered = self.forwarded.take(&seen, iter::empty());
         Some(if entered { Settled::Entered(seen) } else { Settled::Passed(seen, judgement) })
     }
 

@@ -300,7 +300,14 @@ fn a_report_takes_one_frame_of_its_interface_that_came_in_just_before() {
     let (first, second) = (known(tcp(at(8_000), 8080), 5), known(tcp(at(8_001), 8080), 5));
     assert_eq!(
         cross(&[first, second], &[report]),
-        [Settled::Entered(first), passed(second), crossed(report, Some(first))]
+        [passed(first), Settled::Entered(second), crossed(report, Some(second))],
+        "the nearest"
+    );
+    let between = known(tcp(at(8_000), 80), 5);
+    assert_eq!(
+        cross(&[first, second], &[between]),
+        [Settled::Entered(first), passed(second), crossed(between, Some(first))],
+        "the second came in later"
     );
     let reports = [known(tcp(at(8_500), 80), 5), report];
     assert_eq!(
