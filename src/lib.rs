@@ -19,7 +19,7 @@
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
-//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet`, `conntrack`'s types of flows |
+//! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates | `packet` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
@@ -35,7 +35,9 @@
 //! 4. [`engine::Engine::decide`] asks the compiled rules ([`engine::Matcher`], immutable and shared) and what it
 //!    remembers of connections: no lock, no allocation, no system call.
 //!    When rules are enforced, the packet then waits until the kernel's reports ([`nflog`]) have been read past its
-//!    time: they tell what was dropped, by which rule (`app::withheld`).
+//!    time: they tell what was dropped, by which rule (`app::withheld`). What passes through the machine has the lines
+//!    that the kernel reports and no others; which packets these are, behind translated addresses too, is told by
+//!    [`conntrack`] and by comparing them (`app::forwarding`).
 //! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
 //!
 //! # Threads
@@ -54,7 +56,8 @@
 //!
 //! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
 //! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
-//! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
+//! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), translated flows
+//! (`app::forwarding`), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).
 
 pub mod app;

@@ -13,32 +13,21 @@ use std::time::Duration;
 /// Groups that are tried for the reports: away from those that administrators write by hand.
 pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 
-/// The groups that the kernel reports to.
-#[derive(Clone, Copy, Debug)]
-pub struct Groups {
-    /// About packets from and to this machine.
-    pub own: u16,
-    /// About forwarded ones.
-    pub forwarded: u16,
-}
-
 /// The plan for a rule set.
-pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, groups: Groups, now: Timestamp) -> Plan {
-    let Groups { own: nflog_group, forwarded: forward_group } = groups;
-    let options = Options { generation, nflog_group, forward_group, forwards: firewall::forwards() };
+pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: u16, now: Timestamp) -> Plan {
+    let options = Options { generation, nflog_group, forwards: firewall::forwards() };
     Plan::new(ruleset, host, options, now)
 }
 
 /// What would be given to the kernel, as text.
 pub fn dry_run(ruleset: &Ruleset, host: &Host) -> String {
-    let first = *NFLOG_GROUPS.start();
-    plan(ruleset, host, 1, Groups { own: first, forwarded: first + 1 }, Timestamp::now()).to_string()
+    plan(ruleset, host, 1, *NFLOG_GROUPS.start(), Timestamp::now()).to_string()
 }
 
 /// The rules in force.
 pub struct Enforcement {
     installed: Installed,
-    groups: Groups,
+    nflog_group: u16,
     keep: bool,
     repairs: Backoff,
     /// What is wrong and was told, where it was not put right.
@@ -59,7 +48,7 @@ impl Enforcement {
     pub fn start(
         ruleset: &Ruleset,
         host: &Host,
-        groups: Groups,
+        nflog_group: u16,
         keep: bool,
         announce: impl Fn(Arc<KernelRules>),
     ) -> Result<Self> {
@@ -67,10 +56,10 @@ impl Enforcement {
         let now = Timestamp::now();
         // Another number than the last run's: its sets may still be there.
         let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
-        let plan = plan(ruleset, host, first, groups, now);
+        let plan = plan(ruleset, host, first, nflog_group, now);
         announce(Arc::new(KernelRules::new(&plan)));
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
-        Ok(Self { installed, groups, keep, repairs: Backoff::default(), told: Vec::new() })
+        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default(), told: Vec::new() })
     }
 
     /// Which iptables carries the rules out.
@@ -81,7 +70,7 @@ impl Enforcement {
     /// Puts other rules in force, in one transaction for each family. On failure the old ones are.
     pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<()> {
         let generation = self.installed.plan().generation().wrapping_add(1);
-        let plan = plan(ruleset, host, generation, self.groups, Timestamp::now());
+        let plan = plan(ruleset, host, generation, self.nflog_group, Timestamp::now());
         announce(Arc::new(KernelRules::new(&plan)));
         self.installed.replace(plan).context("cannot put the new rules in force")
     }

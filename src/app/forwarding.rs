@@ -43,8 +43,8 @@ type Datagram = (IpAddr, IpAddr, u32);
 #[derive(Debug)]
 pub struct Forwarding {
     passing: Passing,
-    /// The ends of its translated flows, as either side sees them.
-    translated: Remembered<Ends>,
+    /// The ends of its translated flows as either side sees them, with those that the other side sees.
+    translated: Remembered<Ends, Ends>,
     /// Datagrams in fragments that are part of such a flow.
     datagrams: Remembered<Datagram>,
 }
@@ -76,43 +76,53 @@ impl Forwarding {
     /// Takes in what became of a translated flow.
     pub fn change(&mut self, host: &Host, change: &Change, now: Timestamp) {
         match change {
-            Change::Opened(flow) if passes(host, flow) => self.know(flow, Timestamp::MAX, now),
+            Change::Opened(flow) if passes(host, flow) => {
+                for (ends, others) in sides(flow) {
+                    self.translated.remember(ends, others, Timestamp::MAX, now);
+                }
+            }
             Change::Opened(_) => {}
-            Change::Closed(flow) => flow.both_ends().iter().for_each(|ends| self.translated.end(ends, now)),
+            Change::Closed(flow) => {
+                for (ends, _) in sides(flow) {
+                    self.translated.end(&ends, now);
+                }
+            }
         }
     }
 
     /// Takes in which translated flows there are.
     pub fn changed_to(&mut self, host: &Host, flows: &[Flow], now: Timestamp) {
         self.translated.end_all(now);
-        flows.iter().for_each(|flow| self.change(host, &Change::Opened(*flow), now));
-    }
-
-    /// Takes in that a packet of `flow` was on its way through until `time`. If it goes no farther, nothing else tells.
-    pub fn reported(&mut self, flow: &Flow, time: Timestamp, now: Timestamp) {
-        if flow.is_translated() {
-            self.know(flow, time, now);
+        for flow in flows {
+            self.change(host, &Change::Opened(*flow), now);
         }
-    }
-
-    fn know(&mut self, flow: &Flow, until: Timestamp, now: Timestamp) {
-        flow.both_ends().into_iter().for_each(|ends| self.translated.remember(ends, until, now));
     }
 
     /// Whether a packet that looks like one from or to this machine is part of a translated flow on its way through.
     pub fn covers(&mut self, packet: &Ip, time: Timestamp) -> bool {
-        if self.translated.is_empty() {
+        if self.translated.is_empty() && self.datagrams.is_empty() {
             return false;
         }
-        let datagram = packet.fragment.map(|fragment| (packet.src, packet.dst, fragment.id));
         let Some(ends) = Ends::of_packet(packet) else {
-            return datagram.is_some_and(|datagram| self.datagrams.knows(&datagram, time));
+            return datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
         };
         let covered = self.translated.knows(&ends, time);
-        if let Some(datagram) = datagram.filter(|_| covered) {
-            self.datagrams.remember(datagram, time.plus(REASSEMBLY), time);
+        if covered {
+            self.entered(packet, time);
         }
         covered
+    }
+
+    /// Takes in that a packet is on its way through, and so is what remains of its datagram.
+    pub fn entered(&mut self, packet: &Ip, time: Timestamp) {
+        if let Some(datagram) = datagram(packet) {
+            self.datagrams.remember(datagram, (), time.plus(REASSEMBLY), time);
+        }
+    }
+
+    /// The ends by which the other side of a translation knows a packet.
+    pub fn other_ends(&self, packet: &Ip, time: Timestamp) -> Option<Ends> {
+        self.translated.get(&Ends::of_packet(packet)?, time).copied()
     }
 
     /// Ends of translated flows that found no room.
@@ -130,4 +140,97 @@ fn forwards(host: &Host, address: IpAddr) -> bool {
 /// Whether a flow goes through the machine: neither who opened it nor who answers is the machine itself.
 fn passes(host: &Host, flow: &Flow) -> bool {
     !host.owns(flow.original.src) && !host.owns(flow.responder())
+}
+
+fn datagram(packet: &Ip) -> Option<Datagram> {
+    packet.fragment.map(|fragment| (packet.src, packet.dst, fragment.id))
+}
+
+/// The ends of a flow as each side sees it, with those that the other sees.
+fn sides(flow: &Flow) -> [(Ends, Ends); 2] {
+    let (one, other) = (flow.original.ends(), flow.reply.ends());
+    [(one, other), (other, one)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conntrack::Tuple;
+    use crate::packet::{Fragment, Ports, Protocol, Transport};
+
+    const CLIENT: [u8; 4] = [203, 0, 113, 9];
+    const HOST: [u8; 4] = [198, 51, 100, 1];
+    const SERVER: [u8; 4] = [172, 17, 0, 2];
+
+    fn host() -> Host {
+        Host { addresses: vec![(HOST.into(), 24)], forwards_v4: true, ..Host::default() }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(1_800_000_000 + seconds, 0)
+    }
+
+    fn tuple(src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Tuple {
+        let ports = Ports { src: ports.0, dst: ports.1 };
+        Tuple { src: src.into(), dst: dst.into(), protocol: Protocol::UDP, ports }
+    }
+
+    fn udp(src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Ip {
+        let Tuple { src, dst, protocol, ports } = tuple(src, dst, ports);
+        Ip { src, dst, protocol, ttl: 64, len: 100, fragment: None, transport: Transport::Udp(ports) }
+    }
+
+    /// A flow to a port of the host that leads to the server.
+    fn published() -> Flow {
+        Flow { original: tuple(CLIENT, HOST, (4000, 8080)), reply: tuple(SERVER, CLIENT, (80, 4000)) }
+    }
+
+    #[test]
+    fn packets_of_a_translated_flow_are_known_while_it_is_there() {
+        let mut forwarding = Forwarding::default();
+        let packet = udp(CLIENT, HOST, (4000, 8080));
+        assert!(!forwarding.covers(&packet, at(0)));
+        forwarding.change(&host(), &Change::Opened(published()), at(1));
+        assert!(forwarding.covers(&packet, at(5)) && forwarding.covers(&udp(HOST, CLIENT, (8080, 4000)), at(5)));
+        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 22)), at(5)), "another flow");
+        let other = forwarding.other_ends(&udp(SERVER, CLIENT, (80, 4000)), at(5));
+        assert_eq!(other, Some(published().original.ends()));
+        forwarding.change(&host(), &Change::Closed(published()), at(9));
+        assert!(forwarding.covers(&packet, at(9)), "it was seen before");
+        assert!(!forwarding.covers(&packet, at(10)));
+    }
+
+    #[test]
+    fn what_was_missed_is_put_right_by_a_list() {
+        let mut forwarding = Forwarding::default();
+        forwarding.change(&host(), &Change::Opened(published()), at(1));
+        let other = Flow { original: tuple(CLIENT, HOST, (4001, 8080)), reply: tuple(SERVER, CLIENT, (80, 4001)) };
+        forwarding.changed_to(&host(), &[other], at(2));
+        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 8080)), at(3)));
+        assert!(forwarding.covers(&udp(CLIENT, HOST, (4001, 8080)), at(3)));
+    }
+
+    #[test]
+    fn a_translated_flow_that_begins_or_ends_here_does_not_pass_through() {
+        let redirected = Flow { original: tuple(CLIENT, HOST, (4000, 80)), reply: tuple(HOST, CLIENT, (8080, 4000)) };
+        let masqueraded = Flow { original: tuple(HOST, CLIENT, (5000, 53)), reply: tuple(CLIENT, HOST, (53, 6000)) };
+        let mut forwarding = Forwarding::default();
+        for flow in [redirected, masqueraded] {
+            forwarding.change(&host(), &Change::Opened(flow), at(1));
+        }
+        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(2)));
+        assert!(!forwarding.covers(&udp(HOST, CLIENT, (6000, 53)), at(2)));
+    }
+
+    #[test]
+    fn fragments_go_with_their_first() {
+        let mut forwarding = Forwarding::default();
+        forwarding.change(&host(), &Change::Opened(published()), at(1));
+        let fragment = |offset| Some(Fragment { id: 7, offset, more: true });
+        let first = Ip { fragment: fragment(0), ..udp(CLIENT, HOST, (4000, 8080)) };
+        let later = Ip { fragment: fragment(1480), transport: Transport::None, ..first };
+        assert!(!forwarding.covers(&later, at(2)));
+        assert!(forwarding.covers(&first, at(2)) && forwarding.covers(&later, at(2)));
+        assert!(!forwarding.covers(&later, at(4)), "another datagram by then");
+    }
 }

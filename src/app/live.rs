@@ -125,10 +125,11 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
     let reports = options.enforce.then(Reports::open).transpose();
     let reports = reports.context("cannot listen to what the kernel drops")?;
-    let groups = reports.as_ref().map(Reports::groups);
+    let group = reports.as_ref().map(Reports::group);
     let names = options.capture.names.clone();
     // The capture's wait ends with a report, too.
-    let mut wake = reports.as_ref().map(Reports::wakes).transpose()?.unwrap_or_default();
+    let reported = reports.as_ref().map(Reports::wake).transpose()?;
+    let mut wake: Vec<_> = reported.into_iter().collect();
     wake.push(alarm.as_fd().try_clone_to_owned()?);
     let source = Live::open(LiveConfig { wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names.clone() };
@@ -162,10 +163,10 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         // Without nf_tables there is nobody to listen to.
         vigil::listen(changes, sender.clone())?;
     }
-    let started = match groups {
-        Some(groups) => {
+    let started = match group {
+        Some(group) => {
             let announce = |rules| orders.announce(rules);
-            Enforcement::start(&options.ruleset, &host, groups, options.keep, announce).map(Some)
+            Enforcement::start(&options.ruleset, &host, group, options.keep, announce).map(Some)
         }
         None => Ok(None),
     };

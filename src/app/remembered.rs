@@ -9,27 +9,33 @@ use std::time::Duration;
 /// A full table is searched for what has expired when this much time has passed since the last search.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is to be known again, each until a time of its own.
+/// What is to be known again, each until a time of its own, and something about it.
 #[derive(Debug)]
-pub struct Remembered<K> {
-    until: HashMap<K, Timestamp, RandomState>,
+pub struct Remembered<K, V = ()> {
+    known: HashMap<K, Known<V>, RandomState>,
     limit: usize,
     swept: Timestamp,
     forgotten: u64,
 }
 
-impl<K: Eq + Hash> Remembered<K> {
+#[derive(Debug)]
+struct Known<V> {
+    until: Timestamp,
+    about: V,
+}
+
+impl<K: Eq + Hash, V> Remembered<K, V> {
     /// Nothing yet, and at most `limit`.
     pub fn new(limit: usize) -> Self {
-        Self { until: HashMap::default(), limit, swept: Timestamp::MIN, forgotten: 0 }
+        Self { known: HashMap::default(), limit, swept: Timestamp::MIN, forgotten: 0 }
     }
 
     /// From now on `key` is known, for what was seen up to `until` at least.
-    pub fn remember(&mut self, key: K, until: Timestamp, now: Timestamp) {
-        if let Some(known) = self.until.get_mut(&key) {
-            *known = until.max(*known);
+    pub fn remember(&mut self, key: K, about: V, until: Timestamp, now: Timestamp) {
+        if let Some(known) = self.known.get_mut(&key) {
+            *known = Known { until: until.max(known.until), about };
         } else if self.has_room(now) {
-            self.until.insert(key, until);
+            self.known.insert(key, Known { until, about });
         } else {
             self.forgotten += 1;
         }
@@ -37,24 +43,29 @@ impl<K: Eq + Hash> Remembered<K> {
 
     /// `key` is not to be known for anything that is seen later than `at`.
     pub fn end(&mut self, key: &K, at: Timestamp) {
-        if let Some(until) = self.until.get_mut(key) {
-            *until = at.min(*until);
+        if let Some(known) = self.known.get_mut(key) {
+            known.until = at.min(known.until);
         }
     }
 
     /// The same for everything.
     pub fn end_all(&mut self, at: Timestamp) {
-        self.until.values_mut().for_each(|until| *until = at.min(*until));
+        self.known.values_mut().for_each(|known| known.until = at.min(known.until));
+    }
+
+    /// What is known about `key`, for what was seen at `time`.
+    pub fn get(&self, key: &K, time: Timestamp) -> Option<&V> {
+        self.known.get(key).filter(|known| time <= known.until).map(|known| &known.about)
     }
 
     /// Whether `key` is known for what was seen at `time`.
     pub fn knows(&self, key: &K, time: Timestamp) -> bool {
-        self.until.get(key).is_some_and(|&until| time <= until)
+        self.get(key, time).is_some()
     }
 
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.until.is_empty()
+        self.known.is_empty()
     }
 
     /// How much found no room.
@@ -63,13 +74,13 @@ impl<K: Eq + Hash> Remembered<K> {
     }
 
     fn has_room(&mut self, now: Timestamp) -> bool {
-        if self.until.len() >= self.limit && self.swept.plus(SWEEP_INTERVAL) <= now {
+        if self.known.len() >= self.limit && self.swept.plus(SWEEP_INTERVAL) <= now {
             self.swept = now;
             // What was seen before may still be asked for.
             let before = now.minus(SWEEP_INTERVAL);
-            self.until.retain(|_, &mut until| until >= before);
+            self.known.retain(|_, known| known.until >= before);
         }
-        self.until.len() < self.limit
+        self.known.len() < self.limit
     }
 }
 
@@ -84,8 +95,9 @@ mod tests {
     #[test]
     fn a_key_is_known_until_its_time() {
         let mut remembered = Remembered::new(10);
-        remembered.remember('a', at(5), at(0));
-        remembered.remember('a', at(3), at(1));
+        remembered.remember('a', 1, at(5), at(0));
+        remembered.remember('a', 1, at(3), at(1));
+        assert_eq!(remembered.get(&'a', at(5)), Some(&1));
         assert!(remembered.knows(&'a', at(5)) && !remembered.knows(&'a', at(6)) && !remembered.knows(&'b', at(0)));
         remembered.end(&'a', at(2));
         assert!(remembered.knows(&'a', at(2)) && !remembered.knows(&'a', at(3)));
@@ -94,12 +106,12 @@ mod tests {
     #[test]
     fn a_full_table_forgets_the_new_and_counts_it_until_old_ones_expire() {
         let mut remembered = Remembered::new(2);
-        remembered.remember('a', at(1), at(0));
-        remembered.remember('b', Timestamp::MAX, at(0));
-        remembered.remember('c', at(9), at(0));
+        remembered.remember('a', 1, at(1), at(0));
+        remembered.remember('b', 2, Timestamp::MAX, at(0));
+        remembered.remember('c', 3, at(9), at(0));
         assert!(!remembered.knows(&'c', at(0)));
         assert_eq!(remembered.forgotten(), 1);
-        remembered.remember('d', at(9), at(4));
+        remembered.remember('d', 4, at(9), at(4));
         assert!(remembered.knows(&'d', at(4)), "the first has expired");
         assert_eq!(remembered.forgotten(), 1);
         remembered.end_all(at(5));

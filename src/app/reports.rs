@@ -1,10 +1,10 @@
 //! What the kernel says of packets beside the tap: which it dropped, which flows it lets through the machine, and how
 //! it translates them.
 
-use super::enforcement::{Groups, NFLOG_GROUPS};
-use super::stage::{ReadUpTo, Stage};
+use super::enforcement::NFLOG_GROUPS;
+use super::stage::Stage;
 use crate::conntrack::{self, Watch};
-use crate::nflog::{Detail, Reader};
+use crate::nflog::Reader;
 use crate::time::Timestamp;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,51 +16,44 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The sources of reports.
 pub struct Reports {
-    /// About packets from and to this machine.
-    own: Reader,
-    /// About those on their way through.
-    forwarded: Reader,
+    packets: Reader,
     translations: Translations,
 }
 
 impl Reports {
-    /// Binds two free groups.
+    /// Binds a free group.
     pub fn open() -> io::Result<Self> {
-        let own = Reader::open_free(NFLOG_GROUPS, Detail::Packet)?;
-        let forwarded = Reader::open_free(NFLOG_GROUPS, Detail::Packet)?;
-        Ok(Self { own, forwarded, translations: Translations::default() })
+        Ok(Self { packets: Reader::open_free(NFLOG_GROUPS)?, translations: Translations::default() })
     }
 
-    /// The groups.
-    pub fn groups(&self) -> Groups {
-        Groups { own: self.own.group(), forwarded: self.forwarded.group() }
+    /// The group.
+    pub fn group(&self) -> u16 {
+        self.packets.group()
     }
 
     /// What can be read when there are reports.
-    pub fn wakes(&self) -> io::Result<Vec<OwnedFd>> {
-        [&self.own, &self.forwarded].map(|reader| reader.as_fd().try_clone_to_owned()).into_iter().collect()
+    pub fn wake(&self) -> io::Result<OwnedFd> {
+        self.packets.as_fd().try_clone_to_owned()
     }
 
     /// Reports that were lost so far.
     pub fn lost(&self) -> u64 {
-        self.own.counters().lost + self.forwarded.counters().lost
+        self.packets.counters().lost
     }
 
-    /// Hands the reports that are there to the stage. How far they have been read.
-    pub fn read(&mut self, stage: &mut Stage) -> io::Result<ReadUpTo> {
+    /// Hands the reports that are there to the stage. The time of asking, if those were all.
+    pub fn read(&mut self, stage: &mut Stage) -> io::Result<Option<Timestamp>> {
         let asked = Timestamp::now();
         self.translations.read(stage, asked);
-        let own = self.own.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        let forwarded = self.forwarded.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        Ok(ReadUpTo { own: own.then_some(asked), forwarded: forwarded.then_some(asked) })
+        let all = self.packets.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
+        Ok(all.then_some(asked))
     }
 
     /// Hands the last reports to the stage. The rules have gone before.
     pub fn drain(&mut self, stage: &mut Stage) -> io::Result<()> {
         let now = Timestamp::now();
         self.translations.read(stage, now);
-        self.own.drain(&mut |event| stage.report(event, now))?;
-        self.forwarded.drain(&mut |event| stage.report(event, now))
+        self.packets.drain(&mut |event| stage.report(event, now))
     }
 }
 

@@ -7,7 +7,7 @@ use super::hits::Hits;
 use super::kernel_rules::{Generations, KernelRules};
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
-use super::withheld::{By, HOLD, Passage, Seen, Settled, UNTIL_REPORTED, Withheld};
+use super::withheld::{By, HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Ends, Flow};
@@ -58,24 +58,13 @@ const MAX_REJECTED: usize = 1 << 14;
 /// How long after a packet was rejected its answer is seen at the latest: the kernel sends it at once.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 
-/// Since when all of the kernel's reports have been read, where they have: what is to come was logged later, or less
-/// than [`BATCH_TIME`](crate::nflog::BATCH_TIME) before.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadUpTo {
-    /// Those about packets from and to this machine.
-    pub own: Option<Timestamp>,
-    /// Those about forwarded packets.
-    pub forwarded: Option<Timestamp>,
-}
-
 /// The kernel's verdicts, and what waits for them.
 struct Truth {
     withheld: Withheld,
     generations: Generations,
-    /// The time of the latest frame that was read, and of the latest report about own and forwarded packets.
+    /// The time of the latest frame that was read, and of the latest report.
     tap_read: Timestamp,
-    own_read: Timestamp,
-    forwarded_read: Timestamp,
+    reports_read: Timestamp,
     /// The ends of packets that were rejected.
     rejected: Remembered<Ends>,
     /// Forwarded packets that the tap saw coming in.
@@ -92,8 +81,7 @@ impl Default for Truth {
             withheld: Withheld::default(),
             generations: Generations::default(),
             tap_read: Timestamp::default(),
-            own_read: Timestamp::default(),
-            forwarded_read: Timestamp::default(),
+            reports_read: Timestamp::default(),
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: 0,
@@ -202,13 +190,16 @@ impl Stage {
             // Its line comes from the kernel, if it has one.
             truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
         } else if let Some(judgement) = self.pipeline.judge(&packet, &around) {
-            truth.withheld.hold(Seen { time: frame.time, packet, direction, interface }, judgement);
+            let may_be_translated = direction == Direction::Incoming && forwards(&self.host);
+            let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
+            let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
+            truth.withheld.hold(seen, judgement);
         }
     }
 
     /// Whether this machine passes packets on.
     pub fn forwards(&self) -> bool {
-        self.host.forwards_v4 || self.host.forwards_v6
+        forwards(&self.host)
     }
 
     /// Takes in what became of a translated flow.
@@ -244,37 +235,28 @@ impl Stage {
         let packet = packet::parse(event.link(), event.packet, event.original_len);
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        let seen = Seen { time: event.time.unwrap_or(now), packet, direction, interface };
-        if event.hook == Hook::Forward {
-            truth.forwarded_read = truth.forwarded_read.max(seen.time);
-            if let Some(flow) = &event.flow {
-                self.forwarding.reported(flow, seen.time.plus(UNTIL_REPORTED), now);
-            }
-            return truth.withheld.report_forwarded(Passage { seen, by, flow: event.flow });
+        let fingerprint = (event.hook == Hook::Forward).then(|| packet::fingerprint(event.link(), event.packet));
+        let time = event.time.unwrap_or(now);
+        let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
+        truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());
+        match by {
+            by if event.hook == Hook::Forward => truth.withheld.report_forwarded(seen, by),
+            // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
+            Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
+            Some(by) => truth.report_incoming(seen, by, now),
+            None => {}
         }
-        let Some(by) = by else { return };
-        truth.note_rejected(&seen, by, now);
-        // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
-        if event.hook == Hook::Output || event.time.is_none() {
-            return truth.withheld.report_outgoing(seen, by);
-        }
-        truth.own_read = truth.own_read.max(seen.time);
-        truth.withheld.report_incoming(seen, by);
     }
 
     /// Writes the lines of the packets about which all is known.
     ///
-    /// `tap_idle` says since when there has been nothing to be read from the tap, and `read` since when from the
-    /// reports; where there was something, they have been read up to the latest that came.
-    pub fn settle(&mut self, tap_idle: Option<Timestamp>, read: ReadUpTo) {
+    /// `tap_idle` says since when there has been nothing to be read from the tap, and `reports_idle` when all reports
+    /// had been read; else they have been read up to the latest that came.
+    pub fn settle(&mut self, tap_idle: Option<Timestamp>, reports_idle: Option<Timestamp>) {
         let Some(truth) = &self.truth else { return };
         let tap = tap_idle.map_or(truth.tap_read, |since| since.minus(HOLD));
-        let until = |since: Option<Timestamp>, latest: Timestamp| {
-            let before = since.map_or(Timestamp::MIN, |since| since.minus(HOLD));
-            latest.minus(UNTIL_REPORTED).max(before)
-        };
-        let reports = until(read.own, truth.own_read).min(until(read.forwarded, truth.forwarded_read));
-        self.settle_until(tap.min(reports));
+        let idle = reports_idle.map_or(Timestamp::MIN, |since| since.minus(HOLD));
+        self.settle_until(tap.min(idle.max(truth.reports_read.minus(UNTIL_REPORTED))));
     }
 
     /// Writes the lines of the packets up to a time.
@@ -298,6 +280,7 @@ impl Stage {
                     self.tell_dropped(seen, &[judgement], *by);
                 }
             }
+            Settled::Entered(seen) => self.enters(seen),
             Settled::Forwarded(passage) => self.tell_forwarded(passage),
         }
     }
@@ -431,6 +414,10 @@ impl Stage {
     pub fn summary(&self) -> Summary {
         Summary { rules: self.pipeline.summary().rules, ..self.counts() }
     }
+}
+
+fn forwards(host: &Host) -> bool {
+    host.forwards_v4 || host.forwards_v6
 }
 
 /// The interface with this index as the rules in force see it.

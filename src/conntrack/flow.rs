@@ -76,11 +76,6 @@ impl Flow {
     pub fn is_translated(&self) -> bool {
         self.original.ends() != self.reply.ends()
     }
-
-    /// Its ends as each of the two sides sees them.
-    pub fn both_ends(&self) -> [Ends; 2] {
-        [self.original.ends(), self.reply.ends()]
-    }
 }
 
 impl Tuple {
@@ -161,6 +156,11 @@ impl Ends {
         Self { first: (first, ports.src), second: (second, what), protocol }
     }
 
+    /// Address and port of each: of ICMP identifier, and type and code of the query.
+    pub fn pair(&self) -> [(IpAddr, u16); 2] {
+        [self.first, self.second]
+    }
+
     /// Those of a packet; those of the packet that an ICMP error is about. A later fragment has none.
     pub fn of_packet(packet: &Ip) -> Option<Self> {
         if packet.fragment.is_some_and(|fragment| fragment.offset > 0) {
@@ -176,5 +176,118 @@ impl Ends {
             Transport::None => Ports { src: 0, dst: 0 },
         };
         Some(Self::of(packet.src, packet.dst, packet.protocol, ports))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// An attribute as the kernel lays it out.
+    fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(4 + payload.len()).unwrap();
+        let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat();
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// The attribute of a tuple: addresses, protocol, and what else tells it apart.
+    fn tuple(kind: u16, addresses: [[u8; 4]; 2], protocol: u8, numbers: &[(u16, &[u8])]) -> Vec<u8> {
+        let [src, dst] = addresses;
+        let ip = [attribute(1, &src), attribute(2, &dst)].concat();
+        let numbers = numbers.iter().map(|(kind, number)| attribute(*kind, number));
+        let proto: Vec<u8> = std::iter::once(attribute(1, &[protocol])).chain(numbers).flatten().collect();
+        // With the bit that says "nested", as the kernel sets it.
+        attribute(kind | 0x8000, &[attribute(0x8001, &ip), attribute(0x8002, &proto)].concat())
+    }
+
+    const CLIENT: [u8; 4] = [10, 0, 0, 9];
+    const HOST: [u8; 4] = [10, 0, 0, 1];
+    const SERVER: [u8; 4] = [172, 17, 0, 2];
+
+    /// A flow to a published port.
+    fn published() -> Vec<u8> {
+        let port = |number: u16| number.to_be_bytes();
+        let original = tuple(1, [CLIENT, HOST], 6, &[(2, &port(40_000)), (3, &port(8080))]);
+        let reply = tuple(2, [SERVER, CLIENT], 6, &[(2, &port(80)), (3, &port(40_000))]);
+        [original, reply].concat()
+    }
+
+    #[test]
+    fn a_flow_is_read_with_both_its_forms() {
+        let flow = Flow::read(Attributes(&published())).unwrap();
+        assert_eq!((flow.original.src, flow.original.dst), (CLIENT.into(), HOST.into()));
+        assert_eq!((flow.original.ports.dst, flow.original.protocol), (8080, Protocol::TCP));
+        assert_eq!((flow.responder(), flow.reply.ports.src), (SERVER.into(), 80));
+        assert!(flow.is_translated());
+        assert_eq!(Flow::read(Attributes(&tuple(1, [CLIENT, HOST], 6, &[]))), None, "half a flow is none");
+    }
+
+    #[test]
+    fn a_flow_of_ipv6_is_read() {
+        let ip = [attribute(3, &[1; 16]), attribute(4, &[2; 16])].concat();
+        let tuple = [attribute(1, &ip), attribute(2, &attribute(1, &[58]))].concat();
+        let bytes = [attribute(1, &tuple), attribute(2, &tuple)].concat();
+        let flow = Flow::read(Attributes(&bytes)).unwrap();
+        assert_eq!((flow.original.src, flow.original.dst), ([1; 16].into(), [2; 16].into()));
+    }
+
+    #[test]
+    fn an_untranslated_ping_has_the_same_ends_both_ways() {
+        let id = [0x12, 0x34];
+        let original = tuple(1, [CLIENT, HOST], 1, &[(4, &id), (5, &[8]), (6, &[0])]);
+        let reply = tuple(2, [HOST, CLIENT], 1, &[(4, &id), (5, &[0]), (6, &[0])]);
+        assert!(!Flow::read(Attributes(&[original, reply].concat())).unwrap().is_translated());
+    }
+
+    fn packet(src: [u8; 4], dst: [u8; 4], protocol: Protocol, transport: Transport) -> Ip {
+        Ip { src: src.into(), dst: dst.into(), protocol, ttl: 64, len: 60, fragment: None, transport }
+    }
+
+    #[test]
+    fn packets_of_a_flow_have_its_ends_on_each_side_and_in_each_direction() {
+        let flow = Flow::read(Attributes(&published())).unwrap();
+        let tcp = |src, dst| {
+            let tcp = crate::packet::Tcp { ports: Ports { src, dst }, flags: crate::packet::TcpFlags(0) };
+            Transport::Tcp(tcp)
+        };
+        let ends = |src, dst, transport| Ends::of_packet(&packet(src, dst, Protocol::TCP, transport)).unwrap();
+        let (outside, inside) = (flow.original.ends(), flow.reply.ends());
+        assert_eq!(ends(CLIENT, HOST, tcp(40_000, 8080)), outside);
+        assert_eq!(ends(HOST, CLIENT, tcp(8080, 40_000)), outside);
+        assert_eq!(ends(CLIENT, SERVER, tcp(40_000, 80)), inside);
+        assert_eq!(ends(SERVER, CLIENT, tcp(80, 40_000)), inside);
+        assert_ne!(ends(SERVER, CLIENT, tcp(40_000, 80)), inside);
+    }
+
+    #[test]
+    fn an_error_has_the_ends_of_what_it_is_about_and_a_later_fragment_none() {
+        let ports = Ports { src: 40_000, dst: 8080 };
+        let quoted = Quoted { src: CLIENT.into(), dst: HOST.into(), protocol: Protocol::TCP, ports };
+        let icmp = crate::packet::Icmp { kind: 3, code: 1, id: 0, quoted: Some(quoted) };
+        let error = packet([10, 0, 0, 254], CLIENT, Protocol::ICMP, Transport::Icmp(icmp));
+        assert_eq!(Ends::of_packet(&error), Some(Flow::read(Attributes(&published())).unwrap().original.ends()));
+        let fragment = Some(crate::packet::Fragment { id: 1, offset: 1480, more: false });
+        assert_eq!(Ends::of_packet(&Ip { fragment, ..error }), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(0_u8..12, 0..200)) {
+            let _ = Flow::read(Attributes(&bytes));
+        }
+
+        #[test]
+        fn no_change_to_a_flow_makes_the_reader_panic(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut bytes = published();
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = Flow::read(Attributes(&bytes));
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! One event: the attributes of a message of the kernel, as plain values.
 
-use crate::conntrack::Flow;
 use crate::netlink::{Attribute, Attributes};
 use crate::packet::{Link, stated_len};
 use crate::time::Timestamp;
@@ -65,10 +64,6 @@ pub struct Event<'a> {
     /// The number of the event in its group; they begin with 0, and after 32 bits again. Absent in the instant after
     /// the group was bound.
     pub sequence: Option<u32>,
-    /// The flow that connection tracking takes the packet for part of, as far as it is translated by then: behind
-    /// [`Hook::PreRouting`] the destination is, the source of a flow's first packet not before it leaves. Absent where
-    /// nobody asked for it ([`Detail::Flow`](super::Detail::Flow)), and of a packet that belongs to none.
-    pub flow: Option<Flow>,
 }
 
 impl<'a> Event<'a> {
@@ -100,7 +95,6 @@ impl<'a> Event<'a> {
             packet: found.packet,
             original_len: stated_len(found.packet).unwrap_or(0).max(captured),
             sequence: found.sequence,
-            flow: found.flow,
         })
     }
 }
@@ -128,7 +122,6 @@ struct Found<'a> {
     mark: u32,
     packet: &'a [u8],
     sequence: Option<u32>,
-    flow: Option<Flow>,
 }
 
 impl<'a> Found<'a> {
@@ -148,7 +141,6 @@ impl<'a> Found<'a> {
             libc::NFULA_MARK => self.mark = number().unwrap_or(0),
             libc::NFULA_PAYLOAD => self.packet = attribute.payload,
             libc::NFULA_SEQ => self.sequence = number(),
-            libc::NFULA_CT => self.flow = Flow::read(attribute.nested()),
             _ => {}
         }
     }
@@ -232,7 +224,6 @@ mod tests {
             packet: &PACKET,
             original_len: 1500,
             sequence: Some(0xffff_fffe),
-            flow: None,
         };
         assert_eq!(Event::read(&incoming()), Some(event));
         assert_eq!(event.link(), Link::Cooked { ethertype: 0x0800 });
@@ -246,40 +237,6 @@ mod tests {
         assert_eq!((event.in_interface, event.out_interface, event.time), (None, Some(3), None));
         assert_eq!((event.uid, event.gid, event.mark, event.sequence), (Some(1000), Some(100), 0, Some(7)));
         assert_eq!((event.packet.len(), event.original_len), (48, 48));
-    }
-
-    /// A tuple of conntrack's: addresses, protocol, and what else tells it apart.
-    fn tuple(kind: u16, addresses: [[u8; 4]; 2], protocol: u8, numbers: &[(u16, &[u8])]) -> Vec<u8> {
-        let [src, dst] = addresses;
-        let ip = [attribute(1, &src), attribute(2, &dst)].concat();
-        let numbers = numbers.iter().map(|(kind, number)| attribute(*kind, number));
-        let proto: Vec<u8> = std::iter::once(attribute(1, &[protocol])).chain(numbers).flatten().collect();
-        attribute(kind | 0x8000, &[attribute(0x8001, &ip), attribute(0x8002, &proto)].concat())
-    }
-
-    #[test]
-    fn a_flow_is_read_with_both_its_forms() {
-        let (client, host, server) = ([10, 0, 0, 9], [10, 0, 0, 1], [172, 17, 0, 2]);
-        let ports = |src: u16, dst: u16| [src.to_be_bytes(), dst.to_be_bytes()];
-        let ([high, low], [there, back]) = (ports(40_000, 8080), ports(80, 40_000));
-        let original = tuple(1, [client, host], 6, &[(2, &high), (3, &low)]);
-        let reply = tuple(2, [server, client], 6, &[(2, &there), (3, &back)]);
-        let message = [incoming(), attribute(18 | 0x8000, &[original, reply].concat())].concat();
-        let flow = Event::read(&message).unwrap().flow.unwrap();
-        assert_eq!((flow.original.dst, flow.original.ports.dst), (host.into(), 8080));
-        assert_eq!((flow.responder(), flow.reply.ports.src), (server.into(), 80));
-        assert!(flow.is_translated());
-        let one = attribute(18 | 0x8000, &tuple(1, [client, host], 6, &[(2, &high), (3, &low)]));
-        assert_eq!(Event::read(&[incoming(), one].concat()).unwrap().flow, None, "half a flow is none");
-    }
-
-    #[test]
-    fn an_untranslated_ping_has_the_same_ends_both_ways() {
-        let (one, other, id) = ([10, 0, 0, 9], [10, 0, 0, 1], [0x12, 0x34]);
-        let original = tuple(1, [one, other], 1, &[(4, &id), (5, &[8]), (6, &[0])]);
-        let reply = tuple(2, [other, one], 1, &[(4, &id), (5, &[0]), (6, &[0])]);
-        let message = [incoming(), attribute(18 | 0x8000, &[original, reply].concat())].concat();
-        assert!(!Event::read(&message).unwrap().flow.unwrap().is_translated());
     }
 
     #[test]

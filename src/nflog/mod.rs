@@ -12,7 +12,7 @@ mod request;
 mod tally;
 
 pub use event::{Event, Hook};
-pub use request::{BATCH, BATCH_TIME, COPY_RANGE, Detail};
+pub use request::{BATCH, BATCH_TIME, COPY_RANGE};
 pub use tally::Counters;
 
 use crate::netlink::{Message, Received, Request, Socket};
@@ -62,11 +62,11 @@ impl Reader {
     ///
     /// No protocol family is bound to NFLOG (`NFULNL_CFG_CMD_PF_BIND`): rules with that target do without, and it would
     /// change for the whole machine where the log of others goes (`net.netfilter.nf_log`).
-    pub fn open(group: u16, detail: Detail) -> io::Result<Self> {
+    pub fn open(group: u16) -> io::Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
         let mut reader = Self { socket, group, early: Vec::new(), tally: Tally::default() };
-        match reader.ask(request::bind(group, detail)) {
+        match reader.ask(request::bind(group)) {
             Ok(()) => Ok(reader),
             Err(error) => Err(reader.explain(&error)),
         }
@@ -74,9 +74,9 @@ impl Reader {
 
     /// Binds the first of `groups` that is free. The kernel itself writes to group 0 what connection tracking finds
     /// invalid, if it is told to; better leave that out.
-    pub fn open_free(groups: RangeInclusive<u16>, detail: Detail) -> io::Result<Self> {
+    pub fn open_free(groups: RangeInclusive<u16>) -> io::Result<Self> {
         for group in groups.clone() {
-            match Self::open(group, detail) {
+            match Self::open(group) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {}
                 result => return result,
             }

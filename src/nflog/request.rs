@@ -26,34 +26,21 @@ const fn kind(message: libc::c_int) -> u16 {
     (libc::NFNL_SUBSYS_ULOG << 8 | message) as u16
 }
 
-/// What is reported of each packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Detail {
-    /// The packet and where it is.
-    Packet,
-    /// And the flow that it belongs to ([`Event::flow`](super::Event::flow)): twice the bytes.
-    Flow,
-}
-
 /// Whether this message reports a packet.
 pub(super) fn is_event(message: &Message<'_>) -> bool {
     message.kind == PACKET
 }
 
 /// Binds the group and says how it is to be read, in one request: between two of them events would come unnumbered.
-pub(super) fn bind(group: u16, detail: Detail) -> Request {
+pub(super) fn bind(group: u16) -> Request {
     let hundredths = u32::try_from(BATCH_TIME.as_millis() / 10).unwrap_or(u32::MAX);
     let [r0, r1, r2, r3] = COPY_RANGE.to_be_bytes();
-    let flags = match detail {
-        Detail::Packet => libc::NFULNL_CFG_F_SEQ,
-        Detail::Flow => libc::NFULNL_CFG_F_SEQ | libc::NFULNL_CFG_F_CONNTRACK,
-    };
     config(group, libc::NFULNL_CFG_CMD_BIND)
         .attribute(number(libc::NFULA_CFG_MODE), &[r0, r1, r2, r3, byte(libc::NFULNL_COPY_PACKET), 0])
         .attribute(number(libc::NFULA_CFG_NLBUFSIZ), &BATCH_BYTES.to_be_bytes())
         .attribute(number(libc::NFULA_CFG_TIMEOUT), &hundredths.to_be_bytes())
         .attribute(number(libc::NFULA_CFG_QTHRESH), &BATCH.to_be_bytes())
-        .attribute(number(libc::NFULA_CFG_FLAGS), &number(flags).to_be_bytes())
+        .attribute(number(libc::NFULA_CFG_FLAGS), &number(libc::NFULNL_CFG_F_SEQ).to_be_bytes())
 }
 
 /// Gives the group back.

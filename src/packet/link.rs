@@ -83,18 +83,30 @@ impl PacketType {
     }
 }
 
+/// The network layer's type and bytes, whatever stands in front of them.
+pub(super) fn payload(link: Link, bytes: &[u8]) -> (u16, &[u8]) {
+    let mut faults = Faults::default();
+    let (_, framed) = open(link, Span::new(bytes, 0), &mut faults);
+    let (_, framed) = ethernet::untag(framed, &mut faults);
+    let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
+    (ethertype, payload.bytes())
+}
+
+fn open<'a>(link: Link, frame: Span<'a>, faults: &mut Faults) -> (Option<PacketType>, Framed<'a>) {
+    match link {
+        Link::Ethernet => (None, ethernet::open(frame, faults)),
+        Link::LinuxSll => linux_sll(frame, faults),
+        Link::LinuxSll2 => linux_sll2(frame, faults),
+        Link::RawIp => (None, raw_ip(frame, faults)),
+        Link::BsdNull => (None, bsd(frame, ByteOrder::Capturing, faults)),
+        Link::BsdLoop => (None, bsd(frame, ByteOrder::Network, faults)),
+        Link::Cooked { ethertype } => (None, beheaded(ethertype, frame)),
+    }
+}
+
 pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     let mut faults = Faults::default();
-    let frame = Span::new(bytes, original_len);
-    let (link_direction, framed) = match link {
-        Link::Ethernet => (None, ethernet::open(frame, &mut faults)),
-        Link::LinuxSll => linux_sll(frame, &mut faults),
-        Link::LinuxSll2 => linux_sll2(frame, &mut faults),
-        Link::RawIp => (None, raw_ip(frame, &mut faults)),
-        Link::BsdNull => (None, bsd(frame, ByteOrder::Capturing, &mut faults)),
-        Link::BsdLoop => (None, bsd(frame, ByteOrder::Network, &mut faults)),
-        Link::Cooked { ethertype } => (None, beheaded(ethertype, frame)),
-    };
+    let (link_direction, framed) = open(link, Span::new(bytes, original_len), &mut faults);
     let (vlan, framed) = ethernet::untag(framed, &mut faults);
     let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
     let net = Net::Other { ethertype, len: payload.len() };

@@ -7,6 +7,7 @@ mod arp;
 mod ethernet;
 mod ethertype;
 mod extension;
+mod fingerprint;
 mod hardware;
 mod hop_by_hop;
 mod icmp;
@@ -219,6 +220,13 @@ pub struct Arp {
 /// which is more than `bytes.len()` where the capture kept only the beginning.
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     link::parse(link, bytes, original_len)
+}
+
+/// A fingerprint of what stays the same in a packet when a router passes it on and translates its destination: two
+/// sightings of one packet have the same. `None` for frames without IP.
+pub fn fingerprint(link: Link, bytes: &[u8]) -> Option<u64> {
+    let (ethertype, packet) = link::payload(link, bytes);
+    fingerprint::of(ethertype, packet)
 }
 
 /// The length in bytes that the IP header at the beginning of `bytes` states for its packet, which is more than there

@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("packet", &["time"]),
     ("capture", &["packet", "time", "netlink", "sys"]),
     ("conntrack", &["packet", "netlink", "sys"]),
-    ("nflog", &["packet", "time", "conntrack", "netlink", "sys"]),
+    ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
     ("runtime", &[]),
     ("firewall", &["packet", "rules", "time", "host", "netlink", "runtime"]),

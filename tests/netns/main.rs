@@ -20,6 +20,7 @@ mod devices;
 mod enforce;
 mod faults;
 mod firewall;
+mod forward;
 mod intruders;
 mod keys;
 mod monitor;
@@ -46,6 +47,7 @@ fn cases() -> Vec<Case> {
         enforce::CASES,
         faults::CASES,
         &firewall::cases(),
+        forward::CASES,
         intruders::CASES,
         keys::CASES,
         monitor::CASES,

@@ -3,7 +3,7 @@
 use crate::Case;
 use crate::common::wait_for;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
-use pfw::nflog::{BATCH_TIME, COPY_RANGE, Counters, Detail, Event, Hook, Reader};
+use pfw::nflog::{BATCH_TIME, COPY_RANGE, Counters, Event, Hook, Reader};
 use pfw::packet::{Net, Packet, parse};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
@@ -117,7 +117,7 @@ fn without_privilege<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 fn a_group_is_bound_with_what_is_asked_of_it() {
-    let _reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let _reader = Reader::open(GROUP).expect("bound");
     let groups = std::fs::read_to_string("/proc/self/net/netfilter/nfnetlink_log").expect("the kernel lists them");
     let fields: Vec<&str> = groups.split_whitespace().collect();
     // Copy mode (2: packet), copy range, time-out in hundredths of a second.
@@ -127,7 +127,7 @@ fn a_group_is_bound_with_what_is_asked_of_it() {
 fn drops_are_reported_in_both_directions_and_families() {
     let _world = World::new();
     let index: u32 = sh("ip -o link show eth0 | cut -d: -f1").trim().parse().expect("an index");
-    let mut reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let mut reader = Reader::open(GROUP).expect("bound");
     for variant in ["nft", "legacy"] {
         if !try_sh(&format!("iptables-{variant} -V")).status.success() {
             continue;
@@ -205,7 +205,7 @@ fn thread_time() -> Duration {
 fn a_flood_is_reported_to_the_packet() {
     const DATAGRAMS: u64 = 200_000;
     let _world = World::new();
-    let mut reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let mut reader = Reader::open(GROUP).expect("bound");
     let sender = dropped_sender();
     let start = Instant::now();
     std::thread::scope(|scope| {
@@ -228,7 +228,7 @@ fn a_flood_is_reported_to_the_packet() {
 fn what_a_pausing_reader_loses_is_counted() {
     const DATAGRAMS: u64 = 600_000;
     let _world = World::new();
-    let mut reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let mut reader = Reader::open(GROUP).expect("bound");
     let sender = dropped_sender();
     flood(&sender, DATAGRAMS);
     // Beyond the open batch, so that it has been lost, too.
@@ -258,7 +258,7 @@ fn what_a_pausing_reader_loses_is_counted() {
 
 fn the_drain_brings_the_open_batch_at_once() {
     let _world = World::new();
-    let mut reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let mut reader = Reader::open(GROUP).expect("bound");
     let sender = dropped_sender();
     flood(&sender, 3);
     let (start, mut handed_out) = (Instant::now(), 0);
@@ -268,14 +268,14 @@ fn the_drain_brings_the_open_batch_at_once() {
     // The group is free; rules that name it drop all the same.
     flood(&sender, 100);
     assert_eq!(dropped("INPUT"), 103);
-    Reader::open(GROUP, Detail::Packet).expect("bound by another");
+    Reader::open(GROUP).expect("bound by another");
     reader.drain(&mut |_| panic!("an event of nobody's")).expect("drained again");
     assert_eq!(reader.counters(), Counters { events: 3, ..Counters::default() });
 }
 
 fn the_drain_needs_no_privilege() {
     let _world = World::new();
-    let mut reader = Reader::open(GROUP, Detail::Packet).expect("bound");
+    let mut reader = Reader::open(GROUP).expect("bound");
     flood(&dropped_sender(), 3);
     let mut handed_out = 0;
     without_privilege(|| reader.drain(&mut |_| handed_out += 1)).expect("drained");
@@ -284,20 +284,20 @@ fn the_drain_needs_no_privilege() {
 
 fn a_group_in_use_is_refused_by_name() {
     let _world = World::new();
-    let first = Reader::open(GROUP, Detail::Packet).expect("bound");
-    let refused = Reader::open(GROUP, Detail::Packet).map(drop).expect_err("it is taken");
+    let first = Reader::open(GROUP).expect("bound");
+    let refused = Reader::open(GROUP).map(drop).expect_err("it is taken");
     assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
     assert_eq!(refused.to_string(), "NFLOG group 33023 is in use by another program");
-    let second = Reader::open_free(GROUP..=GROUP + 1, Detail::Packet).expect("one is free");
+    let second = Reader::open_free(GROUP..=GROUP + 1).expect("one is free");
     assert_eq!(second.group(), GROUP + 1);
-    let refused = Reader::open_free(GROUP..=GROUP + 1, Detail::Packet).map(drop).expect_err("both are taken");
+    let refused = Reader::open_free(GROUP..=GROUP + 1).map(drop).expect_err("both are taken");
     assert_eq!(refused.to_string(), "all NFLOG groups from 33023 to 33024 are in use by other programs");
     drop(first);
-    assert_eq!(Reader::open_free(GROUP..=GROUP + 1, Detail::Packet).expect("free again").group(), GROUP);
+    assert_eq!(Reader::open_free(GROUP..=GROUP + 1).expect("free again").group(), GROUP);
 }
 
 fn without_privilege_no_group_is_bound() {
-    let refused = without_privilege(|| Reader::open(GROUP, Detail::Packet).map(drop)).expect_err("not permitted");
+    let refused = without_privilege(|| Reader::open(GROUP).map(drop)).expect_err("not permitted");
     assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
     assert_eq!(refused.to_string(), "may not bind NFLOG group 33023: that takes CAP_NET_ADMIN (run with sudo)");
 }

@@ -10,6 +10,11 @@ pub const HOST4: &str = "10.77.0.1";
 pub const PEER4: &str = "10.77.0.2";
 pub const HOST6: &str = "fd77::1";
 pub const PEER6: &str = "fd77::2";
+/// This host on the side of the server, and the server.
+pub const INNER4: &str = "10.88.0.1";
+pub const INNER6: &str = "fd88::1";
+pub const SERVER4: &str = "10.88.0.2";
+pub const SERVER6: &str = "fd88::2";
 
 /// The two hosts and a scratch folder; all of it goes with the namespaces.
 pub struct World {
@@ -31,6 +36,31 @@ impl World {
             ));
         }
         Self { folder: tempfile::tempdir().expect("a scratch folder") }
+    }
+
+    /// A third host behind this one, on `eth1`, and this one passes packets on. Each end has a route to the other.
+    pub fn with_server(self) -> Self {
+        sh("ip netns add server && ip -n server link set lo up");
+        quiet_ipv6("ip netns exec server ");
+        sh("ip link add eth1 type veth peer name eth0 netns server");
+        sh("sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+        quiet_ipv6("");
+        let inner = [("", "eth1", INNER4, INNER6), ("-n server ", "eth0", SERVER4, SERVER6)];
+        for (ns, device, v4, v6) in inner {
+            sh(&format!(
+                "ip {ns}addr add {v4}/24 dev {device} && ip {ns}addr add {v6}/64 dev {device} nodad && ip {ns}link set {device} up"
+            ));
+        }
+        for (ns, v4, v6) in [("peer", HOST4, HOST6), ("server", INNER4, INNER6)] {
+            sh(&format!("ip -n {ns} route add default via {v4} && ip -n {ns} -6 route add default via {v6}"));
+        }
+        for command in ["ip netns exec peer ping -W 1", "ip netns exec server ping -W 1"] {
+            for to in [PEER4, PEER6, SERVER4, SERVER6] {
+                try_sh(&format!("{command} -q -c 1 {to}"));
+            }
+        }
+        sh("conntrack -F 2>/dev/null || true");
+        self
     }
 
     /// A path in the scratch folder.
@@ -80,11 +110,11 @@ pub fn try_sh(script: &str) -> Output {
 
 /// Does `work` on the peer; sockets that it opens stay there.
 pub fn on_peer<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    inside("peer", work)
+    on("peer", work)
 }
 
-/// Does `work` on another host of the world.
-pub fn inside<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {
+/// Does `work` on another host; sockets that it opens stay there.
+pub fn on<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -98,6 +128,6 @@ pub fn inside<T: Send>(host: &str, work: impl FnOnce() -> T + Send) -> T {
                 work()
             })
             .join()
-            .expect("the work on the peer succeeds")
+            .expect("the work there succeeds")
     })
 }

@@ -3,9 +3,9 @@
 use super::{ANSWER_TIME, Stage, Truth, around};
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{By, Passage, Seen};
-use crate::conntrack::{Ends, Flow, Tuple};
+use crate::conntrack::Ends;
 use crate::engine::Direction;
-use crate::packet::{Ip, Net, Packet, Tcp, TcpFlags, Transport};
+use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::net::IpAddr;
 
@@ -42,21 +42,46 @@ impl Stage {
                 .is_some_and(|(truth, ends)| truth.rejected.knows(&ends, seen.time))
     }
 
+    /// Takes in that a packet seemed to be for this machine and was on its way through.
+    pub(super) fn enters(&mut self, seen: &Seen) {
+        if let Net::Ip(ip) = &seen.packet.net {
+            self.forwarding.entered(ip, seen.time);
+        }
+        if let Some(truth) = &mut self.truth {
+            truth.forwarded += 1;
+        }
+    }
+
     /// Tells of a packet on its way through: one that was dropped, or the first of a flow that was not.
     ///
-    /// It is judged in the form that it has between the translations and in those that its two ends know, as the
-    /// kernel does it.
+    /// It is judged in the form that the rules see and in those that translation hides from them, as the kernel does
+    /// it: as it came in, and as the other side of its flow knows it.
     pub(super) fn tell_forwarded(&mut self, passage: &Passage) {
-        let Passage { seen, by, flow } = passage;
+        let Passage { seen, by, original } = passage;
+        // The source of a flow's first packet is not yet translated.
+        let hidden = [*original, by.and_then(|_| self.as_others_see(seen))];
         let mut judgements = [self.foretell(seen); 3];
-        let forms = flow.filter(Flow::is_translated).map(|flow| [flow.original, flow.reply]);
-        for (judgement, tuple) in judgements.iter_mut().skip(1).zip(forms.iter().flatten()) {
-            *judgement = self.foretell(&Seen { packet: in_form(&seen.packet, tuple), ..*seen });
+        for (judgement, packet) in judgements.iter_mut().skip(1).zip(hidden.into_iter().flatten()) {
+            *judgement = self.foretell(&Seen { packet, ..*seen });
         }
         match by {
             Some(by) => self.tell_dropped(seen, &judgements, *by),
             None => self.tell_let_through(seen, &judgements),
         }
+    }
+
+    /// A packet of a translated flow as the other side of the translation knows it.
+    fn as_others_see(&self, seen: &Seen) -> Option<Packet> {
+        let Net::Ip(ip) = seen.packet.net else { return None };
+        let [(src, src_port), (dst, dst_port)] = self.forwarding.other_ends(&ip, seen.time)?.pair();
+        let ports = Ports { src: src_port, dst: dst_port };
+        let transport = match ip.transport {
+            Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports, ..tcp }),
+            Transport::Udp(_) => Transport::Udp(ports),
+            Transport::Sctp(_) => Transport::Sctp(ports),
+            other => other,
+        };
+        Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
     fn foretell(&mut self, seen: &Seen) -> Judgement {
@@ -66,26 +91,26 @@ impl Stage {
 }
 
 impl Truth {
-    /// Takes in that a packet was rejected, if the rule that dropped it does that.
-    pub(super) fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
+    /// Takes the report of a packet that was dropped behind the tap.
+    pub(super) fn report_incoming(&mut self, seen: Seen, by: By, now: Timestamp) {
+        self.note_rejected(&seen, by, now);
+        self.withheld.report_incoming(seen, by);
+    }
+
+    /// Takes the report of a packet that was dropped before any tap.
+    pub(super) fn report_outgoing(&mut self, seen: Seen, by: By, now: Timestamp) {
+        self.note_rejected(&seen, by, now);
+        self.withheld.report_outgoing(seen, by);
+    }
+
+    /// If the rule answers what it blocks, that is coming.
+    fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         let Net::Ip(ip) = &seen.packet.net else { return };
         if !self.generations.rule(by).is_some_and(|rule| rule.rejects) {
             return;
         }
         if let Some(ends) = Ends::of_packet(ip) {
-            self.rejected.remember(ends, seen.time.plus(ANSWER_TIME), now);
+            self.rejected.remember(ends, (), seen.time.plus(ANSWER_TIME), now);
         }
     }
-}
-
-/// The packet with the addresses and ports of one of its flow's forms.
-fn in_form(packet: &Packet, tuple: &Tuple) -> Packet {
-    let Net::Ip(ip) = packet.net else { return *packet };
-    let transport = match ip.transport {
-        Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports: tuple.ports, ..tcp }),
-        Transport::Udp(_) => Transport::Udp(tuple.ports),
-        Transport::Sctp(_) => Transport::Sctp(tuple.ports),
-        other => other,
-    };
-    Packet { net: Net::Ip(Ip { src: tuple.src, dst: tuple.dst, transport, ..ip }), ..*packet }
 }

@@ -1,6 +1,6 @@
 //! Fragments that the tap saw, by the datagrams that they are parts of.
 
-use super::{DISORDER, Seen, Settled, stamp};
+use super::{DISORDER, Seen, stamp};
 use crate::app::pipeline::Judgement;
 use crate::packet::{Ip, Net, Packet, Transport};
 use crate::time::Timestamp;
@@ -50,11 +50,11 @@ impl Fragments {
     }
 
     /// The first, if it is not later than `until`.
-    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<Settled> {
+    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, Judgement)> {
         loop {
             let (_, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
-            if let Some((seen, judgement)) = self.pop(datagram) {
-                return Some(Settled::Passed(seen, judgement));
+            if let Some(part) = self.pop(datagram) {
+                return Some(part);
             }
         }
     }

@@ -5,18 +5,21 @@
 //! Fragments wait apart: a dropped datagram is reported whole, with the stamp of the fragment that came last, so that
 //! nothing is known of the first before the last is there.
 
+mod crossing;
 mod fragments;
 mod incoming;
 
 use super::pipeline::Judgement;
-use crate::conntrack::Flow;
 use crate::engine::Direction;
 use crate::nflog::BATCH_TIME;
 use crate::packet::{Net, Packet, Transport};
 use crate::time::Timestamp;
+use crossing::Crossings;
+pub use crossing::Passage;
 use fragments::{Datagram, Fragments};
 use incoming::Incoming;
 use std::collections::VecDeque;
+use std::iter;
 use std::time::Duration;
 
 /// How long a packet is held back where nothing else comes: reports and frames are handed on after [`BATCH_TIME`] at
@@ -58,17 +61,9 @@ pub struct Seen {
     pub direction: Direction,
     /// The index of its interface.
     pub interface: u32,
-}
-
-/// A report of a packet on its way through this machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passage {
-    /// The packet, as the rules see it: with its destination translated.
-    pub seen: Seen,
-    /// The rule that dropped it, if one did.
-    pub by: Option<By>,
-    /// The flow that it belongs to.
-    pub flow: Option<Flow>,
+    /// What it can be known by behind a translation ([`packet::fingerprint`](crate::packet::fingerprint)), where it may
+    /// be translated.
+    pub fingerprint: Option<u64>,
 }
 
 /// What is known of a packet once it has waited long enough.
@@ -80,6 +75,8 @@ pub enum Settled {
     Dropped(Seen, Judgement, By),
     /// It was dropped where the tap sees nothing, or had no room.
     Unseen(Seen, By),
+    /// The tap saw it come in on its way through: a report tells of it, or of its datagram.
+    Entered(Seen),
     /// It was on its way through.
     Forwarded(Passage),
 }
@@ -94,7 +91,7 @@ pub struct Withheld {
     /// Reports of packets that it never sees.
     outgoing: VecDeque<(Seen, By)>,
     /// Reports of packets that have no line at the tap.
-    forwarded: VecDeque<Passage>,
+    forwarded: Crossings,
 }
 
 impl Withheld {
@@ -116,9 +113,9 @@ impl Withheld {
         self.outgoing.push_back((seen, by));
     }
 
-    /// Takes a report of a packet on its way through.
-    pub fn report_forwarded(&mut self, passage: Passage) {
-        self.forwarded.push_back(passage);
+    /// Takes a report of a packet on its way through, and of the rule that dropped it, if one did.
+    pub fn report_forwarded(&mut self, seen: Seen, by: Option<By>) {
+        self.forwarded.push(seen, by);
     }
 
     /// Whether nothing waits.
@@ -144,22 +141,17 @@ impl Withheld {
         let until = self.frames.front().map_or(settled, |(seen, _)| stamp(seen).min(settled));
         self.report_until(until)
             .or_else(|| self.frame_until(settled))
-            .or_else(|| self.fragments.pop_until(settled.minus(HOLD_FRAGMENT)))
+            .or_else(|| self.fragment_until(settled.minus(HOLD_FRAGMENT)))
+            // Behind the frames that they tell of.
+            .or_else(|| self.forwarded.pop_until(settled.minus(HOLD_FRAGMENT)).map(Settled::Forwarded))
     }
 
     /// The next report that is not later than `until`, with its frame.
     fn report_until(&mut self, until: Timestamp) -> Option<Settled> {
-        let fronts = [
-            self.outgoing.front().map(|(seen, _)| stamp(seen)),
-            self.forwarded.front().map(|passage| stamp(&passage.seen)),
-            self.incoming.next_time(),
-        ];
+        let fronts = [self.outgoing.front().map(|(seen, _)| stamp(seen)), self.incoming.next_time()];
         let until = fronts.into_iter().flatten().min().filter(|&first| first <= until)?;
         if let Some((seen, by)) = self.outgoing.pop_front_if(|(seen, _)| stamp(seen) <= until) {
             return Some(Settled::Unseen(seen, by));
-        }
-        if let Some(passage) = self.forwarded.pop_front_if(|passage| stamp(&passage.seen) <= until) {
-            return Some(Settled::Forwarded(passage));
         }
         let (seen, by) = self.incoming.pop_until(until)?;
         Some(self.join(seen, by))
@@ -168,10 +160,19 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let (seen, judgement) = self.frames.pop_front_if(|(seen, _)| stamp(seen) <= settled)?;
+        let behind = self.frames.iter().take(DISORDER).map(|(seen, _)| seen);
         Some(match self.incoming.take(&seen) {
             Some(by) => Settled::Dropped(seen, judgement, by),
+            None if self.forwarded.take(&seen, behind) => Settled::Entered(seen),
             None => Settled::Passed(seen, judgement),
         })
+    }
+
+    /// The next fragment that is not later than `settled`.
+    fn fragment_until(&mut self, settled: Timestamp) -> Option<Settled> {
+        let (seen, judgement) = self.fragments.pop_until(settled)?;
+        let entered = self.forwarded.take(&seen, iter::empty());
+        Some(if entered { Settled::Entered(seen) } else { Settled::Passed(seen, judgement) })
     }
 
     /// Finds the packet of a report.

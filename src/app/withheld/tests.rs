@@ -23,7 +23,7 @@ fn ip(protocol: Protocol, len: u32, transport: Transport) -> Ip {
 
 fn seen(time: Timestamp, ip: Ip) -> Seen {
     let packet = Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None };
-    Seen { time, packet, direction: Direction::Incoming, interface: 2 }
+    Seen { time, packet, direction: Direction::Incoming, interface: 2, fingerprint: None }
 }
 
 fn udp(time: Timestamp, port: u16) -> Seen {
@@ -93,7 +93,7 @@ fn a_frame_is_dropped_if_a_report_bears_its_stamp_and_passes_if_none_does() {
 fn nothing_is_released_before_its_time_and_everything_then() {
     let mut withheld = Withheld::default();
     assert!(withheld.is_empty());
-    [1, 2, 3].map(|micros| withheld.hold(udp(at(micros), 80), judgement()));
+    (1..=3).for_each(|micros| withheld.hold(udp(at(micros), 80), judgement()));
     assert_eq!(release_until(&mut withheld, at(0)), []);
     assert_eq!(release_until(&mut withheld, at(2)), [passed(udp(at(1), 80)), passed(udp(at(2), 80))]);
     withheld.report_incoming(udp(at(3), 80), BY);
@@ -126,17 +126,18 @@ fn a_report_without_a_frame_has_its_line_in_the_order_of_time() {
     withheld.hold(udp(at(9), 80), judgement());
     withheld.report_incoming(udp(at(5), 81), BY);
     withheld.report_outgoing(udp(at(6), 82), BY);
-    let passage = Passage { seen: udp(at(7), 83), by: None, flow: None };
-    withheld.report_forwarded(passage);
+    let passage = Passage { seen: udp(at(7), 83), by: None, original: None };
+    withheld.report_forwarded(passage.seen, passage.by);
     assert_eq!(
         release_until(&mut withheld, END),
         [
             passed(udp(at(1), 80)),
             Settled::Unseen(udp(at(5), 81), BY),
             Settled::Unseen(udp(at(6), 82), BY),
-            Settled::Forwarded(passage),
             passed(udp(at(9), 80)),
-        ]
+            Settled::Forwarded(passage),
+        ],
+        "one on its way through waits for its fragments"
     );
 }
 
@@ -145,11 +146,11 @@ fn an_outgoing_or_forwarded_report_takes_no_frame() {
     let mut withheld = Withheld::default();
     withheld.hold(udp(at(5), 80), judgement());
     withheld.report_outgoing(udp(at(5), 80), BY);
-    let passage = Passage { seen: udp(at(5), 80), by: Some(BY), flow: None };
-    withheld.report_forwarded(passage);
+    let passage = Passage { seen: udp(at(5), 80), by: Some(BY), original: None };
+    withheld.report_forwarded(passage.seen, passage.by);
     assert_eq!(
         release_until(&mut withheld, END),
-        [Settled::Unseen(udp(at(5), 80), BY), Settled::Forwarded(passage), passed(udp(at(5), 80))]
+        [Settled::Unseen(udp(at(5), 80), BY), passed(udp(at(5), 80)), Settled::Forwarded(passage)]
     );
 }
 
@@ -253,4 +254,87 @@ fn beyond_what_there_is_room_for_the_oldest_go_early() {
         withheld.report_outgoing(udp(at(9), 81), BY);
     }
     assert_eq!(release_until(&mut withheld, Timestamp::MIN).len(), 8 + 1, "those in front of it, and one");
+}
+
+/// A packet by which a report knows it.
+fn known(seen: Seen, fingerprint: u64) -> Seen {
+    Seen { fingerprint: Some(fingerprint), ..seen }
+}
+
+/// What is released once the tap has seen `frames` for this machine and `reports` have come of packets that pass
+/// through it.
+fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
+    let mut withheld = Withheld::default();
+    for &frame in frames {
+        withheld.hold(frame, judgement());
+    }
+    for &seen in reports {
+        withheld.report_forwarded(seen, Some(BY));
+    }
+    release_until(&mut withheld, END)
+}
+
+fn crossed(seen: Seen, original: Option<Seen>) -> Settled {
+    Settled::Forwarded(Passage { seen, by: Some(BY), original: original.map(|seen| seen.packet) })
+}
+
+#[test]
+fn a_report_of_a_translated_packet_takes_the_frame_that_it_was() {
+    let (frame, report) = (known(tcp(at(1), 8080), 5), known(tcp(at(900), 80), 5));
+    let other = known(tcp(at(2), 22), 6);
+    assert_eq!(
+        cross(&[frame, other], &[report]),
+        [Settled::Entered(frame), passed(other), crossed(report, Some(frame))]
+    );
+}
+
+#[test]
+fn a_report_takes_one_frame_of_its_interface_that_came_in_just_before() {
+    let report = known(tcp(at(9_000), 80), 5);
+    let (early, late) = (known(tcp(at(1), 8080), 5), known(tcp(at(9_001), 8080), 5));
+    let elsewhere = Seen { interface: 3, ..known(tcp(at(8_000), 8080), 5) };
+    assert_eq!(
+        cross(&[early, elsewhere, late], &[report]),
+        [passed(early), passed(elsewhere), passed(late), crossed(report, None)]
+    );
+    let (first, second) = (known(tcp(at(8_000), 8080), 5), known(tcp(at(8_001), 8080), 5));
+    assert_eq!(
+        cross(&[first, second], &[report]),
+        [passed(first), Settled::Entered(second), crossed(report, Some(second))],
+        "the nearest"
+    );
+    let between = known(tcp(at(8_000), 80), 5);
+    assert_eq!(
+        cross(&[first, second], &[between]),
+        [Settled::Entered(first), passed(second), crossed(between, Some(first))],
+        "the second came in later"
+    );
+    let reports = [known(tcp(at(8_500), 80), 5), report];
+    assert_eq!(
+        cross(&[first, second], &reports),
+        [
+            Settled::Entered(first),
+            Settled::Entered(second),
+            crossed(reports[0], Some(first)),
+            crossed(reports[1], Some(second))
+        ]
+    );
+}
+
+#[test]
+fn the_first_fragment_of_a_translated_datagram_is_taken_by_its_report() {
+    let (first, rest) = (known(part(at(1), 9, 0, 8080), 5), part(at(7_000), 9, 1480, 8080));
+    let report = known(udp(at(7_100), 80), 5);
+    assert_eq!(cross(&[first, rest], &[report]), [Settled::Entered(first), passed(rest), crossed(report, Some(first))]);
+}
+
+#[test]
+fn a_frame_waits_for_no_report_of_a_passage_that_went_before() {
+    let mut withheld = Withheld::default();
+    withheld.report_forwarded(known(tcp(at(1), 80), 5), None);
+    assert_eq!(release_until(&mut withheld, at(100_000)).len(), 1);
+    let frame = known(tcp(at(100_001), 8080), 5);
+    withheld.hold(frame, judgement());
+    assert_eq!(release_until(&mut withheld, END), [passed(frame)]);
+    assert!(withheld.is_empty());
 }

@@ -40,13 +40,11 @@ pub(super) struct Writer<'a> {
     /// The chain that is being written; after a cascade the one that holds the rest.
     current: String,
     further: u32,
-    /// The hook whose packets come by the chain that is being written.
-    hook: Hook,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(family: Family, options: Options, ledger: &'a Ledger) -> Self {
-        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0, hook: Hook::Input }
+        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0 }
     }
 
     pub(super) fn finish(self) -> Vec<Chain> {
@@ -55,14 +53,8 @@ impl<'a> Writer<'a> {
 
     /// Begins the chain of a hook.
     pub(super) fn begin(&mut self, hook: Hook) {
-        self.hook = hook;
         hook.own().clone_into(&mut self.current);
         self.add_chain(self.current.clone());
-    }
-
-    /// Whether the packets of the chain that is being written are on their way through.
-    pub(super) fn is_forwarding(&self) -> bool {
-        self.hook == Hook::Forward
     }
 
     /// Makes a chain that goes by no hook.
@@ -169,9 +161,8 @@ impl<'a> Writer<'a> {
     }
 
     fn log_target(&self, reported: Reported) -> Target {
-        let Options { generation, nflog_group, forward_group, .. } = self.options;
-        let group = if self.is_forwarding() { forward_group } else { nflog_group };
-        Target::Log { group, prefix: nflog_prefix(generation, reported) }
+        let Options { generation, nflog_group, .. } = self.options;
+        Target::Log { group: nflog_group, prefix: nflog_prefix(generation, reported) }
     }
 
     fn numbered(&mut self, number: u32, conditions: &Match, target: &Target) {

@@ -39,11 +39,8 @@ pub struct Options {
     /// Tells rule sets apart in NFLOG prefixes and in the names of sets: two that are in the kernel one after the
     /// other need different ones, and the first of a process is best taken from the clock.
     pub generation: u32,
-    /// The NFLOG group that packets from and to this machine are reported to when they are blocked.
+    /// The NFLOG group that is reported to: blocked packets, and the first of each forwarded flow that is not.
     pub nflog_group: u16,
-    /// The NFLOG group that forwarded packets are reported to: those that are blocked, and the first of each flow that
-    /// is not. Its reader wants to know their flows, which costs more than a flood of blocked packets is worth.
-    pub forward_group: u16,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and
     /// flows that pass are reported, which brings in connection tracking (translation itself does anyway).
     pub forwards: bool,

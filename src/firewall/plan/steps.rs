@@ -29,8 +29,8 @@ pub(super) struct Steps<'a, 'b> {
     pub(super) own: &'a [IpAddr],
     /// Whether this machine passes packets on, and may translate their addresses.
     pub(super) forwards: bool,
-    /// The chain that reports and drops for each rule that is told by a set, for packets that are forwarded or not.
-    pub(super) blocking: HashMap<(u32, bool), String>,
+    /// The chain that reports and drops for each rule that is told by a set.
+    pub(super) blocking: HashMap<u32, String>,
 }
 
 const STATE: &str = "-m conntrack --ctstate";
@@ -224,16 +224,14 @@ impl Steps<'_, '_> {
 
     /// The chain that reports and drops for rule `number`: a set is looked up once for both.
     fn blocking_chain(&mut self, number: u32) -> String {
-        // It reports to the group of the hook.
-        let key = (number, self.writer.is_forwarding());
-        if let Some(chain) = self.blocking.get(&key) {
+        if let Some(chain) = self.blocking.get(&number) {
             return chain.clone();
         }
         let chain = self.writer.further_chain('B');
         let outside = self.writer.enter(chain.clone());
         self.writer.block(number, &Match::default());
         self.writer.enter(outside);
-        self.blocking.insert(key, chain.clone());
+        self.blocking.insert(number, chain.clone());
         chain
     }
 

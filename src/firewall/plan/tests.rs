@@ -1,6 +1,5 @@
 //! Rules files and the kernel rules that they become, word for word.
 
-use super::chains::KernelRule;
 use super::*;
 use crate::firewall::Family;
 use crate::rules;
@@ -23,7 +22,7 @@ fn host() -> Host {
 
 fn plan_with(text: &str, forwards: bool) -> Plan {
     let rules = parse(text);
-    let options = Options { generation: 0x2a, nflog_group: 77, forward_group: 78, forwards };
+    let options = Options { generation: 0x2a, nflog_group: 77, forwards };
     Plan::new(&rules, &host(), options, Timestamp::from_parts(1_800_000_000, 0))
 }
 
@@ -44,11 +43,7 @@ fn brief(text: &str) -> String {
     let (conditions, rest) = text.split_once("-m comment --comment ").expect("a comment");
     let (comment, target) = rest.split_once(' ').unwrap_or((rest, ""));
     let target = match target.strip_prefix("-j NFLOG --nflog-prefix pfw:0000002a:") {
-        Some(log) => {
-            let (number, group) = log.split_once(" --nflog-group ").expect("a group");
-            assert!(["77 --nflog-threshold 64", "78 --nflog-threshold 64"].contains(&group), "{log}");
-            format!("log {number}")
-        }
+        Some(log) => format!("log {}", log.strip_suffix(" --nflog-group 77 --nflog-threshold 64").expect("our group")),
         None => target.to_owned(),
     };
     format!("{conditions}{target} # {comment}")
@@ -142,25 +137,6 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
         let lists = plan_with(r#"{ "block_protocols": ["icmp"] }"#, true);
         assert!(decisive(&lists, family, "PFW-FWD").ends_with(&passed.map(str::to_owned)), "behind all lists");
     }
-}
-
-#[test]
-fn forwarded_packets_are_reported_to_a_group_of_their_own() {
-    let addresses: Vec<_> = (0..40).map(|n| format!("\"192.0.2.{}\"", n * 2)).collect();
-    let text = format!(r#"{{ "block_ips": [{}], "block_ports": [80] }}"#, addresses.join(","));
-    let plan = plan_with(&text, true);
-    let groups = |name: &str| {
-        let chain = plan.chains(Family::V4).iter().find(|chain| chain.name == name).expect("a chain");
-        let group = |rule: &KernelRule| rule.text.split_once("--nflog-group ").map(|(_, rest)| rest[..2].to_owned());
-        let mut groups: Vec<_> = chain.rules.iter().filter_map(group).collect();
-        groups.dedup();
-        groups
-    };
-    assert_eq!(
-        (groups("PFW-IN"), groups("PFW-OUT"), groups("PFW-FWD")),
-        (vec!["77".into()], vec!["77".into()], vec!["78".into()])
-    );
-    assert_eq!((groups("PFW-B00000"), groups("PFW-B00001")), (vec!["77".into()], vec!["78".into()]));
 }
 
 #[test]
@@ -318,7 +294,7 @@ fn block_lists_spare_what_this_machine_lives_on() {
     let plan = Plan::new(
         &rules,
         &host(),
-        Options { generation: 0x2a, nflog_group: 77, forward_group: 78, forwards: false },
+        Options { generation: 0x2a, nflog_group: 77, forwards: false },
         Timestamp::default(),
     );
     assert_eq!(

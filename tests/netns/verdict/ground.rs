@@ -6,8 +6,8 @@
 
 use super::raw::{Passed, Sender, Wire};
 use super::wire;
-use crate::world::{HOST4, HOST6, PEER4, PEER6, World, inside, sh, try_sh};
-use pfw::nflog::{Detail, Event, Hook, Reader};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
+use pfw::nflog::{Event, Hook, Reader};
 use pfw::packet::{Ip, Link, Net, parse};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -122,14 +122,14 @@ impl Ground {
         watch_behind();
         // What hosts say when a wire is plugged in.
         std::thread::sleep(Duration::from_secs(2));
-        let wire = |host| inside(host, || End { sends: Wire::open("eth0"), sees: Wire::open("eth0") });
+        let wire = |host| on(host, || End { sends: Wire::open("eth0"), sees: Wire::open("eth0") });
         Self {
             world,
             peer: wire("peer"),
             lan: wire("lan"),
             loopback: Wire::open("lo"),
             sender: Sender::open(),
-            reader: Reader::open(GROUP, Detail::Packet).expect("the group is free in this namespace"),
+            reader: Reader::open(GROUP).expect("the group is free in this namespace"),
             macs,
             vlan: vlan.status.success(),
         }

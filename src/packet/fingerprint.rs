@@ -1,0 +1,112 @@
+//! What stays the same in a packet when a router passes it on and translates its destination.
+
+use super::Protocol;
+use super::ethertype::{IPV4, IPV6};
+use foldhash::fast::FixedState;
+use std::hash::{BuildHasher, Hasher};
+
+/// Bytes behind the IP header that count: a TCP header with all its options.
+const LOOKED_AT: usize = 64;
+/// The number of the IPv6 fragment header; it has eight bytes.
+const FRAGMENT_HEADER: u8 = 44;
+/// Size of an IPv6 header.
+const IPV6_HEADER: usize = 40;
+
+/// The fingerprint of an IP packet: its source, and of all that is behind what neither a router nor a translation of
+/// the destination changes. A first fragment has that of the whole. `None` if it is no IP packet.
+pub(super) fn of(ethertype: u16, packet: &[u8]) -> Option<u64> {
+    match ethertype {
+        IPV4 => of_ipv4(packet),
+        IPV6 => of_ipv6(packet),
+        _ => None,
+    }
+}
+
+fn of_ipv4(packet: &[u8]) -> Option<u64> {
+    let &[first, _, _, _, id_high, id_low, _, _, _, protocol, _, _, a, b, c, d, ..] = packet.first_chunk::<20>()?;
+    let payload = packet.get(usize::from(first & 0x0f) * 4..)?;
+    Some(hash(Protocol(protocol), &[id_high, id_low, a, b, c, d], payload))
+}
+
+fn of_ipv6(packet: &[u8]) -> Option<u64> {
+    let (header, behind) = packet.split_first_chunk::<IPV6_HEADER>()?;
+    let (&[_, _, _, _, _, _, next, _], addresses) = header.split_first_chunk()?;
+    let source = addresses.first_chunk::<16>()?;
+    Some(match behind.split_first_chunk() {
+        Some((&[whole, _, _, _, _, _, _, _], payload)) if next == FRAGMENT_HEADER => {
+            hash(Protocol(whole), source, payload)
+        }
+        _ => hash(Protocol(next), source, behind),
+    })
+}
+
+/// The destination port and the checksum are left out.
+fn hash(protocol: Protocol, source: &[u8], payload: &[u8]) -> u64 {
+    let payload = payload.get(..LOOKED_AT).unwrap_or(payload);
+    let mut hasher = FixedState::default().build_hasher();
+    hasher.write_u8(protocol.0);
+    hasher.write(source);
+    // Up to two parts of the header, and all that is behind.
+    let kept = match protocol {
+        Protocol::TCP => [0..2, 4..16, 18..LOOKED_AT],
+        Protocol::UDP | Protocol::UDPLITE => [0..2, 4..6, 8..LOOKED_AT],
+        Protocol::SCTP => [0..2, 4..8, 12..LOOKED_AT],
+        Protocol::ICMP | Protocol::ICMPV6 => [0..2, 4..8, 8..LOOKED_AT],
+        _ => [0..2, 2..4, 4..LOOKED_AT],
+    };
+    for range in kept {
+        let end = range.end.min(payload.len());
+        hasher.write(payload.get(range.start..end).unwrap_or_default());
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::bytes;
+    use super::*;
+
+    const TCP: &str =
+        "4500 003c 1234 4000 4006 0000 0a4d0002 0a4d0001  9c40 1f90 11223344 00000000 a002 fd78 aaaa 0000";
+
+    fn v4(text: &str) -> u64 {
+        of(IPV4, &bytes(text)).unwrap()
+    }
+
+    #[test]
+    fn a_router_and_a_new_destination_change_nothing() {
+        // Time to live, both checksums, destination address and port.
+        let behind = "4500 003c 1234 4000 3f06 ffff 0a4d0002 0a580002  9c40 0050 11223344 00000000 a002 fd78 bbbb 0000";
+        assert_eq!(v4(TCP), v4(behind));
+        let v6 = |hop: &str, dst: &str, port: &str| {
+            let text = format!("6000 0000 000a 11{hop} fd77{:028}  {dst}{:028}  0fa0 {port} 000a 1111 7878", 2, 1);
+            of(IPV6, &bytes(&text)).unwrap()
+        };
+        assert_eq!(v6("40", "fd77", "1f90"), v6("3f", "fd88", "0050"));
+    }
+
+    #[test]
+    fn everything_else_does() {
+        for (from, to) in
+            [("1234", "1235"), ("0a4d0002", "0a4d0003"), ("9c40", "9c41"), ("11223344", "11223345"), ("a002", "a010")]
+        {
+            assert_ne!(v4(TCP), v4(&TCP.replacen(from, to, 1)), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_first_fragment_has_that_of_the_whole() {
+        let payload = "0fa0 1f90 0fa8 1111 78787878";
+        let whole = format!("6000 0000 000c 1140 fd77{:028} fd77{:028} {payload}", 2, 1);
+        let first = format!("6000 0000 0014 2c40 fd77{:028} fd77{:028} 11000001 00000009 {payload}", 2, 1);
+        assert_eq!(of(IPV6, &bytes(&whole)), of(IPV6, &bytes(&first)));
+        assert_eq!(v4(TCP), v4(&TCP.replace("4000", "2000")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..120)) {
+            let _ = (of(IPV4, &bytes), of(IPV6, &bytes));
+        }
+    }
+}
