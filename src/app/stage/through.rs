@@ -1,7 +1,7 @@
 //! What passes through the machine or answers for it: packets that the tap alone can't place.
 
 use super::{ANSWER_TIME, Stage, Truth, around};
-use crate::app::pipeline::Judgement;
+use crate::app::explanation::Form;
 use crate::app::withheld::{By, Passage, Seen};
 use crate::conntrack::{Ends, Flow, Tuple};
 use crate::engine::Direction;
@@ -46,20 +46,20 @@ impl Stage {
     /// kernel does it.
     pub(super) fn tell_forwarded(&mut self, passage: &Passage) {
         let Passage { seen, by, flow } = passage;
-        let mut judgements = [self.foretell(seen); 3];
-        let forms = flow.filter(Flow::is_translated).map(|flow| [flow.original, flow.reply]);
-        for (judgement, tuple) in judgements.iter_mut().skip(1).zip(forms.iter().flatten()) {
-            *judgement = self.foretell(&Seen { packet: in_form(&seen.packet, tuple), ..*seen });
+        let mut forms = [self.foretell(seen, seen.packet); 3];
+        let tuples = flow.filter(Flow::is_translated).map(|flow| [flow.original, flow.reply]);
+        for (form, tuple) in forms.iter_mut().skip(1).zip(tuples.iter().flatten()) {
+            *form = self.foretell(seen, in_form(&seen.packet, tuple));
         }
         match by {
-            Some(by) => self.tell_dropped(seen, &judgements, *by),
-            None => self.tell_let_through(seen, &judgements),
+            Some(by) => self.tell_dropped(seen, &forms, by),
+            None => self.tell_let_through(seen, &forms),
         }
     }
 
-    fn foretell(&mut self, seen: &Seen) -> Judgement {
+    fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        self.pipeline.foretell(&seen.packet, &around)
+        Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
     }
 }
 
@@ -67,7 +67,7 @@ impl Truth {
     /// Takes in that a packet was rejected, if the rule that dropped it does that.
     pub(super) fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         let Net::Ip(ip) = &seen.packet.net else { return };
-        if !self.generations.rule(by).is_some_and(|rule| rule.rejects) {
+        if !self.generations.rule(&by).is_some_and(|rule| rule.rejects) {
             return;
         }
         if let Some(ends) = Ends::of_packet(ip) {
