@@ -78,6 +78,7 @@ fn a_blocked_line_names_the_entry() {
         }
     });
     pfw.wait_to_say("again");
+    wait_for("the new rules", || sh("iptables-save").contains("block_lists:drop.txt").then_some(()));
     pings();
     let entry = "rule=block_lists:drop.txt reason=\"peer 10.77.0.2 is in block_lists drop.txt (10.77.0.0/29)\"";
     wait_for_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP", entry]);
@@ -123,11 +124,10 @@ fn counters_reports_and_lines_add_up() {
     let flood = usize::try_from(FLOOD).expect("a small number");
     wait_for_lines(&world, flood, &["[BLOCKED] incoming eth0 UDP", ":9001 ", "rule=block_ports:9001/udp"]);
     let (_, said) = pfw.stop(libc::SIGTERM);
-    println!("{said}");
     assert_eq!(summary(&said, "kernel's reports"), Some(FLOOD), "{said}");
     let counted = summary(&said, "kernel's counters").expect("there is such a line");
     // What was dropped between the reading of a counter and its end is told by the reports alone.
-    assert!(counted <= FLOOD && counted * 100 >= FLOOD * 90, "{said}");
+    assert!(counted <= FLOOD && counted * 100 >= FLOOD * 80, "{said}");
     assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
 }
 
