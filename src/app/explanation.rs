@@ -178,3 +178,114 @@ fn line(matcher: &Matcher, decision: &Decision, packet: &Ip) -> Explanation {
 pub fn unknown_rule() -> RuleInfo {
     RuleInfo { id: Arc::from("unknown"), step: Step::Rules }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::kernel_rules::KernelRule;
+    use crate::engine::{Direction, Engine, Limits};
+    use crate::host::Host;
+    use crate::packet::{Ports, Transport};
+    use crate::rules::{Origin, parse};
+    use crate::time::Timestamp;
+    use std::path::Path;
+
+    const NOW: Timestamp = Timestamp::from_parts(1000, 0);
+
+    fn matcher(rules: &str) -> Matcher {
+        let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let origin = Origin { file: "rules.json", folder: Path::new(""), read: &read };
+        let ruleset = parse(rules.as_bytes().to_vec(), &origin).expect("sound rules").ruleset;
+        Matcher::new(&ruleset, &Host::default(), NOW)
+    }
+
+    /// A rule set in the kernel, where it has one rule.
+    fn kernel(generation: u32, rules: &str, rule: (&str, Step)) -> Arc<KernelRules> {
+        let info = RuleInfo { id: rule.0.into(), step: rule.1 };
+        let rules = (vec![KernelRule { info, rejects: false }], matcher(rules));
+        let announced = Timestamp::from_parts(900 + i64::from(generation), 0);
+        Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1, announced })
+    }
+
+    fn datagram(src: [u8; 4]) -> Seen {
+        let transport = Transport::Udp(Ports { src: 53, dst: 4000 });
+        let (protocol, dst) = (Protocol::UDP, [10, 0, 0, 1].into());
+        let ip = Ip { src: src.into(), dst, protocol, ttl: 64, len: 40, fragment: None, transport };
+        let packet = Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None };
+        Seen { time: NOW, packet, direction: Direction::Incoming, interface: 1 }
+    }
+
+    /// What `rules` say of a datagram from `src` that opens a connection.
+    fn predicted(rules: &str, src: [u8; 4]) -> (Seen, Decision) {
+        let seen = datagram(src);
+        let interface = crate::engine::InterfaceClass::default();
+        let context = Context { direction: seen.direction, interface, time: NOW };
+        let ip = *ip_of(&seen.packet).unwrap();
+        let decision = Engine::new(Limits { connections: 64, datagrams: 4 }).decide(&matcher(rules), &ip, &context);
+        (seen, decision)
+    }
+
+    fn case<'a>(seen: &'a Seen, forms: &'a [Form], predicted: Decision) -> Case<'a> {
+        Case { seen, forms, interface: "eth0", predicted, rule: None }
+    }
+
+    fn form(seen: &Seen, decision: Decision) -> [Form; 1] {
+        [Form { packet: seen.packet, judgement: Judgement { decision, epoch: 0 } }]
+    }
+
+    fn dropped(kernel: Arc<KernelRules>, seen: &Seen, decision: Decision) -> Explanation {
+        let by = By { generation: kernel.generation, number: 0, uid: None, corrupt: false };
+        let mut generations = Generations::default();
+        generations.add(kernel);
+        let forms = form(seen, decision);
+        case(seen, &forms, decision).dropped(&by, &generations, &mut Conntrack::new(Instant::now()))
+    }
+
+    const LIST: &str = r#"{ "block_ips": ["10.9.0.0/16"] }"#;
+
+    #[test]
+    fn a_drop_by_rules_that_the_engine_did_not_have_yet_is_no_difference() {
+        let (seen, decision) = predicted("{}", [10, 9, 8, 7]);
+        let explanation = dropped(kernel(2, LIST, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!(explanation.cause, None);
+        assert_eq!(&*explanation.rule.id, "block_ips:10.9.0.0/16");
+        assert_eq!(explanation.reason, "peer 10.9.8.7 is in block_ips (10.9.0.0/16)");
+    }
+
+    #[test]
+    fn a_drop_that_no_rule_accounts_for_is_unexplained_and_names_the_entry_if_there_is_one() {
+        let (seen, decision) = predicted("{}", [10, 1, 1, 1]);
+        let explanation = dropped(kernel(2, LIST, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!((explanation.cause, &*explanation.rule.id), (Some(Cause::Unexplained), "block_ips"));
+        // The kernel judged the other end of the packet.
+        let both = r#"{ "block_ips": ["10.0.0.0/30"] }"#;
+        let explanation = dropped(kernel(2, both, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!(explanation.cause, Some(Cause::Unexplained));
+        let reason = "dropped by the kernel: 10.0.0.1 is in block_ips:10.0.0.0/30 (10.0.0.0/30); predicted: allowed by";
+        assert!(explanation.reason.starts_with(reason), "{}", explanation.reason);
+    }
+
+    #[test]
+    fn a_packet_let_through_by_rules_of_that_time_is_no_difference() {
+        let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
+        let forms = form(&seen, decision);
+        let unexplained = case(&seen, &forms, decision).passed(&generations);
+        assert_eq!(unexplained.cause, Some(Cause::Unexplained));
+        assert_eq!(unexplained.reason, "not dropped by the kernel");
+        generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
+        let explained = case(&seen, &forms, decision).passed(&generations);
+        assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
+    }
+
+    #[test]
+    fn a_packet_let_through_as_a_reply_that_the_engine_knew_nothing_of_is_a_matter_of_connections() {
+        let rules = r#"{ "default_policy": "deny" }"#;
+        let (seen, decision) = predicted(rules, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
+        let forms = form(&seen, decision);
+        assert_eq!(case(&seen, &forms, decision).passed(&generations).cause, Some(Cause::TimeOut));
+    }
+}

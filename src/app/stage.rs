@@ -244,15 +244,9 @@ impl Stage {
         let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
         let packet = packet::parse(event.link(), event.packet, event.original_len);
         let by = match reported {
-            Reported::Dropped(number) => {
-                let corrupt = packet::has_wrong_checksum(&packet, event.packet);
-                Some(By { generation, number, uid: event.uid, corrupt })
-            }
+            Reported::Dropped(number) => Some(truth.note_dropped(generation, number, event, &packet)),
             Reported::Passed => None,
         };
-        if let Some(by) = &by {
-            truth.generations.reported(by);
-        }
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
         let seen = Seen { time: event.time.unwrap_or(now), packet, direction, interface };

@@ -1,19 +1,33 @@
 //! The kernel's verdicts on packets, held against what was predicted of them, and against its own counters.
 
-use super::{Stage, around};
+use super::{Stage, Truth, around};
 use crate::app::audit::Audit;
 use crate::app::explanation::{Case, Form};
 use crate::app::generations::Counted;
 use crate::app::kernel_rules::is_same_rule;
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
-use crate::engine::RuleInfo;
+use crate::engine::{RuleInfo, Step};
+use crate::nflog::Event;
+use crate::packet::{self, Packet};
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
 /// Rules, with a cause, whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
+
+impl Truth {
+    /// Counts a report of a dropped packet. What it tells beside that.
+    pub(super) fn note_dropped(&mut self, generation: u32, number: u32, event: &Event<'_>, packet: &Packet) -> By {
+        let mut by = By { generation, number, uid: event.uid, corrupt: false };
+        self.generations.reported(&by);
+        // Before that step nothing hangs on what connection tracking makes of a packet.
+        let tracked = self.generations.rule(&by).is_some_and(|rule| rule.info.step > Step::Reply);
+        by.corrupt = tracked && packet::has_wrong_checksum(packet, event.packet);
+        by
+    }
+}
 
 impl Stage {
     /// Tells of a packet that no rule of ours dropped.
