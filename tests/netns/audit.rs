@@ -134,7 +134,8 @@ fn counters_reports_and_lines_add_up() {
 fn drops_that_nobody_reported_are_said() {
     let world = World::new();
     let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
-    // Somebody else turns the rule that reports into one that doesn't.
+    // Somebody else turns the rule that reports into one that doesn't, while pfw can't put it back.
+    pfw.signal(libc::SIGSTOP);
     let line = sh("iptables -S PFW-IN | grep -n NFLOG | head -1 | cut -d: -f1");
     let place = line.trim().parse::<u32>().expect("a number") - 1;
     sh(&format!("iptables -R PFW-IN {place} -s 192.0.2.1 -j ACCEPT"));
@@ -144,6 +145,7 @@ fn drops_that_nobody_reported_are_said() {
             socket.send_to(b"x", (HOST4, 9001)).expect("sent");
         }
     });
+    pfw.signal(libc::SIGCONT);
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(summary(&said, "unaccounted drops"), Some(3), "{said}");
 }
