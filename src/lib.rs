@@ -35,9 +35,10 @@
 //! 4. [`engine::Engine::decide`] asks the compiled rules ([`engine::Matcher`], immutable and shared) and what it
 //!    remembers of connections: no lock, no allocation, no system call.
 //!    When rules are enforced, the packet then waits until the kernel's reports ([`nflog`]) have been read past its
-//!    time: they tell what was dropped, by which rule (`app::withheld`). What passes through the machine has the lines
-//!    that the kernel reports and no others; which packets these are, behind translated addresses too, is told by
-//!    [`conntrack`] and by comparing them (`app::forwarding`).
+//!    time: they tell what was dropped, by which rule (`app::withheld`). Where they say otherwise than the engine,
+//!    `app::explanation` finds out why; the kernel's counters are held against them (`app::audit`). What passes
+//!    through the machine has the lines that the kernel reports and no others; which packets these are, behind
+//!    translated addresses too, is told by [`conntrack`] and by comparing them (`app::forwarding`).
 //! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
 //!
 //! # Threads

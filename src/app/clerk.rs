@@ -229,7 +229,7 @@ impl Counter {
             lost_kernel: seen.lost_kernel,
             lost_reports: seen.lost_reports,
             lost_log: self.log.counts().lost_log(),
-            differences: seen.differences,
+            differences: seen.differences.total(),
         }
     }
 

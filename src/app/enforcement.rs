@@ -1,8 +1,10 @@
 //! The rules in the kernel, seen from the main thread: put in force at the start, replaced with each change, watched,
 //! and taken out at the end.
 
+use super::generations::Counted;
 use super::kernel_rules::KernelRules;
-use crate::firewall::{self, Backoff, Change, Disturbance, Installed, Options, Plan, Tools, Variant};
+use crate::engine::Matcher;
+use crate::firewall::{self, Backoff, Change, Counter, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -32,6 +34,10 @@ pub struct Enforcement {
     repairs: Backoff,
     /// What is wrong and was told, where it was not put right.
     told: Vec<Disturbance>,
+    /// The names of the rules in force.
+    names: Arc<KernelRules>,
+    /// What their counters told before they began anew because the rules were put back.
+    counted: Vec<u64>,
 }
 
 /// What a look at the kernel's rules has shown.
@@ -57,9 +63,11 @@ impl Enforcement {
         // Another number than the last run's: its sets may still be there.
         let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
         let plan = plan(ruleset, host, first, nflog_group, now);
-        announce(Arc::new(KernelRules::new(&plan)));
+        let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
+        announce(Arc::clone(&names));
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
-        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default(), told: Vec::new() })
+        let (repairs, told, counted) = (Backoff::default(), Vec::new(), Vec::new());
+        Ok(Self { installed, nflog_group, keep, repairs, told, names, counted })
     }
 
     /// Which iptables carries the rules out.
@@ -67,12 +75,46 @@ impl Enforcement {
         self.installed.tools().to_string()
     }
 
-    /// Puts other rules in force, in one transaction for each family. On failure the old ones are.
-    pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<()> {
+    /// Puts other rules in force, in one transaction for each family. On failure the old ones are. Returns what those
+    /// that are replaced had dropped by an instant before: the kernel forgets it with them.
+    pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<Counted> {
         let generation = self.installed.plan().generation().wrapping_add(1);
-        let plan = plan(ruleset, host, generation, self.nflog_group, Timestamp::now());
-        announce(Arc::new(KernelRules::new(&plan)));
-        self.installed.replace(plan).context("cannot put the new rules in force")
+        let now = Timestamp::now();
+        let plan = plan(ruleset, host, generation, self.nflog_group, now);
+        let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
+        announce(Arc::clone(&names));
+        match self.installed.replace(plan).context("cannot put the new rules in force") {
+            Ok(counters) => {
+                let counted = self.add_up(&counters);
+                self.counted.clear();
+                self.names = names;
+                Ok(counted)
+            }
+            Err(error) => {
+                announce(Arc::clone(&self.names));
+                Err(error)
+            }
+        }
+    }
+
+    /// What each rule has dropped.
+    pub fn count(&self) -> Result<Counted> {
+        let counters = self.installed.counters().context("cannot read the kernel's counters")?;
+        Ok(self.add_up(&counters))
+    }
+
+    fn add_up(&self, counters: &[Counter]) -> Counted {
+        let before = self.counted.iter().copied().chain(std::iter::repeat(0));
+        let dropped = counters.iter().zip(before).map(|(counter, before)| counter.packets + before).collect();
+        Counted { generation: self.names.generation, dropped }
+    }
+
+    /// Remembers what the rules had dropped before they were written anew, if they were.
+    fn keep_count(&mut self, before: Result<Counted>) {
+        let (Ok(before), Ok(now)) = (before, self.count()) else { return };
+        let lost = before.dropped.iter().zip(&now.dropped).map(|(before, now)| before.saturating_sub(*now));
+        self.counted.resize(before.dropped.len(), 0);
+        self.counted.iter_mut().zip(lost).for_each(|(counted, lost)| *counted += lost);
     }
 
     /// Whether the kernel tells of changes to the tables that the rules are in.
@@ -95,7 +137,9 @@ impl Enforcement {
         let by = Some(format!("changed by {suspects}")).filter(|_| !suspects.is_empty());
         let mut words = found.iter().map(Disturbance::to_string).chain(by).collect::<Vec<_>>().join("; ");
         if self.repairs.may_repair(uptime) {
+            let before = self.count();
             self.installed.repair().with_context(|| format!("{words}; cannot put the rules back"))?;
+            self.keep_count(before);
             self.told.clear();
             return Ok(Look { right: true, words: Some(words + "; the rules were put back") });
         }

@@ -1,20 +1,21 @@
 //! The rules that are in the kernel, as its reports speak of them: by generation and number.
 
-use super::withheld::By;
-use crate::engine::{RuleInfo, Step};
+use crate::engine::{Matcher, RuleInfo, Step};
 use crate::firewall::{Origin, Plan, PlannedRule};
-use std::collections::VecDeque;
+use crate::time::Timestamp;
 use std::sync::Arc;
-
-/// Rule sets that are remembered after they were replaced: reports of packets that they dropped may still come, for a
-/// tenth of a second.
-const REMEMBERED: usize = 8;
 
 /// The rules of one generation, by number.
 #[derive(Debug)]
 pub struct KernelRules {
-    generation: u32,
-    rules: Vec<KernelRule>,
+    /// The generation.
+    pub generation: u32,
+    /// The rules.
+    pub rules: Vec<KernelRule>,
+    /// The same rules as the engine has them: they tell an entry of a list that is one rule in the kernel.
+    pub matcher: Matcher,
+    /// They come into force some time after this.
+    pub announced: Timestamp,
 }
 
 /// A rule in the kernel.
@@ -27,13 +28,14 @@ pub struct KernelRule {
 }
 
 impl KernelRules {
-    /// The rules of a plan.
-    pub fn new(plan: &Plan) -> Self {
+    /// The rules of a plan, compiled as `matcher`.
+    pub fn new(plan: &Plan, matcher: Matcher, now: Timestamp) -> Self {
         let known = |rule: &PlannedRule| KernelRule {
             info: RuleInfo { id: Arc::clone(&rule.id), step: step(rule.origin) },
             rejects: rule.rejects,
         };
-        Self { generation: plan.generation(), rules: plan.rules().iter().map(known).collect() }
+        let rules = plan.rules().iter().map(known).collect();
+        Self { generation: plan.generation(), rules, matcher, announced: now }
     }
 }
 
@@ -50,21 +52,8 @@ const fn step(origin: Origin) -> Step {
     }
 }
 
-/// The generations whose reports can still come, the latest first.
-#[derive(Debug, Default)]
-pub struct Generations {
-    known: VecDeque<Arc<KernelRules>>,
-}
-
-impl Generations {
-    /// Takes a generation in before it is put in force.
-    pub fn add(&mut self, rules: Arc<KernelRules>) {
-        self.known.push_front(rules);
-        self.known.truncate(REMEMBERED);
-    }
-
-    /// The rule that a report names.
-    pub fn rule(&self, By { generation, number }: By) -> Option<&KernelRule> {
-        self.known.iter().find(|rules| rules.generation == generation)?.rules.get(number as usize)
-    }
+/// Whether the kernel's rule is the one that was predicted. A list that is long goes by its own name in the kernel, by
+/// its entry in the prediction.
+pub fn is_same_rule(kernel: &RuleInfo, predicted: &RuleInfo) -> bool {
+    kernel.step == predicted.step && predicted.id.starts_with(&*kernel.id)
 }

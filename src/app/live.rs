@@ -11,13 +11,14 @@ use super::board::Board;
 use super::clerk::Facts;
 use super::control;
 use super::enforcement::Enforcement;
-use super::office::{Office, Orders};
+use super::office::{Count, Office, Orders};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
 use super::signals::{self, Caught};
 use super::stage::{LostSoFar, Stage};
 use super::threads;
 use super::vigil;
+use super::withheld::HOLD;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig};
 use crate::control::place::Role;
@@ -32,6 +33,7 @@ use crate::record::{
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
+use std::mem;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +46,10 @@ use std::time::{Duration, Instant};
 const WAIT: Duration = Duration::from_millis(100);
 /// The same while packets wait for the kernel's verdict.
 const SHORT_WAIT: Duration = Duration::from_millis(10);
+
+/// How long after a packet was dropped its report has been read and its line written, unless more comes than can be
+/// read.
+const REPORTED: Duration = HOLD.saturating_add(SHORT_WAIT).saturating_add(Duration::from_millis(140));
 
 /// What is to be watched, and how.
 #[derive(Debug)]
@@ -153,7 +159,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let stage = if options.enforce { stage.enforcing() } else { stage };
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
-        let watch = Watch { stage, source, reports, orders, board, alarm, events, watches_all: names.is_empty() };
+        let (watches_all, counts) = (names.is_empty(), Vec::new());
+        let watch = Watch { stage, source, reports, orders, board, alarm, events, watches_all, counts };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -264,6 +271,8 @@ struct Watch {
     events: Sender<signals::Event>,
     /// No interface was named.
     watches_all: bool,
+    /// Counters whose drops have not all been reported yet.
+    counts: Vec<Count>,
 }
 
 /// Tells the main thread when the capture thread ends, however it does.
@@ -308,6 +317,7 @@ impl Watch {
         self.stage.learn(self.source.interfaces());
         self.read_reports(tap_idle)?;
         self.tick();
+        self.take_counts(Timestamp::now());
         Ok(())
     }
 
@@ -320,6 +330,21 @@ impl Watch {
         }
         for note in self.orders.notes() {
             self.stage.note(&PfwLine { time: note.time, event: note.event, interface: None, reason: &note.reason });
+        }
+        self.counts.extend(self.orders.counts());
+    }
+
+    /// Takes the counters whose drops have all been reported and have their lines, and answers who asked for them.
+    fn take_counts(&mut self, now: Timestamp) {
+        let (done, open) = mem::take(&mut self.counts).into_iter().partition(|count| count.at.plus(REPORTED) <= now);
+        self.counts = open;
+        let done: Vec<Count> = done;
+        for Count { counted, reply, .. } in done {
+            self.stage.count(&counted);
+            if let Some(reply) = reply {
+                // Who does not wait any longer does not want to know.
+                let _ = reply.send(self.stage.audit());
+            }
         }
     }
 
@@ -363,8 +388,10 @@ impl Watch {
         }
         self.take_orders();
         self.tick();
-        self.stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
-        Ok(self.stage.summary())
+        self.take_counts(Timestamp::MAX);
+        let stage = &mut self.stage;
+        stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
+        Ok(stage.summary())
     }
 }
 

@@ -1,11 +1,15 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
+mod audit;
 mod board;
 mod calendar;
 mod clerk;
+mod conntrack;
 pub mod control;
 mod enforcement;
+mod explanation;
 mod forwarding;
+mod generations;
 mod hits;
 mod inference;
 mod kernel_rules;
@@ -25,5 +29,6 @@ pub mod threads;
 mod vigil;
 mod withheld;
 
+pub use audit::{Account, Audit};
 pub use enforcement::dry_run;
 pub use lockout::cut_sessions;

@@ -1,9 +1,11 @@
 //! The main thread's part while pfw runs: answers events, compiles rules, has them enforced, and leaves them for the
 //! capture thread.
 
+use super::audit::Audit;
 use super::board::Board;
 use super::clerk::{Order, rfc3339};
 use super::enforcement::Enforcement;
+use super::generations::Counted;
 use super::kernel_rules::KernelRules;
 use super::live::{Desk, NewRules};
 use super::signals::Event;
@@ -18,15 +20,28 @@ use crate::record::PfwEvent;
 use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(300);
+
+/// How long the capture thread may take to answer: it reads on until all is reported that was counted.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// Counters of the kernel, and who wants to know what they amount to.
+pub struct Count {
+    /// The counters.
+    pub counted: Counted,
+    /// When they had been read.
+    pub at: Timestamp,
+    /// Where the audit goes once the reports of that time have been read.
+    pub reply: Option<Sender<Audit>>,
+}
 
 /// What the main thread leaves for the capture thread.
 #[derive(Default)]
@@ -44,6 +59,8 @@ pub struct Orders {
     names: Mutex<Vec<Arc<KernelRules>>>,
     noted: AtomicBool,
     notes: Mutex<Vec<Note>>,
+    has_counted: AtomicBool,
+    counts: Mutex<Vec<Count>>,
 }
 
 /// A line about pfw itself that the capture thread is to write.
@@ -107,6 +124,18 @@ impl Orders {
     /// Lines that were left.
     pub fn notes(&self) -> Vec<Note> {
         take(&self.noted, &self.notes)
+    }
+
+    /// Leaves the kernel's counters.
+    fn count(&self, counted: Counted, reply: Option<Sender<Audit>>) {
+        let count = Count { counted, at: Timestamp::now(), reply };
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+        self.has_counted.store(true, Ordering::Release);
+    }
+
+    /// Counters that were left.
+    pub fn counts(&self) -> Vec<Count> {
+        take(&self.has_counted, &self.counts)
     }
 
     /// Names that were left.
@@ -232,6 +261,9 @@ impl Office {
     /// tells who asked for the end.
     pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
+        if let Some(Ok(counted)) = self.enforcement.as_ref().map(Enforcement::count) {
+            self.orders.count(counted, None);
+        }
         let ended = self.enforcement.take().map(|enforcement| enforcement.finish(unconfirmed)).transpose();
         let outcome: Outcome = match &ended {
             Ok(done) => Ok(Answer::Done(Done::new(done.unwrap_or("pfw has stopped watching")))),
@@ -364,7 +396,10 @@ impl Office {
         let Some(enforcement) = &mut self.enforcement else { return Ok(()) };
         let orders = &self.orders;
         let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules));
-        replaced.inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))
+        let counted = replaced
+            .inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))?;
+        self.orders.count(counted, None);
+        Ok(())
     }
 
     /// Somebody has changed the kernel's tables, perhaps we.
@@ -373,6 +408,20 @@ impl Office {
         if let Some(vigil) = self.vigil.as_mut().filter(|_| concerns) {
             vigil.hear(change);
         }
+    }
+
+    /// What the kernel's rules dropped, held against what it reported and what was logged. It takes some tenths of a
+    /// second.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is enforced, the kernel's counters can't be read, or the capture thread is ending.
+    #[expect(dead_code, reason = "the control socket asks for it")]
+    pub fn audit(&self) -> Result<Audit> {
+        let enforcement = self.enforcement.as_ref().context("no rules are enforced")?;
+        let (reply, answer) = channel();
+        self.orders.count(enforcement.count()?, Some(reply));
+        answer.recv_timeout(ANSWER).context("the reports could not be read in time")
     }
 
     /// Looks whether the kernel has our rules as we put them there.

@@ -27,6 +27,8 @@ pub struct Circumstances<'a> {
     pub direction: Direction,
     /// Where it was seen.
     pub interface: &'a Interface,
+    /// The user whose socket it came from or was for, where the kernel told.
+    pub uid: Option<u32>,
     /// Whether the kernel has discarded it because of this fault, before any rule.
     pub discards: fn(&Malformed, Direction) -> bool,
 }
@@ -169,10 +171,17 @@ impl Pipeline {
             *hits += 1;
         }
         let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
-        log.packet(&PacketLine { seen: around.sighting(packet), verdict, rule }, |out| match &packet.net {
+        log.packet(&PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule }, |out| match &packet
+            .net
+        {
             Net::Ip(ip) => rules.matcher.write_reason(decision, ip, out),
             _ => out.extend_from_slice(b"no IP packet"),
         });
+    }
+
+    /// Whether packets with this verdict have a line.
+    pub fn logs(&self, verdict: Verdict) -> bool {
+        self.log.as_ref().is_some_and(|log| log.selects(verdict))
     }
 
     /// The rule that decided, while its rule set is remembered.
@@ -194,7 +203,7 @@ impl Pipeline {
         self.counts.add(verdict);
         let Some(log) = &mut self.log else { return };
         let rule = RuleText::new(rule);
-        let line = PacketLine { seen: around.sighting(packet), verdict, rule: &rule };
+        let line = PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule: &rule };
         log.packet(&line, |out| out.extend_from_slice(reason.as_bytes()));
     }
 

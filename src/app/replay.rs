@@ -189,7 +189,7 @@ impl Stage {
         let nameless = self.names.get(number).is_none_or(Option::is_none);
         let named = self.interfaces.get(number).filter(|_| !(nameless && direction == Direction::Loopback));
         let interface = named.unwrap_or(&self.loopback);
-        let around = Circumstances { time: seen.time, direction, interface, discards };
+        let around = Circumstances { time: seen.time, direction, interface, uid: None, discards };
         self.pipeline.predict(&seen.packet, &around);
     }
 

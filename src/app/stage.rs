@@ -1,13 +1,18 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
 mod through;
+mod verdicts;
 
+use super::audit::Audit;
+use super::conntrack::Conntrack;
+use super::explanation::Form;
 use super::forwarding::{Course, Forwarding};
+use super::generations::Generations;
 use super::hits::Hits;
-use super::kernel_rules::{Generations, KernelRules};
+use super::kernel_rules::KernelRules;
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
-use super::withheld::{By, HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
+use super::withheld::{HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Ends, Flow};
@@ -16,7 +21,7 @@ use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
 use crate::nflog::{Event, Hook};
 use crate::packet::{self, Malformed};
-use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
+use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -48,9 +53,6 @@ pub struct LostSoFar {
     pub reports: u64,
 }
 
-/// Rules whose differences have a line; what comes beyond is counted.
-const TOLD_DIFFERENCES: usize = 100;
-
 /// Packets that were rejected and whose answer may still be seen. One that is forgotten makes a difference of its
 /// answer.
 const MAX_REJECTED: usize = 1 << 14;
@@ -70,9 +72,9 @@ struct Truth {
     /// Forwarded packets that the tap saw coming in.
     forwarded: u64,
     /// Packets with which the kernel did otherwise than was predicted.
-    differences: u64,
-    /// Rules whose differences were logged.
-    told: BTreeSet<Arc<str>>,
+    differences: Differences,
+    /// Rules whose differences were logged, with the cause.
+    told: BTreeSet<(Arc<str>, Cause)>,
 }
 
 impl Default for Truth {
@@ -84,7 +86,7 @@ impl Default for Truth {
             reports_read: Timestamp::default(),
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
-            differences: 0,
+            differences: Differences::default(),
             told: BTreeSet::new(),
         }
     }
@@ -103,6 +105,8 @@ pub struct Stage {
     forwarding: Forwarding,
     /// What is kept for the kernel's verdicts, if rules are enforced.
     truth: Option<Truth>,
+    /// What connection tracking does of its own.
+    conntrack: Conntrack,
     /// Frames that had no line here, by why.
     duplicates: u64,
     other_host: u64,
@@ -123,6 +127,7 @@ impl Stage {
             known: BTreeMap::new(),
             forwarding: Forwarding::default(),
             truth: None,
+            conntrack: Conntrack::new(Instant::now()),
             duplicates: 0,
             other_host: 0,
             not_for_stack: 0,
@@ -183,7 +188,7 @@ impl Stage {
             Some(Course::Leaving) => return self.duplicates += 1,
         };
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
-        let around = Circumstances { time: frame.time, direction, interface: known, discards };
+        let around = Circumstances { time: frame.time, direction, interface: known, uid: None, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
         if direction == Direction::Forwarded {
@@ -228,11 +233,11 @@ impl Stage {
     pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
         let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
         let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
+        let packet = packet::parse(event.link(), event.packet, event.original_len);
         let by = match reported {
-            Reported::Dropped(number) => Some(By { generation, number }),
+            Reported::Dropped(number) => Some(truth.note_dropped(generation, number, event, &packet)),
             Reported::Passed => None,
         };
-        let packet = packet::parse(event.link(), event.packet, event.original_len);
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
         let fingerprint = (event.hook == Hook::Forward).then(|| packet::fingerprint(event.link(), event.packet));
@@ -270,14 +275,14 @@ impl Stage {
     fn tell(&mut self, settled: &Settled) {
         match settled {
             Settled::Passed(seen, judgement) => self.tell_passed(seen, judgement),
-            Settled::Dropped(seen, judgement, by) => self.tell_dropped(seen, &[*judgement], *by),
+            Settled::Dropped(seen, judgement, by) => self.tell_dropped(seen, &[form(seen, judgement)], by),
             Settled::Unseen(seen, by) => {
                 let judgement = {
                     let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
                     self.pipeline.judge(&seen.packet, &around)
                 };
                 if let Some(judgement) = judgement {
-                    self.tell_dropped(seen, &[judgement], *by);
+                    self.tell_dropped(seen, &[form(seen, &judgement)], by);
                 }
             }
             Settled::Entered(seen) => self.enters(seen),
@@ -294,62 +299,13 @@ impl Stage {
             let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
             return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
         }
-        self.tell_let_through(seen, &[*judgement]);
-    }
-
-    /// Tells of a packet that no rule of ours dropped. `judgements` is what was predicted of it in each of its forms.
-    fn tell_let_through(&mut self, seen: &Seen, judgements: &[Judgement]) {
-        if let Some(blocked) = judgements.iter().find(|judgement| !judgement.decision.allows()) {
-            let rule = self.pipeline.rule(blocked).cloned().unwrap_or_else(unknown_rule);
-            self.write_as(seen, &rule, Verdict::Allowed, "not dropped by the kernel");
-            return self.differ(seen.time, &rule, false);
-        }
-        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        let Some(judgement) = judgements.first() else { return };
-        self.pipeline.write(&seen.packet, &around, judgement, Verdict::Allowed);
-    }
-
-    /// Tells of a packet that the kernel dropped. `judgements` is what was predicted of it in each of its forms.
-    fn tell_dropped(&mut self, seen: &Seen, judgements: &[Judgement], by: By) {
-        let rules = self.truth.as_ref().map(|truth| &truth.generations);
-        let rule = rules.and_then(|rules| rules.rule(by)).map_or_else(unknown_rule, |rule| rule.info.clone());
-        let foretold = |judgement: &&Judgement| {
-            !judgement.decision.allows()
-                && self.pipeline.rule(judgement).is_some_and(|predicted| is_same_rule(&rule, predicted))
-        };
-        if let Some(judgement) = judgements.iter().find(foretold) {
-            let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-            return self.pipeline.write(&seen.packet, &around, judgement, Verdict::Blocked);
-        }
-        let Some(judgement) = judgements.first() else { return };
-        let word = if judgement.decision.allows() { "allowed" } else { "blocked" };
-        let predicted = self.pipeline.rule(judgement);
-        let expected = predicted.map_or_else(|| "rules that were replaced".into(), |rule| Arc::clone(&rule.id));
-        let reason = format!("dropped by the kernel; predicted: {word} by {expected}");
-        self.write_as(seen, &rule, Verdict::Blocked, &reason);
-        self.differ(seen.time, &rule, true);
+        self.tell_let_through(seen, &[form(seen, judgement)]);
     }
 
     /// Writes a line with a reason that is not the engine's.
     fn write_as(&mut self, seen: &Seen, rule: &RuleInfo, verdict: Verdict, reason: &str) {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         self.pipeline.write_as(&seen.packet, &around, rule, verdict, reason);
-    }
-
-    /// Counts a difference between prediction and kernel, and logs the first of each rule.
-    fn differ(&mut self, time: Timestamp, rule: &RuleInfo, dropped: bool) {
-        let Some(truth) = &mut self.truth else { return };
-        truth.differences += 1;
-        if truth.told.len() >= TOLD_DIFFERENCES || !truth.told.insert(Arc::clone(&rule.id)) {
-            return;
-        }
-        let did = if dropped {
-            "dropped a packet otherwise than predicted, by"
-        } else {
-            "let a packet through that was predicted to be blocked, by"
-        };
-        let reason = format!("the kernel {did} {}", rule.id);
-        self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
     }
 
     /// Writes down what happened to an interface.
@@ -381,6 +337,9 @@ impl Stage {
         let span = (self.asked, now);
         self.asked = now;
         let before = std::mem::replace(&mut self.lost, lost);
+        if let Some(news) = self.conntrack.news(instant) {
+            self.note(&PfwLine { time: now, event: PfwEvent::ConntrackFull, interface: None, reason: &news });
+        }
         let Some(log) = self.pipeline.log() else { return };
         let causes =
             [(LostCause::KernelRing, lost.frames - before.frames), (LostCause::Reports, lost.reports - before.reports)];
@@ -390,19 +349,21 @@ impl Stage {
         log.flush_if_due(instant);
     }
 
-    /// What was counted so far, without the hits of rules.
+    /// What was counted so far, without the hits of rules and what the kernel's counters say.
     pub fn counts(&self) -> Summary {
-        Summary {
+        let mut summary = Summary {
             lost_kernel: self.lost.frames,
             lost_reports: self.lost.reports,
-            differences: self.truth.as_ref().map_or(0, |truth| truth.differences),
+            differences: self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default(),
             forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
             untold_flows: self.forwarding.forgotten().div_ceil(2),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
             ..self.pipeline.counts().clone()
-        }
+        };
+        self.conntrack.add_to(&mut summary);
+        summary
     }
 
     /// How often each rule decided so far.
@@ -411,8 +372,12 @@ impl Stage {
     }
 
     /// What became of all frames.
-    pub fn summary(&self) -> Summary {
-        Summary { rules: self.pipeline.summary().rules, ..self.counts() }
+    pub fn summary(&mut self) -> Summary {
+        self.conntrack.read(Instant::now());
+        let Audit { sum, unaccounted, .. } = self.audit();
+        let (kernel_counters, kernel_reports) = (sum.dropped, sum.reported);
+        let rules = self.pipeline.summary().rules;
+        Summary { rules, kernel_counters, kernel_reports, unaccounted, ..self.counts() }
     }
 }
 
@@ -441,12 +406,7 @@ fn around<'a>(
     seen: &Seen,
 ) -> Circumstances<'a> {
     let interface = know(known, interfaces, pipeline, seen.interface);
-    Circumstances { time: seen.time, direction: seen.direction, interface, discards: |_, _| false }
-}
-
-/// What stands for a rule of a generation that nobody remembers.
-fn unknown_rule() -> RuleInfo {
-    RuleInfo { id: "unknown".into(), step: Step::Rules }
+    Circumstances { time: seen.time, direction: seen.direction, interface, uid: None, discards: |_, _| false }
 }
 
 /// Which way a packet goes that was dropped at a hook.
@@ -459,10 +419,9 @@ fn direction_of(hook: Hook, loopback: bool) -> Direction {
     }
 }
 
-/// Whether the kernel's rule is the one that was predicted. A list that is long goes by its own name in the kernel, by
-/// its entry in the prediction.
-fn is_same_rule(kernel: &RuleInfo, predicted: &RuleInfo) -> bool {
-    kernel.step == predicted.step && predicted.id.starts_with(&*kernel.id)
+/// The only form of a packet that is not translated on its way through.
+fn form(seen: &Seen, judgement: &Judgement) -> Form {
+    Form { packet: seen.packet, judgement: *judgement }
 }
 
 /// What the kernel discards before any rule: only what comes from outside can be at fault.

@@ -35,23 +35,23 @@ pub struct Ends {
     protocol: Protocol,
 }
 
-const CTA_TUPLE_ORIG: u16 = 1;
-const CTA_TUPLE_REPLY: u16 = 2;
-const CTA_TUPLE_IP: u16 = 1;
-const CTA_TUPLE_PROTO: u16 = 2;
-const CTA_IP_V4_SRC: u16 = 1;
-const CTA_IP_V4_DST: u16 = 2;
-const CTA_IP_V6_SRC: u16 = 3;
-const CTA_IP_V6_DST: u16 = 4;
-const CTA_PROTO_NUM: u16 = 1;
-const CTA_PROTO_SRC_PORT: u16 = 2;
-const CTA_PROTO_DST_PORT: u16 = 3;
-const CTA_PROTO_ICMP_ID: u16 = 4;
-const CTA_PROTO_ICMP_TYPE: u16 = 5;
-const CTA_PROTO_ICMP_CODE: u16 = 6;
-const CTA_PROTO_ICMPV6_ID: u16 = 7;
-const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
-const CTA_PROTO_ICMPV6_CODE: u16 = 9;
+pub(super) const CTA_TUPLE_ORIG: u16 = 1;
+pub(super) const CTA_TUPLE_REPLY: u16 = 2;
+pub(super) const CTA_TUPLE_IP: u16 = 1;
+pub(super) const CTA_TUPLE_PROTO: u16 = 2;
+pub(super) const CTA_IP_V4_SRC: u16 = 1;
+pub(super) const CTA_IP_V4_DST: u16 = 2;
+pub(super) const CTA_IP_V6_SRC: u16 = 3;
+pub(super) const CTA_IP_V6_DST: u16 = 4;
+pub(super) const CTA_PROTO_NUM: u16 = 1;
+pub(super) const CTA_PROTO_SRC_PORT: u16 = 2;
+pub(super) const CTA_PROTO_DST_PORT: u16 = 3;
+pub(super) const CTA_PROTO_ICMP_ID: u16 = 4;
+pub(super) const CTA_PROTO_ICMP_TYPE: u16 = 5;
+pub(super) const CTA_PROTO_ICMP_CODE: u16 = 6;
+pub(super) const CTA_PROTO_ICMPV6_ID: u16 = 7;
+pub(super) const CTA_PROTO_ICMPV6_TYPE: u16 = 8;
+pub(super) const CTA_PROTO_ICMPV6_CODE: u16 = 9;
 
 impl Flow {
     /// Reads the attributes of a flow (`enum ctattr_type`).
@@ -79,7 +79,7 @@ impl Flow {
 }
 
 impl Tuple {
-    fn read(attributes: Attributes<'_>) -> Option<Self> {
+    pub(super) fn read(attributes: Attributes<'_>) -> Option<Self> {
         let mut found = Found::default();
         for attribute in attributes {
             match attribute.kind {

@@ -13,8 +13,8 @@ use std::os::fd::AsFd;
 /// Bytes of notifications that may wait to be read, which the kernel doubles: some ten thousand new flows.
 const RECEIVE_BUFFER: libc::c_int = 8 << 20;
 /// The messages of this part of netfilter (`enum cntl_msg_types`).
-const NEW: u16 = SUBSYSTEM << 8;
-const GET: u16 = SUBSYSTEM << 8 | 1;
+pub(super) const NEW: u16 = SUBSYSTEM << 8;
+pub(super) const GET: u16 = SUBSYSTEM << 8 | 1;
 const DELETE: u16 = SUBSYSTEM << 8 | 2;
 /// `NFNL_SUBSYS_CTNETLINK`
 const SUBSYSTEM: u16 = 1;

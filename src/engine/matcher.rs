@@ -2,7 +2,7 @@
 
 use super::catalogue::{Catalogue, builtin, guard_number};
 use super::classifier::Classifier;
-use super::decision::{Decision, Hit, InterfaceClass, RuleInfo, RuleNumber, State, Step};
+use super::decision::{Context, Decision, Hit, InterfaceClass, RuleInfo, RuleNumber, State, Step};
 use super::guard;
 use super::in_force::{self, Expires};
 use super::interfaces::Interfaces;
@@ -86,7 +86,7 @@ impl Matcher {
         self.valid_until
     }
 
-    /// The class of the interface `name`, for [`Context`](super::Context). It holds for this matcher alone.
+    /// The class of the interface `name`, for [`Context`]. It holds for this matcher alone.
     pub fn interface_class(&self, name: &str) -> InterfaceClass {
         self.interfaces.class(name)
     }
@@ -117,6 +117,21 @@ impl Matcher {
     /// writes them somewhere.
     pub fn write_reason(&self, decision: &Decision, packet: &Ip, out: &mut Vec<u8>) {
         reason::write(&self.catalogue, &self.peers, decision, packet, out);
+    }
+
+    /// The decision on `packet` if it is in `state`, whatever a tracker remembers.
+    pub fn decide_as(&self, packet: &Ip, context: &Context, state: State) -> Decision {
+        let subject = Subject::of(packet);
+        let judge = |passage| self.judge(&subject, passage, context.interface, state);
+        let (first, second) = Passage::of(context.direction);
+        let decision = judge(first);
+        second.filter(|_| decision.allows()).map_or(decision, judge)
+    }
+
+    /// The rule and entry of the address lists that `address` is in.
+    pub fn listed(&self, address: IpAddr) -> Option<(&RuleInfo, ListEntry)> {
+        let listed = self.peers.get(address)?;
+        Some((self.rules().get(listed.rule.0 as usize)?, self.entry(listed.entry)?))
     }
 
     /// The decision on one passage of a packet in the given state.

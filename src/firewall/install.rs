@@ -109,15 +109,16 @@ impl Installed {
     }
 
     /// Puts `plan` in force instead: one transaction for each family, in which no packet sees anything but the old or
-    /// the new rules. Its generation must be another.
+    /// the new rules. Its generation must be another. Returns what the old rules had counted an instant before, by
+    /// rule number: the kernel forgets it with them.
     ///
     /// # Errors
     ///
-    /// Whatever fails, the old plan is in force.
-    pub fn replace(&mut self, plan: Plan) -> Result<(), Error> {
-        self.apply(&plan)?;
+    /// Whatever fails, the old plan is in force. Its counters may begin anew.
+    pub fn replace(&mut self, plan: Plan) -> Result<Vec<Counter>, Error> {
+        let counters = self.apply(&plan)?;
         self.plan = plan;
-        Ok(())
+        Ok(counters)
     }
 
     /// Takes everything out.
@@ -154,12 +155,21 @@ impl Installed {
     ///
     /// If the tables can't be read.
     pub fn counters(&self) -> Result<Vec<Counter>, Error> {
-        let mut counters = vec![Counter::default(); self.plan.rules().len()];
+        let mut counters = self.no_counters();
         for family in self.tools.families() {
-            let saved = kernel::save(&self.tools, family, &["-c"])?;
-            add_counters(&saved, &self.plan, family, &mut counters);
+            self.add_counters(family, &mut counters)?;
         }
         Ok(counters)
+    }
+
+    fn no_counters(&self) -> Vec<Counter> {
+        vec![Counter::default(); self.plan.rules().len()]
+    }
+
+    fn add_counters(&self, family: Family, counters: &mut [Counter]) -> Result<(), Error> {
+        let saved = kernel::save(&self.tools, family, &["-c"])?;
+        add_counters(&saved, &self.plan, family, counters);
+        Ok(())
     }
 
     /// What is no longer as it was put there.
@@ -241,7 +251,8 @@ impl Installed {
     }
 
     /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
-    fn apply(&mut self, plan: &Plan) -> Result<(), Error> {
+    /// Returns what the rules of the plan that was in force had counted.
+    fn apply(&mut self, plan: &Plan) -> Result<Vec<Counter>, Error> {
         let generation = self.generation();
         let mut before = BTreeMap::new();
         for family in self.tools.families() {
@@ -250,12 +261,12 @@ impl Installed {
         let sets_before = kernel::sets(&self.tools)?;
         let result = self.change_all(plan, &before);
         match result {
-            Ok(printed) => {
+            Ok((printed, counters)) => {
                 self.learn(generation, u32::try_from(printed.len()).unwrap_or(0));
                 self.printed = printed;
                 // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
                 let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
-                Ok(())
+                Ok(counters)
             }
             Err(first) => match self.go_back(&before, |name| sets_before.contains_key(name)) {
                 Ok(()) => Err(first),
@@ -264,22 +275,28 @@ impl Installed {
         }
     }
 
-    /// The tables as they are printed then.
-    fn change_all(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<BTreeMap<Family, Table>, Error> {
+    /// The tables as they are printed then, and what the rules in force had counted before.
+    fn change_all(
+        &self,
+        plan: &Plan,
+        before: &BTreeMap<Family, Table>,
+    ) -> Result<(BTreeMap<Family, Table>, Vec<Counter>), Error> {
         kernel::make_sets(&self.tools, plan.set_text(), plan.sets())?;
         for (&family, table) in before {
             if let Some(transaction) = Wanted::of(plan.chains(family)).transaction(table) {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
-        let mut printed = BTreeMap::new();
+        let (mut printed, mut counters) = (BTreeMap::new(), self.no_counters());
         for family in self.tools.families() {
             if let Some(table) = before.get(&family) {
+                // What is dropped from here on to the change is counted by nobody who will be asked.
+                self.add_counters(family, &mut counters)?;
                 let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
                 printed.extend(changed.map(|table| (family, table)));
             }
         }
-        Ok(printed)
+        Ok((printed, counters))
     }
 
     fn go_back(&self, before: &BTreeMap<Family, Table>, keep: impl Fn(&str) -> bool) -> Result<(), Error> {

@@ -1,10 +1,14 @@
-//! What this machine is, as values: own addresses, gateways, resolvers, SSH peers, what listens on loopback.
+//! What this machine is, as values: own addresses, gateways, resolvers, SSH peers, what listens on loopback, and what its
+//! connection tracking counts.
 //!
 //! Read once and handed on, so that rules, lints and engine stay pure and a replay can speak of another machine.
 
 mod config;
+mod conntrack;
 mod routes;
 mod sockets;
+
+pub use conntrack::Counts as ConntrackCounts;
 
 use pnet::datalink;
 use std::net::{IpAddr, SocketAddr};

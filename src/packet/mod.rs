@@ -4,6 +4,7 @@
 //! bytes are. What can't be read is named in [`Packet::malformed`], and what was read before it stays.
 
 mod arp;
+mod checksum;
 mod ethernet;
 mod ethertype;
 mod extension;
@@ -27,6 +28,7 @@ mod properties;
 #[cfg(test)]
 mod testing;
 
+pub use checksum::has_wrong_checksum;
 pub use ethertype::ethertype_name;
 pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopback};
 pub use icmp::query as icmp_query;

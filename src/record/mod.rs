@@ -5,6 +5,7 @@
 //! - [`mod@printer`] shows the same lines on standard output.
 //! - [`mod@tap`] hands events to whoever subscribed to them.
 //! - [`diagnostics`] carries pfw's own messages to standard error; they never enter the log.
+//! - [`difference`] names why the kernel did otherwise than was predicted.
 //! - [`summary`] is what is said of a whole run.
 //!
 //! What goes in comes from the rooms below (`packet`, `rules`, `engine`); nothing here decides, and nothing here
@@ -12,6 +13,7 @@
 
 mod bytes;
 pub mod diagnostics;
+pub mod difference;
 pub mod escape;
 pub mod line;
 pub mod printer;
@@ -21,6 +23,7 @@ pub mod summary;
 pub mod tap;
 mod terminal;
 
+pub use difference::{Cause, Differences};
 pub use escape::EscapedName;
 pub use line::{
     AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting,

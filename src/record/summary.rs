@@ -1,5 +1,6 @@
 //! What is said of a whole run or a whole capture file.
 
+use super::difference::Differences;
 use super::line::Verdict;
 use super::sink::LogCounts;
 use serde::Serialize;
@@ -32,8 +33,20 @@ pub struct Summary {
     pub lost_kernel: u64,
     /// Reports of dropped packets that the kernel had no room for.
     pub lost_reports: u64,
-    /// Packets with which the kernel did otherwise than was predicted.
-    pub differences: u64,
+    /// Packets with which the kernel did otherwise than was predicted, by cause.
+    pub differences: Differences,
+    /// Packets that the kernel's rules dropped, by their counters as far as these could be read.
+    pub kernel_counters: u64,
+    /// Packets that the kernel reported as dropped.
+    pub kernel_reports: u64,
+    /// Packets that the kernel's rules dropped and of which neither a report nor its loss is known.
+    pub unaccounted: u64,
+    /// Packets that connection tracking dropped, most of them because its table was full: not by a rule of pfw.
+    pub conntrack_dropped: u64,
+    /// Connections that connection tracking could not enter, each with a packet that was dropped.
+    pub conntrack_insert_failed: u64,
+    /// Connections that connection tracking gave up because its table was full.
+    pub conntrack_evicted: u64,
     /// Lines that the log could not take.
     pub lost_log: u64,
     /// Forwarded packets that the tap saw coming in while rules were enforced: the kernel's reports speak of them.
@@ -92,7 +105,12 @@ impl fmt::Display for Summary {
         let sometimes = [
             ("blocked", self.blocked),
             ("lost reports", self.lost_reports),
-            ("differences", self.differences),
+            ("kernel's counters", self.kernel_counters),
+            ("kernel's reports", self.kernel_reports),
+            ("unaccounted drops", self.unaccounted),
+            ("dropped: conntrack", self.conntrack_dropped),
+            ("not entered: conntrack", self.conntrack_insert_failed),
+            ("evicted: conntrack", self.conntrack_evicted),
             ("suspicious", self.suspicious),
             ("not IP", self.non_ip),
             ("seen forwarded", self.forwarded),
@@ -103,6 +121,9 @@ impl fmt::Display for Summary {
         ];
         for (name, n) in always.into_iter().chain(sometimes.into_iter().filter(|&(_, n)| n > 0)) {
             writeln!(f, "{name:<20} {n:>12}")?;
+        }
+        for (cause, n) in self.differences.iter() {
+            writeln!(f, "{:<20} {n:>12}  {}", "differences", cause.name())?;
         }
         let rules = self.ranked();
         if !rules.is_empty() {

@@ -11,6 +11,7 @@
     reason = "a test says so by failing"
 )]
 
+mod audit;
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
@@ -40,6 +41,7 @@ type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
     [
+        audit::CASES,
         capture::CASES,
         control::CASES,
         death::CASES,

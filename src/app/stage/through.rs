@@ -1,7 +1,7 @@
 //! What passes through the machine or answers for it: packets that the tap alone can't place.
 
 use super::{ANSWER_TIME, Stage, Truth, around};
-use crate::app::pipeline::Judgement;
+use crate::app::explanation::Form;
 use crate::app::withheld::{By, Passage, Seen};
 use crate::conntrack::Ends;
 use crate::engine::Direction;
@@ -59,14 +59,14 @@ impl Stage {
     pub(super) fn tell_forwarded(&mut self, passage: &Passage) {
         let Passage { seen, by, original } = passage;
         // The source of a flow's first packet is not yet translated.
-        let hidden = [*original, by.and_then(|_| self.as_others_see(seen))];
-        let mut judgements = [self.foretell(seen); 3];
-        for (judgement, packet) in judgements.iter_mut().skip(1).zip(hidden.into_iter().flatten()) {
-            *judgement = self.foretell(&Seen { packet, ..*seen });
+        let hidden = [*original, by.as_ref().and_then(|_| self.as_others_see(seen))];
+        let mut forms = [self.foretell(seen, seen.packet); 3];
+        for (form, packet) in forms.iter_mut().skip(1).zip(hidden.into_iter().flatten()) {
+            *form = self.foretell(seen, packet);
         }
         match by {
-            Some(by) => self.tell_dropped(seen, &judgements, *by),
-            None => self.tell_let_through(seen, &judgements),
+            Some(by) => self.tell_dropped(seen, &forms, by),
+            None => self.tell_let_through(seen, &forms),
         }
     }
 
@@ -84,9 +84,9 @@ impl Stage {
         Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
-    fn foretell(&mut self, seen: &Seen) -> Judgement {
+    fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        self.pipeline.foretell(&seen.packet, &around)
+        Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
     }
 }
 
@@ -106,7 +106,7 @@ impl Truth {
     /// If the rule answers what it blocks, that is coming.
     fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         let Net::Ip(ip) = &seen.packet.net else { return };
-        if !self.generations.rule(by).is_some_and(|rule| rule.rejects) {
+        if !self.generations.rule(&by).is_some_and(|rule| rule.rejects) {
             return;
         }
         if let Some(ends) = Ends::of_packet(ip) {

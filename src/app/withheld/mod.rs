@@ -41,13 +41,17 @@ const MAX_HELD: usize = 1 << 17;
 /// How far out of order packets of one time can be: several processors stamp them.
 const DISORDER: usize = 64;
 
-/// A rule in the kernel, as a report names it.
+/// What a report tells beside the packet: the rule in the kernel that dropped it, and more of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct By {
     /// Generation of the rule set.
     pub generation: u32,
     /// Number of the rule in it.
     pub number: u32,
+    /// The user whose socket it is.
+    pub uid: Option<u32>,
+    /// Whether its checksum is wrong, as far as can be told.
+    pub corrupt: bool,
 }
 
 /// A packet and its circumstances.

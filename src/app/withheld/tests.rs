@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 /// Everything has been read.
 const END: Timestamp = Timestamp::MAX;
-const BY: By = By { generation: 1, number: 7 };
+const BY: By = By { generation: 1, number: 7, uid: None, corrupt: false };
 
 /// Microseconds past some second.
 fn at(micros: i64) -> Timestamp {

@@ -102,6 +102,8 @@ pub struct PacketLine<'a> {
     pub seen: Sighting<'a>,
     /// What became of it.
     pub verdict: Verdict,
+    /// The user whose socket it came from or was for, where the kernel told.
+    pub uid: Option<u32>,
     /// The rule that decided.
     pub rule: &'a RuleText,
 }
@@ -254,6 +256,8 @@ pub enum PfwEvent {
     RulesDisturbed,
     /// The kernel did otherwise than was predicted.
     Difference,
+    /// Connection tracking dropped packets or gave up connections.
+    ConntrackFull,
     /// pfw ends.
     Stopped,
 }
@@ -273,6 +277,7 @@ impl PfwEvent {
             Self::InterfaceNotWatched => "interface-not-watched",
             Self::RulesDisturbed => "rules-disturbed",
             Self::Difference => "difference",
+            Self::ConntrackFull => "conntrack-full",
             Self::Stopped => "stopped",
         }
     }

@@ -20,6 +20,9 @@ pub(super) fn packet(
     out.extend_from_slice(line.seen.interface.json());
     out.extend_from_slice(b",\"event_type\":\"packet\"");
     sighting(out, labels, &line.seen);
+    if let Some(uid) = line.uid {
+        number(out, b",\"uid\":", uid.into());
+    }
     verdict(line.verdict).push(out);
     out.extend_from_slice(line.rule.json());
     end_with_reason(out, reason);

@@ -6,7 +6,8 @@
 //!
 //! - a packet: direction, interface, protocol, `SRC > DST`, `len=`, then what the packet has of `flags=` (TCP: letters
 //!   of `FSRPAUEW`, or `none`), `type=` and `code=` (ICMP), `arp=` (`request`, `reply` or a number), `frag=` (offset in
-//!   bytes, `+` if more fragments follow) and `vlan=`, then `rule=` and `reason="..."`;
+//!   bytes, `+` if more fragments follow), `vlan=` and `uid=` (the user whose socket sent a blocked packet, or was to get
+//!   it, where the kernel told), then `rule=` and `reason="..."`;
 //! - a `[SUSPICIOUS]` packet: the same with `anomaly=` in the place of `rule=`;
 //! - `[LOST] n=COUNT cause=CAUSE from=TIME to=TIME reason="..."`: all events that were lost lie between the times;
 //! - `[PFW] event=EVENT [interface=NAME] reason="..."`.
@@ -19,8 +20,8 @@
 //!
 //! One object a line, with the names of Suricata's EVE where EVE has the field (`timestamp`, `in_iface`,
 //! `event_type`, `vlan`, `src_ip`, `src_port`, `dest_ip`, `dest_port`, `proto`, `icmp_type`, `icmp_code`,
-//! `tcp_flags`, `pkt_len`, `arp`, `anomaly`), and ours: `direction`, `verdict`, `step`, `rule`, `reason`,
-//! `fragment`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
+//! `tcp_flags`, `pkt_len`, `arp`, `anomaly`), and ours: `direction`, `uid`, `verdict`, `step`, `rule`,
+//! `reason`, `fragment`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
 //! not there.
 
 mod event;

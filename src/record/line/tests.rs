@@ -55,7 +55,7 @@ fn line(format: Format, packet: &Packet, verdict: Verdict, rule: &RuleText, reas
     let interface = EscapedName::new(b"eth0");
     let seen = Sighting { time: TIME, direction: Some(Direction::Incoming), interface: &interface, packet };
     let mut out = Vec::new();
-    let line = PacketLine { seen, verdict, rule };
+    let line = PacketLine { seen, verdict, uid: None, rule };
     Formatter::new(format, zone()).packet(&mut out, &line, |out| out.extend_from_slice(reason.as_bytes()));
     String::from_utf8(out).unwrap()
 }
@@ -87,6 +87,21 @@ fn a_blocked_packet_reads_as_in_the_contract() {
             "\n"
         )
     );
+}
+
+#[test]
+fn the_user_stands_before_the_rule() {
+    let packet = packet(Net::Ip(ip(Protocol::TCP, syn())));
+    let (interface, rule) = (EscapedName::new(b"eth0"), rule("web", Step::Rules));
+    let seen = Sighting { time: TIME, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
+    let line = PacketLine { seen, verdict: Verdict::Blocked, uid: Some(1000), rule: &rule };
+    let [text, json] = [Format::Text, Format::Json].map(|format| {
+        let mut out = Vec::new();
+        Formatter::new(format, zone()).packet(&mut out, &line, |_| {});
+        String::from_utf8(out).unwrap()
+    });
+    assert!(text.contains(" len=60 flags=S uid=1000 rule=web reason="), "{text}");
+    assert!(json.contains(r#","direction":"outgoing","uid":1000,"verdict":"blocked","#), "{json}");
 }
 
 #[test]
@@ -249,6 +264,7 @@ proptest! {
     fn any_packet_with_any_names_is_one_line_of_valid_json_and_of_plain_text(
         net in net(),
         vlan: Option<u16>,
+        uid: Option<u32>,
         time: i64,
         interface: Vec<u8>,
         id: String,
@@ -259,7 +275,7 @@ proptest! {
         let interface = EscapedName::new(&interface);
         let time = Timestamp::from_nanos(time);
         let seen = Sighting { time, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
-        let verdict = PacketLine { seen, verdict: Verdict::Allowed, rule: &rule };
+        let verdict = PacketLine { seen, verdict: Verdict::Allowed, uid, rule: &rule };
         let anomaly = AnomalyLine { seen, malformed: malformed().malformed.unwrap() };
         for format in [Format::Text, Format::Json] {
             let mut formatter = Formatter::new(format, zone());

@@ -18,6 +18,10 @@ pub(super) fn packet(
     stamp.push(out, line.seen.time);
     verdict(line.verdict).push(out);
     sighting(out, labels, &line.seen);
+    if let Some(uid) = line.uid {
+        out.extend_from_slice(b" uid=");
+        bytes::push_decimal(out, uid.into());
+    }
     out.extend_from_slice(line.rule.text());
     end_with_reason(out, reason);
 }

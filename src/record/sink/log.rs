@@ -5,7 +5,7 @@ use super::counters::{LogCounts, Shared};
 use super::losses::Losses;
 use super::patience::{Patience, send_within};
 use super::{CHUNK_SIZE, FLUSH_AFTER};
-use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine, Selection};
+use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine, Selection, Verdict};
 use crate::record::printer::Feed;
 use crate::record::tap::{Kind, Tap};
 use crate::time::Timestamp;
@@ -80,6 +80,11 @@ impl Log {
     pub fn selecting(mut self, selection: Selection) -> Self {
         self.selection = selection;
         self
+    }
+
+    /// Whether packets with this verdict are written down.
+    pub fn selects(&self, verdict: Verdict) -> bool {
+        self.selection.wants(verdict)
     }
 
     /// What other threads may ask for.

@@ -1,0 +1,291 @@
+//! What explains a packet with which the kernel did otherwise than the engine had predicted.
+//!
+//! The kernel can have judged by another rule set: a change of rules reaches it and the engine at different moments.
+//! Or it knows more of the packet's connection, or less. Both are found out by asking the same rules again, with the
+//! state that the packet must have had to the kernel; what neither explains is a defect.
+
+use super::conntrack::Conntrack;
+use super::generations::Generations;
+use super::kernel_rules::{KernelRules, is_same_rule};
+use super::pipeline::Judgement;
+use super::withheld::{By, Seen};
+use crate::engine::{Context, Decision, Matcher, RuleInfo, State, Step};
+use crate::packet::{Ip, Net, Packet, Protocol};
+use crate::record::Cause;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How the line of a packet reads, and why the prediction was wrong.
+pub struct Explanation {
+    /// The rule that decided.
+    pub rule: RuleInfo,
+    /// Why.
+    pub reason: String,
+    /// `None` if it was the right prediction of other rules.
+    pub cause: Option<Cause>,
+}
+
+/// A packet in one of the forms in which the rules see it, and what was predicted of that. Only a packet whose
+/// addresses are translated on its way through has more than one.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// The packet.
+    pub packet: Packet,
+    /// The prediction.
+    pub judgement: Judgement,
+}
+
+/// A packet whose fate was another than predicted.
+pub struct Case<'a> {
+    /// The packet.
+    pub seen: &'a Seen,
+    /// Its forms.
+    pub forms: &'a [Form],
+    /// The name of its interface.
+    pub interface: &'a str,
+    /// The prediction that counts.
+    pub predicted: Decision,
+    /// The rule that was to decide, while it is remembered.
+    pub rule: Option<&'a RuleInfo>,
+}
+
+impl Case<'_> {
+    fn ip(&self) -> Option<&Ip> {
+        ip_of(&self.seen.packet)
+    }
+
+    /// The decisions of `matcher` on all forms if the packet is in `state`.
+    fn decide(&self, matcher: &Matcher, state: State) -> impl Iterator<Item = (&Ip, Decision)> {
+        let interface = matcher.interface_class(self.interface);
+        let context = Context { direction: self.seen.direction, interface, time: self.seen.time };
+        let packets = self.forms.iter().filter_map(|form| ip_of(&form.packet));
+        packets.map(move |ip| (ip, matcher.decide_as(ip, &context, state)))
+    }
+
+    fn is_tcp(&self) -> bool {
+        self.ip().is_some_and(|ip| ip.protocol == Protocol::TCP)
+    }
+
+    /// The prediction in words.
+    fn words(&self) -> String {
+        let word = if self.predicted.allows() { "allowed" } else { "blocked" };
+        format!("{word} by {}", self.rule.map_or("rules that were replaced", |rule| &rule.id))
+    }
+
+    /// Explains that the kernel dropped it.
+    pub fn dropped(&self, by: &By, generations: &Generations, conntrack: &mut Conntrack) -> Explanation {
+        let kernel = generations.kernel(by);
+        let Some((kernel, dropped_by)) = kernel.zip(generations.rule(by)) else {
+            let reason = format!("dropped by the kernel; predicted: {}", self.words());
+            return Explanation { rule: unknown_rule(), reason, cause: Some(Cause::Unexplained) };
+        };
+        let dropped_by = &dropped_by.info;
+        let blocks = |state| {
+            let mut blocked = self.decide(&kernel.matcher, state).filter(|(_, decision)| !decision.allows());
+            blocked.find_map(|(ip, decision)| {
+                let rule = kernel.matcher.rules().get(decision.rule.0 as usize)?;
+                is_same_rule(dropped_by, rule).then(|| line(&kernel.matcher, &decision, ip))
+            })
+        };
+        if let Some(line) = blocks(self.predicted.state) {
+            return line;
+        }
+        if blocks(State::New).is_some() {
+            let (cause, state) = self.cause_of_drop(by, conntrack);
+            if let Some(line) = blocks(state) {
+                let reason = format!("{}; predicted: {} ({})", line.reason, self.words(), cause.name());
+                return Explanation { reason, cause: Some(cause), ..line };
+            }
+        }
+        let entry = self.entry(kernel, dropped_by).unwrap_or_default();
+        let reason = format!("dropped by the kernel{entry}; predicted: {}", self.words());
+        Explanation { rule: dropped_by.clone(), reason, cause: Some(Cause::Unexplained) }
+    }
+
+    /// Why the kernel did not take the packet for part of the connection to which the engine says it belongs, and what
+    /// it took it for.
+    fn cause_of_drop(&self, by: &By, conntrack: &mut Conntrack) -> (Cause, State) {
+        let now = Instant::now();
+        if conntrack.found_invalid(now) {
+            let cause = match (by.corrupt, self.is_tcp()) {
+                (true, _) => Cause::Checksum,
+                (false, true) => Cause::Window,
+                (false, false) => Cause::Invalid,
+            };
+            return (cause, State::Invalid);
+        }
+        if conntrack.was_full(now) {
+            return (Cause::TableFull, State::New);
+        }
+        // It knows the connection, and did not take the packet for part of it.
+        if self.ip().is_some_and(|ip| conntrack.knows(ip, now)) {
+            return (Cause::Untracked, State::Untracked);
+        }
+        (Cause::TimeOut, State::New)
+    }
+
+    /// Explains that the kernel let it through.
+    pub fn passed(&self, generations: &Generations) -> Explanation {
+        let mut reply_allowed = false;
+        for kernel in generations.in_force(self.seen.time) {
+            let allows = |state| self.decide(&kernel.matcher, state).all(|(_, decision)| decision.allows());
+            if allows(self.predicted.state)
+                && let Some((ip, decision)) = self.decide(&kernel.matcher, self.predicted.state).next()
+            {
+                return line(&kernel.matcher, &decision, ip);
+            }
+            reply_allowed = reply_allowed || allows(State::Reply) || allows(State::Related);
+        }
+        let cause = match self.predicted.state {
+            _ if !reply_allowed => Cause::Unexplained,
+            State::Invalid if self.is_tcp() => Cause::Window,
+            State::Invalid => Cause::Invalid,
+            State::Untracked => Cause::Untracked,
+            State::New | State::Original | State::Reply | State::Related => Cause::TimeOut,
+        };
+        let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
+        Explanation { rule, reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
+    }
+
+    /// The entry of the list that stands for `rule` in the kernel, in words.
+    fn entry(&self, kernel: &KernelRules, rule: &RuleInfo) -> Option<String> {
+        let ip = self.ip().filter(|_| rule.step == Step::BlockIps)?;
+        let listed = [ip.src, ip.dst].into_iter().find_map(|end| {
+            let (listed, entry) = kernel.matcher.listed(end)?;
+            is_same_rule(rule, listed).then_some((end, listed, entry))
+        });
+        let (end, listed, entry) = listed?;
+        Some(format!(": {end} is in {} ({entry})", listed.id))
+    }
+}
+
+fn ip_of(packet: &Packet) -> Option<&Ip> {
+    match &packet.net {
+        Net::Ip(ip) => Some(ip),
+        _ => None,
+    }
+}
+
+/// The line of a decision of `matcher`.
+fn line(matcher: &Matcher, decision: &Decision, packet: &Ip) -> Explanation {
+    let mut reason = Vec::new();
+    matcher.write_reason(decision, packet, &mut reason);
+    let rule = matcher.rules().get(decision.rule.0 as usize).cloned().unwrap_or_else(unknown_rule);
+    Explanation { rule, reason: String::from_utf8_lossy(&reason).into_owned(), cause: None }
+}
+
+/// What stands for a rule of a generation that nobody remembers.
+pub fn unknown_rule() -> RuleInfo {
+    RuleInfo { id: Arc::from("unknown"), step: Step::Rules }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::kernel_rules::KernelRule;
+    use crate::engine::{Direction, Engine, Limits};
+    use crate::host::Host;
+    use crate::packet::{Ports, Transport};
+    use crate::rules::{Origin, parse};
+    use crate::time::Timestamp;
+    use std::path::Path;
+
+    const NOW: Timestamp = Timestamp::from_parts(1000, 0);
+
+    fn matcher(rules: &str) -> Matcher {
+        let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        let origin = Origin { file: "rules.json", folder: Path::new(""), read: &read };
+        let ruleset = parse(rules.as_bytes().to_vec(), &origin).expect("sound rules").ruleset;
+        Matcher::new(&ruleset, &Host::default(), NOW)
+    }
+
+    /// A rule set in the kernel, where it has one rule.
+    fn kernel(generation: u32, rules: &str, rule: (&str, Step)) -> Arc<KernelRules> {
+        let info = RuleInfo { id: rule.0.into(), step: rule.1 };
+        let rules = (vec![KernelRule { info, rejects: false }], matcher(rules));
+        let announced = Timestamp::from_parts(900 + i64::from(generation), 0);
+        Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1, announced })
+    }
+
+    fn datagram(src: [u8; 4]) -> Seen {
+        let transport = Transport::Udp(Ports { src: 53, dst: 4000 });
+        let (protocol, dst) = (Protocol::UDP, [10, 0, 0, 1].into());
+        let ip = Ip { src: src.into(), dst, protocol, ttl: 64, len: 40, fragment: None, transport };
+        let packet = Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None };
+        Seen { time: NOW, packet, direction: Direction::Incoming, interface: 1, fingerprint: None }
+    }
+
+    /// What `rules` say of a datagram from `src` that opens a connection.
+    fn predicted(rules: &str, src: [u8; 4]) -> (Seen, Decision) {
+        let seen = datagram(src);
+        let interface = crate::engine::InterfaceClass::default();
+        let context = Context { direction: seen.direction, interface, time: NOW };
+        let ip = *ip_of(&seen.packet).unwrap();
+        let decision = Engine::new(Limits { connections: 64, datagrams: 4 }).decide(&matcher(rules), &ip, &context);
+        (seen, decision)
+    }
+
+    fn case<'a>(seen: &'a Seen, forms: &'a [Form], predicted: Decision) -> Case<'a> {
+        Case { seen, forms, interface: "eth0", predicted, rule: None }
+    }
+
+    fn form(seen: &Seen, decision: Decision) -> [Form; 1] {
+        [Form { packet: seen.packet, judgement: Judgement { decision, epoch: 0 } }]
+    }
+
+    fn dropped(kernel: Arc<KernelRules>, seen: &Seen, decision: Decision) -> Explanation {
+        let by = By { generation: kernel.generation, number: 0, uid: None, corrupt: false };
+        let mut generations = Generations::default();
+        generations.add(kernel);
+        let forms = form(seen, decision);
+        case(seen, &forms, decision).dropped(&by, &generations, &mut Conntrack::new(Instant::now()))
+    }
+
+    const LIST: &str = r#"{ "block_ips": ["10.9.0.0/16"] }"#;
+
+    #[test]
+    fn a_drop_by_rules_that_the_engine_did_not_have_yet_is_no_difference() {
+        let (seen, decision) = predicted("{}", [10, 9, 8, 7]);
+        let explanation = dropped(kernel(2, LIST, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!(explanation.cause, None);
+        assert_eq!(&*explanation.rule.id, "block_ips:10.9.0.0/16");
+        assert_eq!(explanation.reason, "peer 10.9.8.7 is in block_ips (10.9.0.0/16)");
+    }
+
+    #[test]
+    fn a_drop_that_no_rule_accounts_for_is_unexplained_and_names_the_entry_if_there_is_one() {
+        let (seen, decision) = predicted("{}", [10, 1, 1, 1]);
+        let explanation = dropped(kernel(2, LIST, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!((explanation.cause, &*explanation.rule.id), (Some(Cause::Unexplained), "block_ips"));
+        // The kernel judged the other end of the packet.
+        let both = r#"{ "block_ips": ["10.0.0.0/30"] }"#;
+        let explanation = dropped(kernel(2, both, ("block_ips", Step::BlockIps)), &seen, decision);
+        assert_eq!(explanation.cause, Some(Cause::Unexplained));
+        let reason = "dropped by the kernel: 10.0.0.1 is in block_ips:10.0.0.0/30 (10.0.0.0/30); predicted: allowed by";
+        assert!(explanation.reason.starts_with(reason), "{}", explanation.reason);
+    }
+
+    #[test]
+    fn a_packet_let_through_by_rules_of_that_time_is_no_difference() {
+        let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
+        let forms = form(&seen, decision);
+        let unexplained = case(&seen, &forms, decision).passed(&generations);
+        assert_eq!(unexplained.cause, Some(Cause::Unexplained));
+        assert_eq!(unexplained.reason, "not dropped by the kernel");
+        generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
+        let explained = case(&seen, &forms, decision).passed(&generations);
+        assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
+    }
+
+    #[test]
+    fn a_packet_let_through_as_a_reply_that_the_engine_knew_nothing_of_is_a_matter_of_connections() {
+        let rules = r#"{ "default_policy": "deny" }"#;
+        let (seen, decision) = predicted(rules, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
+        let forms = form(&seen, decision);
+        assert_eq!(case(&seen, &forms, decision).passed(&generations).cause, Some(Cause::TimeOut));
+    }
+}

@@ -1,0 +1,111 @@
+//! The kernel's verdicts on packets, held against what was predicted of them, and against its own counters.
+
+use super::{Stage, Truth, around};
+use crate::app::audit::Audit;
+use crate::app::explanation::{Case, Form};
+use crate::app::generations::Counted;
+use crate::app::kernel_rules::is_same_rule;
+use crate::app::pipeline::Circumstances;
+use crate::app::withheld::{By, Seen};
+use crate::engine::{RuleInfo, Step};
+use crate::nflog::Event;
+use crate::packet::{self, Packet};
+use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// Rules, with a cause, whose differences have a line; what comes beyond is counted.
+const TOLD_DIFFERENCES: usize = 100;
+
+impl Truth {
+    /// Counts a report of a dropped packet. What it tells beside that.
+    pub(super) fn note_dropped(&mut self, generation: u32, number: u32, event: &Event<'_>, packet: &Packet) -> By {
+        let mut by = By { generation, number, uid: event.uid, corrupt: false };
+        self.generations.reported(&by);
+        // Before that step nothing hangs on what connection tracking makes of a packet.
+        let tracked = self.generations.rule(&by).is_some_and(|rule| rule.info.step > Step::Reply);
+        by.corrupt = tracked && packet::has_wrong_checksum(packet, event.packet);
+        by
+    }
+}
+
+impl Stage {
+    /// Tells of a packet that no rule of ours dropped.
+    pub(super) fn tell_let_through(&mut self, seen: &Seen, forms: &[Form]) {
+        if let Some(blocked) = forms.iter().find(|form| !form.judgement.decision.allows()) {
+            return self.explain(seen, forms, blocked, None);
+        }
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let Some(Form { judgement, .. }) = forms.first() else { return };
+        self.pipeline.write(&seen.packet, &around, judgement, Verdict::Allowed);
+    }
+
+    /// Tells of a packet that the kernel dropped.
+    pub(super) fn tell_dropped(&mut self, seen: &Seen, forms: &[Form], by: &By) {
+        if let Some(Form { judgement, .. }) = forms.iter().find(|form| self.was_foretold(form, by)) {
+            let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+            let around = Circumstances { uid: by.uid, ..around };
+            self.pipeline.write(&seen.packet, &around, judgement, Verdict::Blocked);
+        } else if let Some(form) = forms.first() {
+            self.explain(seen, forms, form, Some(by));
+        }
+        if let Some(truth) = self.truth.as_mut().filter(|_| self.pipeline.logs(Verdict::Blocked)) {
+            truth.generations.logged(by);
+        }
+    }
+
+    /// Whether a form was predicted to be blocked by the rule that dropped the packet.
+    fn was_foretold(&self, form: &Form, by: &By) -> bool {
+        let kernel = self.truth.as_ref().and_then(|truth| truth.generations.rule(by));
+        let same = kernel.zip(self.pipeline.rule(&form.judgement));
+        !form.judgement.decision.allows() && same.is_some_and(|(kernel, rule)| is_same_rule(&kernel.info, rule))
+    }
+
+    /// Writes the line of a packet with which the kernel did otherwise than was predicted of `form`, and counts the
+    /// difference if it is one.
+    #[cold]
+    fn explain(&mut self, seen: &Seen, forms: &[Form], form: &Form, by: Option<&By>) {
+        let Some(truth) = &mut self.truth else { return };
+        let interface = self.interfaces.name(seen.interface).unwrap_or_default();
+        let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
+        let case = Case { seen, forms, interface, predicted, rule };
+        let (explanation, verdict) = match by {
+            Some(by) => (case.dropped(by, &truth.generations, &mut self.conntrack), Verdict::Blocked),
+            None => (case.passed(&truth.generations), Verdict::Allowed),
+        };
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let around = Circumstances { uid: by.and_then(|by| by.uid), ..around };
+        self.pipeline.write_as(&seen.packet, &around, &explanation.rule, verdict, &explanation.reason);
+        if let Some(cause) = explanation.cause {
+            self.differ(seen.time, &explanation.rule, cause, verdict);
+        }
+    }
+
+    /// Counts a difference between prediction and kernel, and logs the first of each rule and cause.
+    fn differ(&mut self, time: Timestamp, rule: &RuleInfo, cause: Cause, verdict: Verdict) {
+        let Some(truth) = &mut self.truth else { return };
+        truth.differences.add(cause);
+        if truth.told.len() >= TOLD_DIFFERENCES || !truth.told.insert((Arc::clone(&rule.id), cause)) {
+            return;
+        }
+        let did = if verdict == Verdict::Blocked {
+            "dropped a packet otherwise than predicted, by"
+        } else {
+            "let a packet through that was predicted to be blocked, by"
+        };
+        let reason = format!("the kernel {did} {}; cause: {}", rule.id, cause.name());
+        self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
+    }
+
+    /// Takes the kernel's counters of its rules.
+    pub fn count(&mut self, counted: &Counted) {
+        if let Some(truth) = &mut self.truth {
+            truth.generations.counted(counted);
+        }
+    }
+
+    /// What the kernel dropped, held against what it reported and what was logged.
+    pub fn audit(&self) -> Audit {
+        self.truth.as_ref().map(|truth| truth.generations.audit(self.lost.reports)).unwrap_or_default()
+    }
+}
