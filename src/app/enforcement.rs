@@ -2,6 +2,7 @@
 //! and taken out at the end.
 
 use super::kernel_rules::KernelRules;
+use super::seeding::{Seeds, seed_kernel};
 use crate::firewall::{self, Backoff, Change, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
 use crate::rules::Ruleset;
@@ -41,6 +42,8 @@ pub struct Enforcement {
     groups: Groups,
     keep: bool,
     repairs: Backoff,
+    /// What the kernel was told of open connections, until the engine is.
+    seeds: Option<Seeds>,
     /// What is wrong and was told, where it was not put right.
     told: Vec<Disturbance>,
 }
@@ -55,13 +58,14 @@ pub struct Look {
 }
 
 impl Enforcement {
-    /// Puts the rules in force. `announce` is told their names before.
+    /// Puts the rules in force. `announce` is told their names before, `say` what is to be said to the user.
     pub fn start(
         ruleset: &Ruleset,
         host: &Host,
         groups: Groups,
         keep: bool,
         announce: impl Fn(Arc<KernelRules>),
+        say: &mut dyn FnMut(&str),
     ) -> Result<Self> {
         let tools = Tools::find(Variant::Usual)?;
         let now = Timestamp::now();
@@ -69,8 +73,22 @@ impl Enforcement {
         let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
         let plan = plan(ruleset, host, first, groups, now);
         announce(Arc::new(KernelRules::new(&plan)));
+        let tracks = plan.tracks();
+        if tracks {
+            seed_kernel(say);
+        }
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
-        Ok(Self { installed, groups, keep, repairs: Backoff::default(), told: Vec::new() })
+        if tracks {
+            // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
+            seed_kernel(&mut |_| ());
+        }
+        let repairs = Backoff::default();
+        Ok(Self { installed, groups, keep, repairs, seeds: None, told: Vec::new() })
+    }
+
+    /// What the engine is to be told of open connections, once.
+    pub fn take_seeds(&mut self) -> Option<Seeds> {
+        self.seeds.take()
     }
 
     /// Which iptables carries the rules out.
@@ -79,11 +97,25 @@ impl Enforcement {
     }
 
     /// Puts other rules in force, in one transaction for each family. On failure the old ones are.
-    pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<()> {
+    pub fn replace(
+        &mut self,
+        ruleset: &Ruleset,
+        host: &Host,
+        announce: impl Fn(Arc<KernelRules>),
+        say: &mut dyn FnMut(&str),
+    ) -> Result<()> {
         let generation = self.installed.plan().generation().wrapping_add(1);
         let plan = plan(ruleset, host, generation, self.groups, Timestamp::now());
         announce(Arc::new(KernelRules::new(&plan)));
-        self.installed.replace(plan).context("cannot put the new rules in force")
+        let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
+        let seeds = tracks.then(|| seed_kernel(say));
+        self.installed.replace(plan).context("cannot put the new rules in force")?;
+        if tracks && !tracked {
+            // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
+            seed_kernel(&mut |_| ());
+        }
+        self.seeds = seeds.filter(|_| !tracked);
+        Ok(())
     }
 
     /// Whether the kernel tells of changes to the tables that the rules are in.

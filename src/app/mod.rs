@@ -19,6 +19,7 @@ mod rate;
 mod remembered;
 pub mod replay;
 mod reports;
+mod seeding;
 pub mod signals;
 mod stage;
 pub mod threads;
@@ -26,4 +27,4 @@ mod vigil;
 mod withheld;
 
 pub use enforcement::dry_run;
-pub use lockout::cut_sessions;
+pub use lockout::{Cuts, Verb};
