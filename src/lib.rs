@@ -20,8 +20,8 @@
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
 //! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
-//! | [`conntrack`] | the kernel's table of connections -> which flows it translates | `packet` |
-//! | [`host`] | what this machine is: its addresses, gateways, resolvers, sessions | |
+//! | [`conntrack`] | the kernel's table of connections -> which flows it translates; open connections -> entries of it | `packet`, `host` |
+//! | [`host`] | what this machine is: its addresses, gateways, resolvers, open connections, sessions | |
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -58,7 +58,8 @@
 //! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
 //! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
 //! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), translated flows
-//! (`app::forwarding`), entries and sizes of rules files ([`rules::limits`]), records of capture files
+//! (`app::forwarding`), connections that are open when rules come into force
+//! ([`host::connections::MAX_CONNECTIONS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).
 
 pub mod app;

@@ -17,6 +17,8 @@ const ATTRIBUTE_HEADER: usize = size_of::<libc::nlattr>();
 const ALIGN: usize = 4;
 /// The longest datagram. The kernel makes those of a dump at most 32 KiB large, notifications much smaller.
 pub const BUFFER: usize = 64 << 10;
+/// The bit of an attribute's type that says that attributes are within (`NLA_F_NESTED`).
+const NESTED: u16 = 1 << 15;
 /// The bits of an attribute's type that tell something about its payload (`NLA_TYPE_MASK`).
 const TYPE_MASK: u16 = 0x3fff;
 
@@ -77,9 +79,44 @@ impl Socket {
 
     /// Sends a request; the answers carry the number that is returned.
     pub fn send(&mut self, request: Request) -> io::Result<u32> {
-        self.sequence = self.sequence.wrapping_add(1);
-        sys::send(self.fd.as_fd(), &request.finish(self.sequence))?;
+        self.send_all([request])
+    }
+
+    /// Sends requests as one datagram, which the kernel works off in their order. They are numbered through; the answers
+    /// to the last one carry the number that is returned.
+    pub fn send_all(&mut self, requests: impl IntoIterator<Item = Request>) -> io::Result<u32> {
+        let mut datagram = Vec::new();
+        for request in requests {
+            self.sequence = self.sequence.wrapping_add(1);
+            datagram.extend(request.finish(self.sequence));
+        }
+        sys::send(self.fd.as_fd(), &datagram)?;
         Ok(self.sequence)
+    }
+
+    /// Sends a request and hands out its answers, up to and without the one that ends them (`NLM_F_DUMP` or
+    /// `NLM_F_ACK` asks for one).
+    ///
+    /// # Errors
+    ///
+    /// Whatever the kernel refuses the request with; `ENOBUFS` if answers were lost.
+    pub fn ask(&mut self, request: Request, sink: &mut dyn FnMut(Message<'_>)) -> io::Result<()> {
+        let asked = self.send(request)?;
+        let mut end = None;
+        while end.is_none() {
+            let received = self.receive(true, &mut |message| {
+                if message.sequence == asked && end.is_none() {
+                    end = message.end();
+                    if end.is_none() {
+                        sink(message);
+                    }
+                }
+            })?;
+            if received == Received::Overrun {
+                return Err(io::Error::from_raw_os_error(libc::ENOBUFS));
+            }
+        }
+        end.unwrap_or(Ok(()))
     }
 
     /// Receives one datagram and hands out its messages; without `wait` it returns at once if there is none.
@@ -138,9 +175,20 @@ impl Request {
     #[must_use]
     pub fn attribute(mut self, kind: u16, payload: &[u8]) -> Self {
         let len = u16::try_from(ATTRIBUTE_HEADER + payload.len()).unwrap_or(0);
-        self.append(&len.to_ne_bytes().into_iter().chain(kind.to_ne_bytes()).collect::<Vec<u8>>());
+        self.message.extend_from_slice(&len.to_ne_bytes());
+        self.message.extend_from_slice(&kind.to_ne_bytes());
         self.append(payload);
         self
+    }
+
+    /// Appends an attribute that holds the attributes which `inner` appends.
+    #[must_use]
+    pub fn nested(self, kind: u16, inner: impl FnOnce(Self) -> Self) -> Self {
+        let start = self.message.len();
+        let mut request = inner(self.attribute(kind | NESTED, &[]));
+        let len = u16::try_from(request.message.len() - start).unwrap_or(0);
+        put(&mut request.message, start, &len.to_ne_bytes());
+        request
     }
 
     fn append(&mut self, bytes: &[u8]) {
@@ -298,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn attributes_within_attributes_are_laid_out_with_their_lengths() {
+        let inner = |request: Request| request.attribute(1, &[7]).nested(2, |request| request.attribute(3, &[8, 9]));
+        let request = Request::new(16, 0).body(&[0; 4]).nested(1, inner).attribute(4, &[]).finish(1);
+        let message = Messages(&request).next().unwrap();
+        let outer: Vec<_> = message.split::<4>().unwrap().1.collect();
+        assert_eq!(outer.iter().map(|attribute| attribute.kind).collect::<Vec<_>>(), [1, 4]);
+        let within: Vec<_> = outer[0].nested().collect();
+        assert_eq!((within[0].kind, within[0].payload), (1, &[7][..]));
+        let deepest: Vec<_> = within[1].nested().map(|attribute| (attribute.kind, attribute.payload)).collect();
+        assert_eq!(deepest, [(3, &[8, 9][..])]);
+    }
+
+    #[test]
     fn lengths_that_lie_end_the_list() {
         let whole = Request::new(16, 0).body(&[1, 2, 3, 4]).finish(5);
         for len in [0_u32, 15, 21, u32::MAX] {
@@ -339,18 +400,31 @@ mod tests {
     #[test]
     fn the_kernel_answers_a_dump() {
         let mut socket = Socket::open(libc::NETLINK_ROUTE, 0).unwrap();
-        let sequence = socket.send(Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).body(&[0; 16])).unwrap();
-        let (mut names, mut ended) = (Vec::new(), false);
-        while !ended {
-            let received = socket.receive(true, &mut |message| {
-                assert_eq!(message.sequence, sequence);
-                ended |= message.end().is_some();
-                let attributes = message.split::<16>().map(|(_, attributes)| attributes);
-                names.extend(attributes.into_iter().flatten().filter(|a| a.kind == 3).map(|name| name.text()));
-            });
-            assert_eq!(received.unwrap(), Received::Messages);
-        }
+        let request = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).body(&[0; 16]);
+        let mut names = Vec::new();
+        let answered = socket.ask(request, &mut |message| {
+            let attributes = message.split::<16>().map(|(_, attributes)| attributes);
+            names.extend(attributes.into_iter().flatten().filter(|a| a.kind == 3).map(|name| name.text()));
+        });
+        answered.unwrap();
         assert!(names.contains(&"lo".to_owned()), "{names:?}");
         assert_eq!(socket.receive(false, &mut |_| panic!("nothing was asked")).unwrap(), Received::Nothing);
+    }
+
+    #[test]
+    fn a_refused_request_is_an_error_and_those_behind_it_are_worked_off() {
+        let mut socket = Socket::open(libc::NETLINK_ROUTE, 0).unwrap();
+        // `struct ifinfomsg` of an interface that there is none of.
+        let body = [[0; 4], i32::MAX.to_ne_bytes(), [0; 4], [0; 4]].concat();
+        let unknown = || Request::new(libc::RTM_GETLINK, libc::NLM_F_ACK).body(&body);
+        assert_eq!(socket.ask(unknown(), &mut |_| ()).unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        let all = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP).body(&[0; 16]);
+        let last = socket.send_all([unknown(), all]);
+        let (mut answered, last) = (false, last.unwrap());
+        while !answered {
+            socket
+                .receive(true, &mut |message| answered |= message.sequence == last && message.end().is_some())
+                .unwrap();
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::generations::Counted;
 use super::kernel_rules::KernelRules;
+use super::seeding::{Seeds, seed_kernel};
 use crate::engine::Matcher;
 use crate::firewall::{self, Backoff, Change, Counter, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
@@ -32,6 +33,8 @@ pub struct Enforcement {
     nflog_group: u16,
     keep: bool,
     repairs: Backoff,
+    /// What the kernel was told of open connections, until the engine is.
+    seeds: Option<Seeds>,
     /// What is wrong and was told, where it was not put right.
     told: Vec<Disturbance>,
     /// The names of the rules in force.
@@ -50,13 +53,14 @@ pub struct Look {
 }
 
 impl Enforcement {
-    /// Puts the rules in force. `announce` is told their names before.
+    /// Puts the rules in force. `announce` is told their names before, `say` what is to be said to the user.
     pub fn start(
         ruleset: &Ruleset,
         host: &Host,
         nflog_group: u16,
         keep: bool,
         announce: impl Fn(Arc<KernelRules>),
+        say: &mut dyn FnMut(&str),
     ) -> Result<Self> {
         let tools = Tools::find(Variant::Usual)?;
         let now = Timestamp::now();
@@ -65,9 +69,22 @@ impl Enforcement {
         let plan = plan(ruleset, host, first, nflog_group, now);
         let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
         announce(Arc::clone(&names));
+        let tracks = plan.tracks();
+        if tracks {
+            seed_kernel(say);
+        }
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
+        if tracks {
+            // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
+            seed_kernel(&mut |_| ());
+        }
         let (repairs, told, counted) = (Backoff::default(), Vec::new(), Vec::new());
-        Ok(Self { installed, nflog_group, keep, repairs, told, names, counted })
+        Ok(Self { installed, nflog_group, keep, repairs, seeds: None, told, names, counted })
+    }
+
+    /// What the engine is to be told of open connections, once.
+    pub fn take_seeds(&mut self) -> Option<Seeds> {
+        self.seeds.take()
     }
 
     /// Which iptables carries the rules out.
@@ -77,14 +94,27 @@ impl Enforcement {
 
     /// Puts other rules in force, in one transaction for each family. On failure the old ones are. Returns what those
     /// that are replaced had dropped by an instant before: the kernel forgets it with them.
-    pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<Counted> {
+    pub fn replace(
+        &mut self,
+        ruleset: &Ruleset,
+        host: &Host,
+        announce: impl Fn(Arc<KernelRules>),
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Counted> {
         let generation = self.installed.plan().generation().wrapping_add(1);
         let now = Timestamp::now();
         let plan = plan(ruleset, host, generation, self.nflog_group, now);
         let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
         announce(Arc::clone(&names));
+        let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
+        let seeds = tracks.then(|| seed_kernel(say));
         match self.installed.replace(plan).context("cannot put the new rules in force") {
             Ok(counters) => {
+                if tracks && !tracked {
+                    // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
+                    seed_kernel(&mut |_| ());
+                }
+                self.seeds = seeds.filter(|_| !tracked);
                 let counted = self.add_up(&counters);
                 self.counted.clear();
                 self.names = names;

@@ -14,6 +14,7 @@ use super::enforcement::Enforcement;
 use super::office::{Count, Office, Orders};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
+use super::seeding::{Seeds, open_connections};
 use super::signals::{self, Caught};
 use super::stage::{LostSoFar, Stage};
 use super::threads;
@@ -154,7 +155,15 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         Some(opened) => opened.serve(log, facts, &board, record.handle(), &sender).map(|(log, it)| (log, Some(it)))?,
         None => (log, None),
     };
-    let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
+    let mut pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
+    // What is opened from now on is seen. Before rules are enforced it has been said if these can't be read.
+    let mut say = |words: &str| {
+        if !options.enforce {
+            desk.say(&format!("pfw: {words}"));
+        }
+    };
+    let connections = open_connections(&mut say).open;
+    pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing() } else { stage };
     let capture = {
@@ -173,7 +182,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let started = match group {
         Some(group) => {
             let announce = |rules| orders.announce(rules);
-            Enforcement::start(&options.ruleset, &host, group, options.keep, announce).map(Some)
+            let say: &mut dyn FnMut(&str) = &mut |words| desk.say(&format!("pfw: {words}"));
+            Enforcement::start(&options.ruleset, &host, group, options.keep, announce, say).map(Some)
         }
         None => Ok(None),
     };

@@ -23,6 +23,7 @@ mod rate;
 mod remembered;
 pub mod replay;
 mod reports;
+mod seeding;
 pub mod signals;
 mod stage;
 pub mod threads;
@@ -31,4 +32,4 @@ mod withheld;
 
 pub use audit::{Account, Audit};
 pub use enforcement::dry_run;
-pub use lockout::cut_sessions;
+pub use lockout::{Cuts, Verb};

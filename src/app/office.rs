@@ -8,6 +8,7 @@ use super::enforcement::Enforcement;
 use super::generations::Counted;
 use super::kernel_rules::KernelRules;
 use super::live::{Desk, NewRules};
+use super::lockout::say_what_is_cut;
 use super::signals::Event;
 use super::stage::Rules;
 use super::vigil::Vigil;
@@ -370,6 +371,10 @@ impl Office {
     fn change(&mut self, desk: &mut impl Desk, ruleset: Ruleset) -> Result<()> {
         let old = mem::replace(&mut self.ruleset, Arc::new(ruleset));
         self.host = Arc::new(host::read());
+        if self.enforcement.is_some() {
+            // Before they are: afterwards the words may reach nobody.
+            say_what_is_cut(&old, &self.ruleset, &self.host, &mut |words| self.remark(desk, words));
+        }
         if let Err(error) = self.enforce(desk) {
             self.ruleset = old;
             return Err(error);
@@ -395,7 +400,10 @@ impl Office {
     fn enforce(&mut self, desk: &mut impl Desk) -> Result<()> {
         let Some(enforcement) = &mut self.enforcement else { return Ok(()) };
         let orders = &self.orders;
-        let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules));
+        let mut words = Vec::new();
+        let mut say = |said: &str| words.push(said.to_owned());
+        let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules), &mut say);
+        words.iter().for_each(|words| self.remark(desk, words));
         let counted = replaced
             .inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))?;
         self.orders.count(counted, None);
@@ -460,10 +468,11 @@ impl Office {
     }
 
     /// Gives the capture thread the rules as they are at a time. Returns how long they stay so.
-    fn hand_over(&self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
+    fn hand_over(&mut self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
         let matcher = Arc::new(Matcher::new(&self.ruleset, &self.host, at));
         let valid_until = matcher.valid_until();
-        self.orders.put(Rules { matcher, host: Arc::clone(&self.host), from, why });
+        let seeds = self.enforcement.as_mut().and_then(Enforcement::take_seeds).map(Arc::new);
+        self.orders.put(Rules { matcher, host: Arc::clone(&self.host), from, why, seeds });
         valid_until
     }
 }

@@ -1,6 +1,7 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
 use super::hits::Hits;
+use super::seeding::Seeds;
 use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
@@ -112,6 +113,14 @@ impl Pipeline {
                 *self.past_hits.entry(Arc::clone(id)).or_default() += hits;
             }
         }
+    }
+
+    /// Remembers connections that were opened before anything of them was seen.
+    pub fn seed(&mut self, seeds: &Seeds, now: Timestamp) {
+        if seeds.are_all {
+            self.engine.forget_connections();
+        }
+        self.engine.enter(&seeds.connections, now);
     }
 
     /// The log, for lines about other things than packets.

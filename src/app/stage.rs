@@ -12,6 +12,7 @@ use super::hits::Hits;
 use super::kernel_rules::KernelRules;
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
+use super::seeding::Seeds;
 use super::withheld::{HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
@@ -42,6 +43,8 @@ pub struct Rules {
     pub from: Timestamp,
     /// What made them other rules.
     pub why: &'static str,
+    /// Connections that the kernel was told of when it got them.
+    pub seeds: Option<Arc<Seeds>>,
 }
 
 /// What the kernel lost in all so far, because it was not read in time.
@@ -154,6 +157,9 @@ impl Stage {
         while self.coming.front().is_some_and(|coming| coming.from <= time) {
             let Some(rules) = self.coming.pop_front() else { return };
             self.pipeline.replace(rules.matcher);
+            if let Some(seeds) = rules.seeds {
+                self.pipeline.seed(&seeds, time);
+            }
             self.host = rules.host;
             self.known.clear();
             self.note(&PfwLine { time, event: PfwEvent::RulesLoaded, interface: None, reason: rules.why });

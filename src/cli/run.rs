@@ -5,7 +5,7 @@ use super::options::{ConfigArgs, ControlArgs, LogArgs};
 use super::rules_file::{lines_of, make_default, refuse, rules_of, warn};
 use super::say::{Messages, say, say_at_last};
 use crate::app::live::{Desk, NewRules, Options, Ready, run as watch};
-use crate::app::{control, cut_sessions, dry_run as dry_run_plan, signals};
+use crate::app::{Cuts, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
 use crate::control::group_id;
 use crate::host::{self, Host};
@@ -184,13 +184,13 @@ impl RunArgs {
         self.log_file.as_os_str() == "-"
     }
 
-    /// Whether the rules may be put in force: they cut no session to this machine, or the user knows.
+    /// Whether the rules may be put in force: they cut nobody off who is at another machine, or the user knows.
     fn may_cut(&self, ruleset: &Ruleset, host: &Host) -> bool {
-        let cut = cut_sessions(ruleset, host, Timestamp::now());
-        for session in &cut {
-            say(&format!("pfw: {session}"));
+        let cuts = Cuts::by(ruleset, host, &mut |words| say(&format!("pfw: {words}")));
+        for line in cuts.lines(Verb::WouldBe) {
+            say(&format!("pfw: {line}"));
         }
-        if cut.is_empty() || self.yes || self.confirm.is_some() {
+        if !cuts.need_consent() || self.yes || self.confirm.is_some() {
             return true;
         }
         say("pfw: nothing was changed; --confirm 60 takes everything back unless you confirm, --yes goes ahead");

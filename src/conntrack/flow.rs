@@ -1,8 +1,8 @@
 //! Flows, as conntrack tells of them (`linux/netfilter/nfnetlink_conntrack.h`).
 
-use crate::netlink::{Attribute, Attributes};
+use crate::netlink::{Attribute, Attributes, Request};
 use crate::packet::{Ip, Ports, Protocol, Quoted, Transport, icmp_query};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// One direction of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,9 +93,41 @@ impl Tuple {
         Some(Self { src: src?, dst: dst?, protocol: protocol?, ports })
     }
 
+    /// Appends what [`read`](Self::read) reads. Of protocols that have ports.
+    pub(super) fn write(&self, request: Request) -> Request {
+        let addresses = |request: Request| match (self.src, self.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => {
+                request.attribute(CTA_IP_V4_SRC, &src.octets()).attribute(CTA_IP_V4_DST, &dst.octets())
+            }
+            (src, dst) => {
+                request.attribute(CTA_IP_V6_SRC, &v6(src).octets()).attribute(CTA_IP_V6_DST, &v6(dst).octets())
+            }
+        };
+        request.nested(CTA_TUPLE_IP, addresses).nested(CTA_TUPLE_PROTO, |request| {
+            request
+                .attribute(CTA_PROTO_NUM, &[self.protocol.0])
+                .attribute(CTA_PROTO_SRC_PORT, &self.ports.src.to_be_bytes())
+                .attribute(CTA_PROTO_DST_PORT, &self.ports.dst.to_be_bytes())
+        })
+    }
+
+    /// The other direction, where nothing is translated. Of protocols that have ports.
+    pub(super) const fn reversed(&self) -> Self {
+        let ports = Ports { src: self.ports.dst, dst: self.ports.src };
+        Self { src: self.dst, dst: self.src, protocol: self.protocol, ports }
+    }
+
     /// Its ends.
     pub fn ends(&self) -> Ends {
         Ends::of(self.src, self.dst, self.protocol, self.ports)
+    }
+}
+
+/// The ends of a tuple are of one family; of two, which there are not, the IPv4 one stands for its mapped address.
+const fn v6(address: IpAddr) -> Ipv6Addr {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped(),
+        IpAddr::V6(address) => address,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Whether the kernel has the connection that a packet belongs to (ctnetlink).
 
+use super::entry::{GET, NEW};
 use super::flow::{
     CTA_IP_V4_DST, CTA_IP_V4_SRC, CTA_IP_V6_DST, CTA_IP_V6_SRC, CTA_PROTO_DST_PORT, CTA_PROTO_ICMP_CODE,
     CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMPV6_CODE, CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE,
     CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_TUPLE_IP, CTA_TUPLE_ORIG, CTA_TUPLE_PROTO,
 };
-use super::watch::{GET, NEW};
 use crate::netlink::{Message, Received, Request, Socket};
 use crate::packet::{Icmp, Ip, Ports, Protocol, Tcp, Transport};
 use std::io;

@@ -1,6 +1,7 @@
 //! The kernel's notifications of translated flows, and those that it has (ctnetlink).
 
 use super::Flow;
+use super::entry::{DELETE, DESTINATION_TRANSLATED, GET, NEW, SOURCE_TRANSLATED, STATUS};
 use crate::netlink::{Message, Received, Request, Socket};
 use crate::sys;
 use libc::{
@@ -12,20 +13,10 @@ use std::os::fd::AsFd;
 
 /// Bytes of notifications that may wait to be read, which the kernel doubles: some ten thousand new flows.
 const RECEIVE_BUFFER: libc::c_int = 8 << 20;
-/// The messages of this part of netfilter (`enum cntl_msg_types`).
-pub(super) const NEW: u16 = SUBSYSTEM << 8;
-pub(super) const GET: u16 = SUBSYSTEM << 8 | 1;
-const DELETE: u16 = SUBSYSTEM << 8 | 2;
-/// `NFNL_SUBSYS_CTNETLINK`
-const SUBSYSTEM: u16 = 1;
 /// `NFNLGRP_CONNTRACK_NEW` and `NFNLGRP_CONNTRACK_DESTROY` as a mask.
 const GROUPS: u32 = 1 | 1 << 2;
-/// `CTA_STATUS`, `CTA_STATUS_MASK`
-const STATUS: u16 = 3;
+/// `CTA_STATUS_MASK`
 const STATUS_MASK: u16 = 26;
-/// `IPS_SRC_NAT`, `IPS_DST_NAT` (`nf_conntrack_common.h`): which of its addresses are translated.
-const SOURCE_TRANSLATED: u32 = 1 << 4;
-const DESTINATION_TRANSLATED: u32 = 1 << 5;
 /// Where the attributes of a message begin: behind `struct nlmsghdr` and `struct nfgenmsg`.
 const ATTRIBUTES_AT: u32 = 20;
 
@@ -99,20 +90,7 @@ fn list(socket: &mut Socket, status: u32, flows: &mut Vec<Flow>) -> io::Result<(
         .body(&[0; 4])
         .attribute(STATUS, &status.to_be_bytes())
         .attribute(STATUS_MASK, &status.to_be_bytes());
-    let sequence = socket.send(request)?;
-    let mut end = None;
-    while end.is_none() {
-        let received = socket.receive(true, &mut |message| {
-            if message.sequence == sequence {
-                end = message.end().or(end.take());
-                flows.extend(translated_flow(&message).filter(|_| message.kind == NEW));
-            }
-        })?;
-        if received == Received::Overrun {
-            return Err(io::Error::other("a part of the kernel's list of flows was lost"));
-        }
-    }
-    end.unwrap_or(Ok(()))
+    socket.ask(request, &mut |message| flows.extend(translated_flow(&message).filter(|_| message.kind == NEW)))
 }
 
 /// A program that keeps the messages whose `CTA_STATUS` says that an address is translated.

@@ -5,6 +5,7 @@ use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
 use super::subject::{Header, Passage, Subject};
 use super::tracker::{MAX_CONNECTIONS, Tracker};
+use crate::host::connections::Connection;
 use crate::packet::Ip;
 use crate::time::Timestamp;
 
@@ -77,6 +78,19 @@ impl Engine {
             let decision = matcher.judge(subject, passage, context.interface, state);
             Decision { without_first, ..decision }
         })
+    }
+
+    /// Remembers connections that were opened before anything of them was seen, each with its opener. Those that are
+    /// known with the same opener stay as they are.
+    pub fn enter(&mut self, connections: &[Connection], now: Timestamp) {
+        for connection in connections {
+            self.tracker.enter(connection, now);
+        }
+    }
+
+    /// Forgets all connections.
+    pub fn forget_connections(&mut self) {
+        self.tracker.forget();
     }
 
     /// What happened to the engine's memory so far.

@@ -1,6 +1,6 @@
 //! What configuration files say: resolvers (`resolv.conf(5)`), the ports of the SSH server (`sshd_config(5)`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The port that sshd has when its configuration names none.
 pub(super) const SSH_PORT: u16 = 22;
@@ -38,10 +38,14 @@ pub(super) fn ssh_ports(text: &str) -> Vec<u16> {
     text.lines().filter_map(port).collect()
 }
 
-/// The client's address in `SSH_CONNECTION` (`ssh(1)`): client address and port, server address and port.
-pub(super) fn ssh_client(variable: &str) -> Option<IpAddr> {
-    let address = variable.split_ascii_whitespace().next()?;
-    address.split('%').next()?.parse().map(|address: IpAddr| address.to_canonical()).ok()
+/// The ends in `SSH_CONNECTION` (`ssh(1)`), the client's first, without zones.
+pub(super) fn ssh_ends(variable: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let mut words = variable.split_ascii_whitespace();
+    let mut end = || {
+        let address = words.next()?.split('%').next()?.parse::<IpAddr>().ok()?;
+        Some(SocketAddr::new(address.to_canonical(), words.next()?.parse().ok()?))
+    };
+    Some((end()?, end()?))
 }
 
 #[cfg(test)]
@@ -68,10 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_of_a_session_names_its_client() {
-        assert_eq!(ssh_client("192.0.2.7 51512 10.0.0.5 22"), "192.0.2.7".parse().ok());
-        assert_eq!(ssh_client("fe80::7%eth0 51512 fe80::1%eth0 22"), "fe80::7".parse().ok());
-        assert_eq!(ssh_client("::ffff:192.0.2.7 51512 ::ffff:10.0.0.5 22"), "192.0.2.7".parse().ok());
-        assert_eq!((ssh_client(""), ssh_client("x y")), (None, None));
+    fn the_variable_of_a_session_names_its_ends() {
+        let ends = |client: &str, server: &str| Some((client.parse().unwrap(), server.parse().unwrap()));
+        assert_eq!(ssh_ends("192.0.2.7 51512 10.0.0.5 22"), ends("192.0.2.7:51512", "10.0.0.5:22"));
+        assert_eq!(ssh_ends("fe80::7%eth0 51512 fe80::1%eth0 22"), ends("[fe80::7]:51512", "[fe80::1]:22"));
+        assert_eq!(ssh_ends("::ffff:192.0.2.7 51512 ::ffff:10.0.0.5 22"), ends("192.0.2.7:51512", "10.0.0.5:22"));
+        for text in ["", "x y", "192.0.2.7", "192.0.2.7 51512 10.0.0.5", "192.0.2.7 x 10.0.0.5 22"] {
+            assert_eq!(ssh_ends(text), None, "{text}");
+        }
     }
 }

@@ -1,16 +1,22 @@
-//! What this machine is, as values: own addresses, gateways, resolvers, SSH peers, what listens on loopback, and what its
-//! connection tracking counts.
+//! What this machine is, as values: own addresses, gateways, resolvers, SSH peers, what listens on loopback; which
+//! connections are open on it, through which of them it is steered; and what its connection tracking counts.
 //!
 //! Read once and handed on, so that rules, lints and engine stay pure and a replay can speak of another machine.
 
 mod config;
+pub mod connections;
 mod conntrack;
 mod routes;
+mod session;
 mod sockets;
 
 pub use conntrack::Counts as ConntrackCounts;
+pub use session::{Session, own_session};
+pub use sockets::Protocol;
 
+use connections::{Connection, Opener, Phase};
 use pnet::datalink;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{fs, iter};
@@ -51,7 +57,6 @@ impl Host {
 /// Reads the facts, each from where the kernel or a program keeps it. What isn't there, or can't be read, is no fact;
 /// nothing here fails.
 pub fn read() -> Host {
-    let ephemeral_ports = file("/proc/sys/net/ipv4/ip_local_port_range");
     Host {
         addresses: addresses(),
         gateways: gateways(),
@@ -60,7 +65,7 @@ pub fn read() -> Host {
         loopback_listeners: loopback_listeners(),
         forwards_v4: is_on("/proc/sys/net/ipv4/ip_forward"),
         forwards_v6: is_on("/proc/sys/net/ipv6/conf/all/forwarding"),
-        ephemeral_ports: port_range(&ephemeral_ports),
+        ephemeral_ports: ephemeral_ports(),
     }
 }
 
@@ -90,11 +95,17 @@ fn ssh_peers() -> Vec<IpAddr> {
     for path in ssh_configuration() {
         ports.extend(config::ssh_ports(&file(&path)));
     }
-    // One list: a server that listens on IPv6 for both families has its IPv4 connections among those of IPv6.
-    let tcp = file("/proc/self/net/tcp") + &file("/proc/self/net/tcp6");
-    let peers = sockets::peers_of(&ports, &tcp);
-    let own = std::env::var("SSH_CONNECTION").ok().and_then(|session| config::ssh_client(&session));
-    distinct(peers.into_iter().chain(own))
+    let open = connections::read(ephemeral_ports()).unwrap_or_default().open;
+    let to_ssh = |one: &&Connection| {
+        one.phase == Phase::Established && one.opener == Opener::Remote && ports.contains(&one.local.port())
+    };
+    let peers = open.iter().filter(to_ssh).map(|connection| connection.remote.ip());
+    // Whatever its port.
+    let own = own_session(&open).map(|session| session.connection.remote.ip());
+    // A multiplexer keeps the variable of a session that has ended: one that the user may soon open anew.
+    let named =
+        std::env::var("SSH_CONNECTION").ok().and_then(|ends| config::ssh_ends(&ends)).map(|(peer, _)| peer.ip());
+    distinct(peers.chain(own).chain(named))
 }
 
 fn ssh_configuration() -> Vec<PathBuf> {
@@ -104,15 +115,39 @@ fn ssh_configuration() -> Vec<PathBuf> {
 }
 
 fn loopback_listeners() -> Vec<(&'static str, SocketAddr)> {
-    let of = |path| sockets::tcp_listeners_on_loopback(&file(path)).into_iter().map(|socket| ("tcp", socket));
-    let tcp = of("/proc/self/net/tcp").chain(of("/proc/self/net/tcp6"));
-    let of = |path| sockets::udp_listeners_on_loopback(&file(path)).into_iter().map(|socket| ("udp", socket));
-    let udp = of("/proc/self/net/udp").chain(of("/proc/self/net/udp6"));
-    distinct(tcp.chain(udp))
+    let mut listeners = Vec::new();
+    let kinds = [(Protocol::Tcp, sockets::LISTEN, "tcp"), (Protocol::Udp, sockets::CLOSE, "udp")];
+    for (protocol, waiting, name) in kinds {
+        // A table that can't be read tells nothing.
+        let _ = sockets::sockets(protocol, &[waiting], &mut |socket| {
+            if socket.local.ip().is_loopback() && socket.local.port() != 0 {
+                listeners.push((name, socket.local));
+            }
+        });
+    }
+    distinct(listeners.into_iter())
 }
 
 fn is_on(path: &str) -> bool {
     !matches!(file(path).trim(), "" | "0")
+}
+
+/// Ports that the kernel gives to outgoing connections, ends included.
+pub fn ephemeral_ports() -> Option<(u16, u16)> {
+    port_range(&file("/proc/sys/net/ipv4/ip_local_port_range"))
+}
+
+/// The name of the interface that has each own address. Not those that several have.
+pub fn interfaces_by_address() -> HashMap<IpAddr, String> {
+    let mut owners: HashMap<IpAddr, Vec<String>> = HashMap::new();
+    for interface in datalink::interfaces() {
+        for network in interface.ips {
+            owners.entry(network.ip()).or_default().push(interface.name.clone());
+        }
+    }
+    let single =
+        |(address, mut names): (IpAddr, Vec<String>)| Some((address, names.pop().filter(|_| names.is_empty())?));
+    owners.into_iter().filter_map(single).collect()
 }
 
 /// Two numbers, ends of a range.

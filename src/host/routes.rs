@@ -1,6 +1,5 @@
 //! `/proc/net/route` and `/proc/net/ipv6_route`: where packets to everywhere else go.
 
-use super::sockets::word;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Flags of a route (`linux/route.h`, `linux/ipv6_route.h`).
@@ -33,6 +32,11 @@ pub(super) fn default_gateways_v6(text: &str) -> Vec<IpAddr> {
 
 fn leads_on(flags: &str) -> bool {
     u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & (UP | GATEWAY | REJECT) == UP | GATEWAY)
+}
+
+/// Four bytes of an address, from a word that `/proc` prints as the machine's number.
+fn word(digits: &str) -> Option<[u8; 4]> {
+    u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
 }
 
 #[cfg(test)]

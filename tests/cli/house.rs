@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("sys", &[]),
-    ("host", &[]),
     ("netlink", &["sys"]),
+    ("host", &["netlink"]),
     ("packet", &["time"]),
     ("capture", &["packet", "time", "netlink", "sys"]),
-    ("conntrack", &["packet", "netlink", "sys"]),
+    ("conntrack", &["packet", "host", "netlink", "sys"]),
     ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["packet", "time", "host"]),
     ("runtime", &[]),

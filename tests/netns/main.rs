@@ -27,6 +27,7 @@ mod keys;
 mod monitor;
 mod needs;
 mod nflog;
+mod open;
 mod variant;
 mod verdict;
 mod world;
@@ -55,6 +56,7 @@ fn cases() -> Vec<Case> {
         monitor::CASES,
         needs::CASES,
         nflog::CASES,
+        open::CASES,
         verdict::CASES,
     ]
     .concat()

@@ -185,6 +185,12 @@ impl<const N: usize> Connections<N> {
         }
     }
 
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(Slot::FREE);
+        self.len = 0;
+    }
+
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
         self.slots.capacity() * size_of::<Slot<N>>()

@@ -16,10 +16,12 @@ mod tuple;
 pub use connections::MAX_CONNECTIONS;
 
 use super::decision::State;
-use crate::packet::{Ip, Quoted};
+use crate::host::connections::{Connection, Phase};
+use crate::packet::{Ip, Ports, Protocol, Quoted};
 use crate::time::Timestamp;
 use connections::{Connections, Entry, Key, Placed};
 use std::net::IpAddr;
+use std::time::Duration;
 use tcp::{Effect, Segment, TcpState};
 use tuple::{Flow, Kind, Tuple};
 
@@ -70,11 +72,35 @@ impl Tracker {
             (IpAddr::V4(src), IpAddr::V4(dst)) => self.v4.insert(&tuple.v4_key(src, dst), entry, now),
             (src, dst) => self.v6.insert(&tuple.v6_key(src, dst), entry, now),
         };
+        self.count(placed);
+    }
+
+    fn count(&mut self, placed: Placed) {
         match placed {
             Placed::Free => {}
             Placed::Evicting => self.evicted += 1,
             Placed::Full => self.full += 1,
         }
+    }
+
+    /// Remembers a connection that was opened before anything of it was seen, as one that has gone both ways for long. One
+    /// that is known with the same opener stays as it is.
+    pub(super) fn enter(&mut self, connection: &Connection, now: Timestamp) {
+        let (from, to) = connection.ends();
+        let ports = Ports { src: from.port(), dst: to.port() };
+        let tuple = Tuple::between(from.ip(), to.ip(), ports, Protocol(connection.protocol().number()));
+        let entry = already_open(tuple, connection.phase, now);
+        let placed = match (from.ip(), to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => put_in(&mut self.v4, &tuple.v4_key(from, to), entry, now),
+            (from, to) => put_in(&mut self.v6, &tuple.v6_key(from, to), entry, now),
+        };
+        self.count(placed);
+    }
+
+    /// Forgets all connections.
+    pub(super) fn forget(&mut self) {
+        self.v4.clear();
+        self.v6.clear();
     }
 
     /// How many connections are remembered, those included that have expired unnoticed.
@@ -175,6 +201,33 @@ fn open(tuple: Tuple, kind: Kind, now: Timestamp) -> Option<Entry> {
         Kind::Generic => (GENERIC_TIMEOUT, TcpState::None, Segment::None),
     };
     Some(Entry::new(now, timeout, tcp, last, tuple.from_first))
+}
+
+/// What is remembered of a connection that was there before.
+fn already_open(tuple: Tuple, phase: Phase, now: Timestamp) -> Entry {
+    let (state, timeout) = match phase {
+        Phase::Established => (TcpState::Established, TcpState::Established.timeout()),
+        Phase::FinWait => (TcpState::FinWait, TcpState::FinWait.timeout()),
+        Phase::CloseWait => (TcpState::CloseWait, TcpState::CloseWait.timeout()),
+        Phase::LastAck => (TcpState::LastAck, TcpState::LastAck.timeout()),
+        Phase::Udp => (TcpState::None, UDP_STREAM_TIMEOUT),
+    };
+    let last = if phase == Phase::Udp { Segment::None } else { Segment::Ack };
+    // Old enough for a stream.
+    let opened = now.minus(Duration::from_millis(u64::from(UDP_STREAM_AGE) + 1));
+    let mut entry = Entry::new(opened, timeout, state, last, tuple.from_first);
+    entry.refresh(now, timeout);
+    entry.put(marks::REPLIED | marks::ASSURED, true);
+    entry.put(marks::CLOSED, matches!(phase, Phase::FinWait | Phase::CloseWait | Phase::LastAck));
+    entry
+}
+
+fn put_in<const N: usize>(connections: &mut Connections<N>, key: &Key<N>, entry: Entry, now: Timestamp) -> Placed {
+    let opener = |entry: &Entry| entry.has(marks::FIRST_END_OPENED);
+    match connections.get_mut(key, now) {
+        Some(known) if opener(known) == opener(&entry) => Placed::Free,
+        _ => connections.insert(key, entry, now),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::engine::testing::{at, bare, icmp, icmp_error, tcp, udp};
+use crate::host::connections::Opener;
 use State::{Invalid, New, Original, Related, Reply, Untracked};
 use TcpState::{CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, SynSent2, TimeWait};
 
@@ -397,5 +398,57 @@ mod table {
                 prop_assert_eq!(table.get_mut(&[key, 0], at(0)).copied(), model.get(&key).copied());
             }
         }
+    }
+}
+
+/// The connection from `HERE` to `PEER` as a socket table tells it.
+fn open_connection(phase: Phase, opener: Opener) -> Connection {
+    let end = |(address, port): (&str, u16)| std::net::SocketAddr::new(address.parse().unwrap(), port);
+    Connection { phase, local: end(HERE), remote: end(PEER), opener, is_opener_sure: true, uid: 0, inode: 0 }
+}
+
+#[test]
+fn a_connection_that_was_open_before_is_known_with_its_opener_whoever_speaks_first() {
+    for (opener, states) in [(Opener::Local, [Original, Reply]), (Opener::Remote, [Reply, Original])] {
+        let mut tracker = tracker();
+        tracker.enter(&open_connection(Phase::Established, opener), at(0));
+        assert_eq!(play(&mut tracker, &[">A", "<PA"]), states);
+        assert_eq!(end_of(&mut tracker, &tcp(HERE, PEER, "A")), 432_000 + 2);
+        let mut tracker = self::tracker();
+        tracker.enter(&open_connection(Phase::Udp, opener), at(0));
+        assert_eq!(end_of(&mut tracker, &udp(HERE, PEER)), 120);
+        assert_eq!([pass(&mut tracker, &udp(HERE, PEER), 100), pass(&mut tracker, &udp(PEER, HERE), 219)], states);
+    }
+}
+
+/// The second at which the connection of `packet` is forgotten.
+fn end_of(tracker: &mut Tracker, packet: &Ip) -> i64 {
+    let Flow::Of(tuple, _) = Flow::of(packet) else { panic!() };
+    let key = tuple.v4_key(HERE.0.parse().unwrap(), PEER.0.parse().unwrap());
+    tracker.v4.get_mut(&key, at(0)).unwrap().expires.parts().0
+}
+
+#[test]
+fn a_connection_that_was_picked_up_the_wrong_way_round_is_turned_and_a_right_one_stays() {
+    let mut tracker = tracker();
+    play(&mut tracker, &["<A", ">A"]);
+    tracker.enter(&open_connection(Phase::Established, Opener::Local), at(3));
+    assert_eq!(play(&mut tracker, &[">A"]), [Original]);
+    play(&mut tracker, &["<FA"]);
+    tracker.enter(&open_connection(Phase::Established, Opener::Local), at(4));
+    assert_eq!(entry(&mut tracker).tcp, FinWait, "as it was");
+    assert_eq!(tracker.len(), 1);
+    tracker.forget();
+    assert_eq!((tracker.len(), play(&mut tracker, &["<A"])), (0, vec![New]));
+}
+
+#[test]
+fn a_connection_that_is_ending_is_remembered_no_longer_than_that_takes() {
+    for (phase, state, seconds) in
+        [(Phase::FinWait, FinWait, 120), (Phase::CloseWait, CloseWait, 60), (Phase::LastAck, LastAck, 30)]
+    {
+        let mut tracker = tracker();
+        tracker.enter(&open_connection(phase, Opener::Local), at(0));
+        assert_eq!((entry(&mut tracker).tcp, end_of(&mut tracker, &tcp(HERE, PEER, "A"))), (state, seconds));
     }
 }

@@ -99,7 +99,7 @@ impl Tuple {
     }
 
     /// The ends are ordered by address and port.
-    fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
+    pub(super) fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
         let order = match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => src.to_bits().cmp(&dst.to_bits()),
             _ => src.cmp(&dst),

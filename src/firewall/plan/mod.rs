@@ -91,6 +91,12 @@ impl Plan {
         self.options.generation
     }
 
+    /// Whether it asks the kernel which connection a packet belongs to, and so has it track connections.
+    pub fn tracks(&self) -> bool {
+        let rules = [Family::V4, Family::V6].into_iter().flat_map(|family| self.chains(family));
+        rules.flat_map(|chain| &chain.rules).any(|rule| rule.text.contains("-m conntrack"))
+    }
+
     /// Its sets.
     pub fn sets(&self) -> &[PlannedSet] {
         &self.sets

@@ -1,0 +1,128 @@
+//! The session through which the user steers this machine: the connection that is held by a process which this one
+//! descends from.
+//!
+//! The chain of parents is asked first, since `sudo` strips the environment. A terminal multiplexer breaks the chain;
+//! then the environment is believed if it names a connection that is open.
+
+use super::connections::{Connection, Opener};
+use super::{config, file};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::{fs, process};
+
+/// How many ancestors are looked at: a chain is some ten long.
+const MAX_ANCESTORS: usize = 64;
+/// The names of servers of SSH sessions begin like this: `sshd`, `sshd-session`, `dropbear`.
+const SSH_SERVERS: [&str; 2] = ["sshd", "dropbear"];
+
+/// The session through which the user steers this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its connection.
+    pub connection: Connection,
+    /// Whether it is an SSH session.
+    pub is_ssh: bool,
+}
+
+/// The session that this process belongs to, if one of `connections` is its.
+pub fn own_session(connections: &[Connection]) -> Option<Session> {
+    let incoming = || connections.iter().filter(|connection| connection.opener == Opener::Remote);
+    let by_inode: HashMap<u32, &Connection> = incoming()
+        .filter(|connection| connection.inode != 0)
+        .map(|connection| (connection.inode, connection))
+        .collect();
+    let held = ancestors().find_map(|ancestor| {
+        let connection = **ancestor.sockets().find_map(|inode| by_inode.get(&inode).copied()).as_ref()?;
+        let is_ssh = SSH_SERVERS.iter().any(|server| ancestor.name.starts_with(server));
+        Some(Session { connection, is_ssh })
+    });
+    held.or_else(|| {
+        let (client, server) = config::ssh_ends(&std::env::var("SSH_CONNECTION").ok()?)?;
+        let is_named = |one: &&Connection| is_same(one.remote, client) && is_same(one.local, server);
+        incoming().find(is_named).map(|&connection| Session { connection, is_ssh: true })
+    })
+}
+
+/// Whether two addresses are the same but for the zone.
+fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
+    (a.ip(), a.port()) == (b.ip(), b.port())
+}
+
+/// A process that this one descends from, or itself.
+struct Ancestor {
+    pid: u32,
+    name: String,
+}
+
+impl Ancestor {
+    /// The numbers of the sockets that it holds. Those of another user's process are not to be read.
+    fn sockets(&self) -> impl Iterator<Item = u32> {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        files.filter_map(|entry| inode(fs::read_link(entry.path()).ok()?.to_str()?))
+    }
+}
+
+/// This process, its parent, and so on.
+fn ancestors() -> impl Iterator<Item = Ancestor> {
+    let mut next = Some(process::id());
+    let chain = std::iter::from_fn(move || {
+        let pid = next.filter(|&pid| pid != 0)?;
+        let (name, parent) = name_and_parent(&file(format!("/proc/{pid}/stat")))?;
+        next = Some(parent);
+        Some(Ancestor { pid, name })
+    });
+    chain.take(MAX_ANCESTORS)
+}
+
+/// Name and parent in `/proc/PID/stat` (`proc_pid_stat(5)`): `12 (name) S 7 ...`. A name can hold anything.
+fn name_and_parent(stat: &str) -> Option<(String, u32)> {
+    let (before, behind) = stat.rsplit_once(')')?;
+    let (_, name) = before.split_once('(')?;
+    Some((name.to_owned(), behind.split_ascii_whitespace().nth(1)?.parse().ok()?))
+}
+
+/// The number in `socket:[123]`.
+fn inode(link: &str) -> Option<u32> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::connections;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn the_chain_of_ancestors_begins_here_and_goes_up() {
+        let chain: Vec<u32> = ancestors().map(|ancestor| ancestor.pid).collect();
+        assert_eq!(chain.get(..2).unwrap(), [process::id(), std::os::unix::process::parent_id()]);
+    }
+
+    #[test]
+    fn a_line_of_stat_is_read_whatever_the_name_of_the_process() {
+        let read = |text| name_and_parent(text);
+        assert_eq!(read("12 (sh) S 7 12 12 0"), Some(("sh".to_owned(), 7)));
+        assert_eq!(read("12 (a) S 1 (b) c) R 9 1"), Some(("a) S 1 (b) c".to_owned(), 9)));
+        assert_eq!((read(""), read("12 (sh) S"), read("12 sh S 7")), (None, None, None));
+    }
+
+    #[test]
+    fn sockets_are_told_from_other_files() {
+        assert_eq!(inode("socket:[4711]"), Some(4711));
+        assert_eq!((inode("pipe:[4711]"), inode("/tmp/socket:[1]"), inode("socket:[x]")), (None, None, None));
+    }
+
+    #[test]
+    fn a_connection_that_this_process_has_accepted_is_its_session_and_one_that_it_opened_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_accepted, peer) = listener.accept().unwrap();
+        let all = connections::read(None).unwrap().open;
+        let mine: Vec<_> = all.iter().copied().filter(|one| one.remote == peer || one.local == peer).collect();
+        assert_eq!(mine.len(), 2);
+        let session = own_session(&mine).unwrap();
+        assert_eq!((session.connection.remote, session.is_ssh), (client.local_addr().unwrap(), false));
+        let opened: Vec<_> = mine.into_iter().filter(|one| one.opener == Opener::Local).collect();
+        assert_eq!(own_session(&opened), None);
+    }
+}
