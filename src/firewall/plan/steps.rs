@@ -106,10 +106,12 @@ impl Steps<'_, '_> {
                 }
             }
         }
-        for peers in effective.block_ips.iter().filter(|_| self.forwards) {
-            match self.family() {
-                Family::V4 => self.hidden_peers(peers.number, &peers.forwarded.v4),
-                Family::V6 => self.hidden_peers(peers.number, &peers.forwarded.v6),
+        if self.forwards {
+            for peers in &effective.block_ips {
+                match self.family() {
+                    Family::V4 => self.hidden_peers(peers.number, &peers.forwarded.v4),
+                    Family::V6 => self.hidden_peers(peers.number, &peers.forwarded.v6),
+                }
             }
         }
         self.blocked_ports(true);

@@ -14,7 +14,7 @@ const PORTS: [u16; 3] = [5001, 5002, 5003];
 /// Reloads, unless more are wanted.
 const RELOADS: u64 = 20;
 /// Between two datagrams of a stream.
-const PACE: Duration = Duration::from_micros(200);
+const PACE: Duration = Duration::from_micros(500);
 
 fn rule_sets() -> [String; 2] {
     let others: Vec<_> = (0..20).map(|n| format!("\"1.2.{n}.0/24\"")).collect();
@@ -35,7 +35,18 @@ pub fn reloads_leak_and_lose_nothing() {
         std::fs::rename(world.path("next"), world.path("rules.json")).expect("renamed");
     };
     write(&texts[0]);
-    let mut command = pfw(["run", "--config", "rules.json", "--yes", "--log-format", "json", "--log-max-size", "0"]);
+    let mut command = pfw([
+        "run",
+        "--config",
+        "rules.json",
+        "--yes",
+        "--log-format",
+        "json",
+        "--log-max-size",
+        "0",
+        "--ring-size",
+        "512M",
+    ]);
     command.current_dir(world.folder.path());
     let pfw = Running::start(command);
     let mut log = Log::open(&world.path("firewall.log"));
