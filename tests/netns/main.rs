@@ -93,7 +93,13 @@ fn main() -> ExitCode {
 /// Runs a case as a child in fresh namespaces and hands on what it printed if it failed.
 fn in_namespaces(name: &str) -> Result<(), Failed> {
     let this = std::env::current_exe()?;
-    let output = Command::new("unshare").args(unshare_flags()).arg(this).env(CASE, name).output()?;
+    let mut command = Command::new("unshare");
+    command.args(unshare_flags()).arg(this).env(CASE, name);
+    if verdict::is_watched() {
+        let status = command.status()?;
+        return if status.success() { Ok(()) } else { Err("see above".into()) };
+    }
+    let output = command.output()?;
     if output.status.success() {
         return Ok(());
     }

@@ -97,10 +97,21 @@ impl Steps<'_, '_> {
         }
         self.path_mtu();
         let effective = self.effective;
-        for peers in &effective.block_ips {
-            match self.family() {
-                Family::V4 => self.forwarded_peers(peers.number, &peers.forwarded.v4),
-                Family::V6 => self.forwarded_peers(peers.number, &peers.forwarded.v6),
+        // Each end by itself: all lists for the source, then all for the destination.
+        for end in [End::Source, End::Destination] {
+            for peers in &effective.block_ips {
+                match self.family() {
+                    Family::V4 => self.block_peers(peers.number, &peers.forwarded.v4, end),
+                    Family::V6 => self.block_peers(peers.number, &peers.forwarded.v6, end),
+                }
+            }
+        }
+        if self.forwards {
+            for peers in &effective.block_ips {
+                match self.family() {
+                    Family::V4 => self.hidden_peers(peers.number, &peers.forwarded.v4),
+                    Family::V6 => self.hidden_peers(peers.number, &peers.forwarded.v6),
+                }
             }
         }
         self.blocked_ports(true);
@@ -235,14 +246,9 @@ impl Steps<'_, '_> {
         chain
     }
 
-    /// Step 3 for both ends of forwarded traffic, in the form that the packet has here and in those that translation
-    /// hides: the destination before DNAT, and the source behind SNAT.
-    fn forwarded_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
-        self.block_peers(number, ranges, End::Source);
-        self.block_peers(number, ranges, End::Destination);
-        if !self.forwards {
-            return;
-        }
+    /// Step 3 for the ends of forwarded traffic that translation hides: the destination before DNAT, and the source
+    /// behind SNAT.
+    fn hidden_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
         let hidden: Vec<_> = if is_short(ranges.len()) {
             ranges.iter().flat_map(prefixes).collect()
         } else {

@@ -28,6 +28,8 @@ pub struct Line {
     pub direction: String,
     pub rule: String,
     pub reason: String,
+    /// When, in the day.
+    time: String,
     pub text: String,
 }
 
@@ -51,6 +53,11 @@ impl Key {
         };
         let fragment = ip.fragment.map(|fragment| (fragment.id, fragment.offset, fragment.more));
         Self { src: ip.src, dst: ip.dst, ports, len: ip.len, flags, icmp, fragment }
+    }
+
+    /// The port that the packet is sent to.
+    pub fn destination_port(&self) -> Option<u16> {
+        self.ports.map(|(_, destination)| destination)
     }
 
     fn read(line: &Value) -> Option<Self> {
@@ -100,6 +107,23 @@ impl Log {
 }
 
 impl Line {
+    /// Whether its packet is a later fragment.
+    pub fn is_later_fragment(&self) -> bool {
+        self.key.fragment.is_some_and(|(_, offset, _)| offset > 0)
+    }
+
+    /// Whether its packet was dropped on the way out, where no tap sees it: pfw learns of it only when later ones have
+    /// been judged, an answer among them perhaps.
+    pub fn is_judged_late(&self) -> bool {
+        let to_reply = ["allowed by reply", "allowed by related"].iter().any(|words| self.reason.ends_with(words));
+        self.verdict == "blocked" && self.direction == "outgoing" && to_reply
+    }
+
+    /// Whether its packet was seen before a time of the day, as `HH:MM:SS.micros`.
+    pub fn is_before(&self, time: &str) -> bool {
+        self.time.as_str() < time
+    }
+
     /// Whether its packet is of a kind that a reject answers with.
     pub fn is_reset_or_unreachable(&self) -> bool {
         let reset = self.key.flags.is_some_and(|flags| flags & 0x04 != 0);
@@ -120,6 +144,7 @@ impl Line {
             direction: word("direction"),
             rule: word("rule"),
             reason: word("reason"),
+            time: word("timestamp").get(11..26).unwrap_or_default().to_owned(),
             text,
         })
     }

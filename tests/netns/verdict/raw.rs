@@ -40,13 +40,7 @@ impl Wire {
         // SAFETY: the address is of the size that is told.
         let status = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address)) };
         assert_eq!(status, 0, "{}", io::Error::last_os_error());
-        let room = ROOM;
-        // SAFETY: the option is an int, of the size that is told.
-        let status = unsafe {
-            let option = (&raw const room).cast();
-            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, option, size_of_val(&room))
-        };
-        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+        make_room(&socket);
         Self { socket }
     }
 
@@ -91,13 +85,7 @@ impl Sender {
     pub fn open() -> Self {
         let of = |family| open(family, libc::SOCK_RAW, libc::IPPROTO_RAW);
         let sender = Self { v4: of(libc::AF_INET), v6: of(libc::AF_INET6) };
-        let on: libc::c_int = 1;
-        // SAFETY: the option is an int, of the size that is told.
-        let status = unsafe {
-            let option = (&raw const on).cast();
-            libc::setsockopt(sender.v4.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BROADCAST, option, size_of_val(&on))
-        };
-        assert_eq!(status, 0, "{}", io::Error::last_os_error());
+        set(&sender.v4, libc::SO_BROADCAST, 1);
         sender
     }
 
@@ -125,6 +113,20 @@ impl Sender {
             libc::sendto(fd.as_raw_fd(), packet.as_ptr().cast(), packet.len(), 0, address.as_ptr().cast(), len)
         };
     }
+}
+
+/// Lets a socket hold what was not read yet, however much that is.
+pub fn make_room(socket: &impl AsRawFd) {
+    set(socket, libc::SO_RCVBUFFORCE, ROOM);
+}
+
+fn set(socket: &impl AsRawFd, option: libc::c_int, value: libc::c_int) {
+    // SAFETY: the value is an int, of the size that is told.
+    let status = unsafe {
+        let value_at = (&raw const value).cast();
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value_at, size_of_val(&value))
+    };
+    assert_eq!(status, 0, "{}", io::Error::last_os_error());
 }
 
 fn open(family: i32, kind: i32, protocol: i32) -> OwnedFd {
