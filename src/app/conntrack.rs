@@ -12,7 +12,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How old what was read may be where a packet is to be explained by it.
 const FRESH: Duration = Duration::from_millis(10);
 /// How long a packet that was dropped may wait for its line: what was counted that long ago may be about it.
-const LATELY: Duration = Duration::from_secs(1);
+const LATELY: Duration = Duration::from_secs(2);
 
 /// Reads what connection tracking counts.
 pub struct Conntrack {

@@ -383,7 +383,7 @@ impl Stage {
         let Audit { sum, unaccounted, .. } = self.audit();
         let (kernel_counters, kernel_reports) = (sum.dropped, sum.reported);
         let rules = self.pipeline.summary().rules;
-        Summary { rules, kernel_counters, kernel_reports, unaccounted, ..self.counts() }
+        Summary { kernel_counters, kernel_reports, unaccounted, rules, ..self.counts() }
     }
 }
 
