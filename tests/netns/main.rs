@@ -25,6 +25,7 @@ mod keys;
 mod monitor;
 mod needs;
 mod nflog;
+mod store;
 mod variant;
 mod world;
 
@@ -50,6 +51,7 @@ fn cases() -> Vec<Case> {
         monitor::CASES,
         needs::CASES,
         nflog::CASES,
+        store::CASES,
     ]
     .concat()
 }
