@@ -15,7 +15,7 @@
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
-//! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; pure but for reading files | `packet`, `host` |
+//! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; edits of its text; pure but for reading files, watching them ([`rules::watch`]), and the one place that writes them ([`rules::store`]) | `packet`, `host`, `sys` |
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
 //! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
@@ -23,7 +23,7 @@
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates; open connections -> entries of it | `packet`, `host` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, open connections, sessions | |
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
-//! | [`netlink`], `sys` | the kernel's sockets, made safe | |
+//! | [`netlink`], `sys` | the kernel's sockets and inotify, made safe | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
 //!
 //! # The path of a packet

@@ -1,8 +1,11 @@
-//! Socket calls that std doesn't have: packet and netlink sockets, their options, classic filters, and `poll`.
+//! System calls that std doesn't have: packet and netlink sockets, their options, classic filters, `poll`, and
+//! ([`inotify`]) what happens to files.
 //!
 //! Everything here is a safe function around one system call, with the kernel's error as it is. No policy.
 
-#![expect(unsafe_code, reason = "system calls on packet and netlink sockets have no safe form in std")]
+#![expect(unsafe_code, reason = "system calls on packet and netlink sockets and inotify have no safe form in std")]
+
+pub mod inotify;
 
 use std::io;
 use std::mem;

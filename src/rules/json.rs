@@ -9,6 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// A value in the file.
 #[derive(Clone, Copy)]
@@ -33,6 +34,7 @@ pub(super) struct Member<'t> {
     pub(super) key: Cow<'t, str>,
     /// Byte offset of the key.
     pub(super) offset: u32,
+    raw_key: &'t str,
     value: &'t str,
 }
 
@@ -64,9 +66,25 @@ impl<'t, 'p> Node<'t, 'p> {
         }
     }
 
+    /// The value that stands at `span` of a text that was found to be JSON before: the way back from a span to its
+    /// node. None if no value can stand there.
+    pub(super) fn at(text: &'t str, span: Range<usize>) -> Option<Self> {
+        text.get(span).filter(|raw| !raw.is_empty()).map(|raw| Self { text, raw, path: Path::Root })
+    }
+
     /// Byte offset in the text.
     pub(super) fn offset(&self) -> u32 {
         offset_in(self.text, self.raw)
+    }
+
+    /// The bytes of the text that the value takes.
+    pub(super) fn span(&self) -> Range<usize> {
+        span_in(self.text, self.raw)
+    }
+
+    /// The bytes of the text that the key and the value of a member of this object take.
+    pub(super) fn spans(&self, member: &Member<'t>) -> (Range<usize>, Range<usize>) {
+        (span_in(self.text, member.raw_key), span_in(self.text, member.value))
     }
 
     /// The value as it is written.
@@ -91,7 +109,7 @@ impl<'t, 'p> Node<'t, 'p> {
         let Ok(Pairs(pairs)) = serde_json::from_str(self.raw) else { return Vec::new() };
         let member = |(key, value): (&'t RawValue, &'t RawValue)| {
             let offset = offset_in(self.text, key.get());
-            Ok(Member { key: decode(key.get(), offset)?, offset, value: value.get() })
+            Ok(Member { key: decode(key.get(), offset)?, offset, raw_key: key.get(), value: value.get() })
         };
         pairs.into_iter().map(member).collect()
     }
@@ -178,6 +196,12 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
 fn offset_in(text: &str, part: &str) -> u32 {
     let offset = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+/// The bytes that `part`, a slice of `text`, takes of it.
+fn span_in(text: &str, part: &str) -> Range<usize> {
+    let start = offset_in(text, part) as usize;
+    start..start + part.len()
 }
 
 /// The content of the string literal `raw`.

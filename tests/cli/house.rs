@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("capture", &["packet", "time", "netlink", "sys"]),
     ("conntrack", &["packet", "host", "netlink", "sys"]),
     ("nflog", &["packet", "time", "netlink", "sys"]),
-    ("rules", &["packet", "time", "host"]),
+    ("rules", &["packet", "time", "host", "sys"]),
     ("runtime", &[]),
     ("firewall", &["packet", "rules", "time", "host", "netlink", "runtime"]),
     ("engine", &["packet", "rules", "time", "host"]),
@@ -39,6 +39,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("cli", &["app", "control", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
 ];
+
+/// Words that change files.
+const WRITES: &[&str] = &["fs::rename", "fs::write", "fs::remove_file", "create_new", "fs::hard_link", "fs::copy"];
 
 /// Words that only some rooms may use, and those rooms.
 const ONLY_IN: &[(&str, &[&str])] =
@@ -103,6 +106,18 @@ fn threads_and_processes_are_started_in_one_room_each() {
         let (room, code) = room_and_code(&path);
         for (word, rooms) in ONLY_IN {
             assert!(rooms.contains(&room.as_str()) || !code.contains(word), "{} says {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_rules_room_writes_files_in_one_place() {
+    for path in sources() {
+        let (room, code) = room_and_code(&path);
+        if room == "rules" && !path.ends_with("rules/store/mod.rs") {
+            for word in WRITES {
+                assert!(!code.contains(word), "{} says {word}", path.display());
+            }
         }
     }
 }

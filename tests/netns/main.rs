@@ -28,6 +28,7 @@ mod monitor;
 mod needs;
 mod nflog;
 mod open;
+mod store;
 mod variant;
 mod verdict;
 mod world;
@@ -57,6 +58,7 @@ fn cases() -> Vec<Case> {
         needs::CASES,
         nflog::CASES,
         open::CASES,
+        store::CASES,
         verdict::CASES,
     ]
     .concat()

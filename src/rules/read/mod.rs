@@ -16,12 +16,13 @@ use super::json::{Kind, Node};
 use super::limits::MAX_ENTRIES;
 use super::model::Ruleset;
 use super::{port, protocol};
+pub(super) use rule::RULE_KEYS;
 use sets::Sets;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The keys of the file itself. `$schema` is for editors.
-const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 11] = [
     "$schema",
     "comment",
     "default_policy",

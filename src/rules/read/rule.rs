@@ -7,7 +7,8 @@ use crate::rules::limits::MAX_RULES;
 use crate::rules::model::{Action, Condition, Rule, RuleDirection};
 use std::collections::HashMap;
 
-const KEYS: [&str; 13] = [
+/// The keys of a rule.
+pub(in crate::rules) const RULE_KEYS: [&str; 13] = [
     "id",
     "action",
     "direction",
@@ -59,7 +60,7 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self, node: &Node<'_, '_>, index: usize) -> Option<Rule> {
-        let fields = self.object(node, &KEYS, "a rule is an object { \"action\": ... }")?;
+        let fields = self.object(node, &RULE_KEYS, "a rule is an object { \"action\": ... }")?;
         let meta = self.meta(&fields);
         let action = self.required(node, &fields, "action");
         let action = action.and_then(|node| self.word(&node, &ACTIONS, &ACTION_SYNONYMS));
