@@ -8,7 +8,7 @@ mod load;
 
 use crate::Case;
 use crate::common::wait_for;
-use crate::world::{HOST4, HOST6, PEER4, PEER6, World, sh, try_sh};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, try_sh};
 use pfw::firewall::{self, Installed, Options, Plan, Tools, Variant};
 use pfw::host::Host;
 use pfw::rules::{Origin, Ruleset};
@@ -60,8 +60,14 @@ pub fn everything() -> String {
     let without_counters = |line: &str| line.split(" [").next().map_or(String::new(), str::to_owned) + "\n";
     let tools =
         ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save", "ipset save"];
-    let all = tools.map(|tool| format!("== {tool}\n{}", sh(tool)));
+    let all = tools.map(|tool| format!("== {tool}\n{}", listing(tool)));
     all.concat().lines().filter(|line| !as_made(line)).map(without_counters).collect()
+}
+
+/// What a tool prints. That of legacy fails if a set goes away between its reading of a rule and of the set's name.
+fn listing(tool: &str) -> String {
+    let output = wait_for(tool, || Some(try_sh(tool)).filter(|output| output.status.success()));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 pub fn nothing_of_pfw() -> bool {
