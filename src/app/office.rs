@@ -403,7 +403,9 @@ impl Office {
         let mut words = Vec::new();
         let mut say = |said: &str| words.push(said.to_owned());
         let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules), &mut say);
-        words.iter().for_each(|words| self.remark(desk, words));
+        for words in &words {
+            self.remark(desk, words);
+        }
         let counted = replaced
             .inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))?;
         self.orders.count(counted, None);
