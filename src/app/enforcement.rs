@@ -15,7 +15,7 @@ pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 
 /// The plan for a rule set.
 pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: u16, now: Timestamp) -> Plan {
-    let options = Options { generation, nflog_group, forwards: firewall::forwards() };
+    let options = Options { generation, nflog_group: Some(nflog_group), raw: true, forwards: firewall::forwards() };
     Plan::new(ruleset, host, options, now)
 }
 

@@ -4,9 +4,9 @@ use super::changes::{self, Change};
 use super::error::Error;
 use super::family::Family;
 use super::guardian::Guardian;
-use super::kernel;
+use super::kernel::{self, Changed};
 use super::lock::Lock;
-use super::names::Hook;
+use super::names::{Hook, TableName};
 use super::plan::{Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
@@ -210,9 +210,9 @@ impl Installed {
                 continue;
             }
             let wanted = Wanted::of(self.plan.chains(family)).sparing(printed, &current);
-            if let Some(table) = kernel::change(&self.tools, family, &wanted, &current)? {
-                self.printed.insert(family, table);
-                made += 1;
+            if let Some(changed) = kernel::change(&self.tools, family, &wanted, &current)? {
+                self.printed.insert(family, changed.table);
+                made += changed.commits;
             }
         }
         self.learn(before, made);
@@ -250,9 +250,9 @@ impl Installed {
         let sets_before = kernel::sets(&self.tools)?;
         let result = self.change_all(plan, &before);
         match result {
-            Ok(printed) => {
-                self.learn(generation, u32::try_from(printed.len()).unwrap_or(0));
-                self.printed = printed;
+            Ok(changed) => {
+                self.learn(generation, changed.values().map(|changed| changed.commits).sum());
+                self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
                 // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
                 let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
                 Ok(())
@@ -265,21 +265,21 @@ impl Installed {
     }
 
     /// The tables as they are printed then.
-    fn change_all(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<BTreeMap<Family, Table>, Error> {
+    fn change_all(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<BTreeMap<Family, Changed>, Error> {
         kernel::make_sets(&self.tools, plan.set_text(), plan.sets())?;
         for (&family, table) in before {
             if let Some(transaction) = Wanted::of(plan.chains(family)).transaction(table) {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
-        let mut printed = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for family in self.tools.families() {
             if let Some(table) = before.get(&family) {
                 let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
-                printed.extend(changed.map(|table| (family, table)));
+                all.extend(changed.map(|changed| (family, changed)));
             }
         }
-        Ok(printed)
+        Ok(all)
     }
 
     fn go_back(&self, before: &BTreeMap<Family, Table>, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
@@ -340,9 +340,14 @@ fn displaced(family: Family, table: &Table) -> impl Iterator<Item = Disturbance>
 fn add_counters(saved: &str, plan: &Plan, family: Family, counters: &mut [Counter]) {
     let mut rules: BTreeMap<&str, _> =
         plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter())).collect();
+    let mut section = "";
     for line in saved.lines() {
+        section = line.strip_prefix('*').unwrap_or(section);
         let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else { continue };
         let chain = rule.split(' ').next().unwrap_or_default();
+        if TableName::of_chain(chain).word() != section {
+            continue;
+        }
         // Rules of a chain are printed in their order.
         let Some(rule) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
         let Some((packets, bytes)) = counts.split_once(':') else { continue };

@@ -43,7 +43,8 @@ fn plan_of(rules: &Ruleset) -> Plan {
     let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
-    Plan::new(rules, &host, Options { generation, nflog_group: 77, forwards: firewall::forwards() }, Timestamp::now())
+    let options = Options { generation, nflog_group: Some(77), raw: true, forwards: firewall::forwards() };
+    Plan::new(rules, &host, options, Timestamp::now())
 }
 
 fn tools(variant: Variant) -> Tools {
