@@ -1,6 +1,7 @@
 //! The rules in the kernel, seen from the main thread: put in force at the start, replaced with each change, watched,
 //! and taken out at the end.
 
+use super::kernel_counts::KernelCounts;
 use super::kernel_rules::KernelRules;
 use crate::firewall::{self, Backoff, Change, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
@@ -13,21 +14,30 @@ use std::time::Duration;
 /// Groups that are tried for the reports: away from those that administrators write by hand.
 pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 
-/// The plan for a rule set.
-pub fn plan(ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: u16, now: Timestamp) -> Plan {
-    let options = Options { generation, nflog_group: Some(nflog_group), raw: true, forwards: firewall::forwards() };
-    Plan::new(ruleset, host, options, now)
+/// What would be given to the kernel, as text; `reports` as for a run that wants to know what is dropped.
+pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
+    let nflog_group = reports.then_some(*NFLOG_GROUPS.start());
+    let options = Options { generation: 1, nflog_group, raw: true, forwards: firewall::forwards() };
+    Plan::new(ruleset, host, options, Timestamp::now()).to_string()
 }
 
-/// What would be given to the kernel, as text.
-pub fn dry_run(ruleset: &Ruleset, host: &Host) -> String {
-    plan(ruleset, host, 1, *NFLOG_GROUPS.start(), Timestamp::now()).to_string()
+/// The plan for a rule set, with rules in the raw table where there is one.
+fn plan(tools: &Tools, ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: Option<u16>) -> Plan {
+    let options = Options { generation, nflog_group, raw: true, forwards: firewall::forwards() };
+    let now = Timestamp::now();
+    let plan = Plan::new(ruleset, host, options, now);
+    if plan.uses_raw() && !tools.have_raw() {
+        return Plan::new(ruleset, host, Options { raw: false, ..options }, now);
+    }
+    plan
 }
 
 /// The rules in force.
 pub struct Enforcement {
     installed: Installed,
-    nflog_group: u16,
+    /// Where what is dropped is reported; without it the kernel's counters are all there is.
+    nflog_group: Option<u16>,
+    counted: KernelCounts,
     keep: bool,
     repairs: Backoff,
     /// What is wrong and was told, where it was not put right.
@@ -44,33 +54,49 @@ pub struct Look {
 }
 
 impl Enforcement {
-    /// Puts the rules in force. `announce` is told their names before.
+    /// Puts the rules in force. `announce` is told their names before. What they drop is reported to a group, if there
+    /// is one, and counted otherwise.
     pub fn start(
         ruleset: &Ruleset,
         host: &Host,
-        nflog_group: u16,
+        nflog_group: Option<u16>,
         keep: bool,
         announce: impl Fn(Arc<KernelRules>),
     ) -> Result<Self> {
         let tools = Tools::find(Variant::Usual)?;
-        let now = Timestamp::now();
         // Another number than the last run's: its sets may still be there.
-        let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
-        let plan = plan(ruleset, host, first, nflog_group, now);
+        let first = u32::try_from(Timestamp::now().parts().0 & i64::from(u32::MAX)).unwrap_or(1);
+        let plan = plan(&tools, ruleset, host, first, nflog_group);
         announce(Arc::new(KernelRules::new(&plan)));
         let installed = Installed::start(plan, tools).context("cannot put the rules in force")?;
-        Ok(Self { installed, nflog_group, keep, repairs: Backoff::default(), told: Vec::new() })
+        let counted = KernelCounts::default();
+        Ok(Self { installed, nflog_group, counted, keep, repairs: Backoff::default(), told: Vec::new() })
     }
 
-    /// Which iptables carries the rules out.
+    /// Which iptables carries the rules out, and what it lacks.
     pub fn tools(&self) -> String {
-        self.installed.tools().to_string()
+        let tools = self.installed.tools();
+        let without_raw = self.installed.plan().does_without_raw();
+        let lacks = if without_raw { ", without a raw table: long lists act in the filter table" } else { "" };
+        format!("{tools}{lacks}")
+    }
+
+    /// Takes in what the kernel has counted, before its counters begin anew.
+    fn count(&mut self) {
+        if self.nflog_group.is_some() {
+            return;
+        }
+        // What can't be read is not counted; whoever changes the rules next finds out why.
+        if let Ok(traffic) = self.installed.traffic() {
+            self.counted.add(self.installed.plan(), &traffic);
+        }
     }
 
     /// Puts other rules in force, in one transaction for each family. On failure the old ones are.
     pub fn replace(&mut self, ruleset: &Ruleset, host: &Host, announce: impl Fn(Arc<KernelRules>)) -> Result<()> {
         let generation = self.installed.plan().generation().wrapping_add(1);
-        let plan = plan(ruleset, host, generation, self.nflog_group, Timestamp::now());
+        let plan = plan(self.installed.tools(), ruleset, host, generation, self.nflog_group);
+        self.count();
         announce(Arc::new(KernelRules::new(&plan)));
         self.installed.replace(plan).context("cannot put the new rules in force")
     }
@@ -95,6 +121,7 @@ impl Enforcement {
         let by = Some(format!("changed by {suspects}")).filter(|_| !suspects.is_empty());
         let mut words = found.iter().map(Disturbance::to_string).chain(by).collect::<Vec<_>>().join("; ");
         if self.repairs.may_repair(uptime) {
+            self.count();
             self.installed.repair().with_context(|| format!("{words}; cannot put the rules back"))?;
             self.told.clear();
             return Ok(Look { right: true, words: Some(words + "; the rules were put back") });
@@ -112,12 +139,13 @@ impl Enforcement {
     }
 
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
-    /// done, in words.
-    pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
+    /// done, in words, and what the kernel counted if nothing was reported.
+    pub fn finish(mut self, unconfirmed: bool) -> Result<(&'static str, KernelCounts)> {
+        self.count();
         if self.keep && !unconfirmed {
-            return Ok("the rules stay in force; `pfw clean` removes them");
+            return Ok(("the rules stay in force; `pfw clean` removes them", self.counted));
         }
         self.installed.remove().context("cannot remove the rules; `pfw clean` does")?;
-        Ok("all rules were removed")
+        Ok(("all rules were removed", self.counted))
     }
 }

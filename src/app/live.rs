@@ -19,7 +19,7 @@ use super::stage::{LostSoFar, Stage};
 use super::threads;
 use super::vigil;
 use crate::capture::interfaces::LinkEvent;
-use crate::capture::{FrameSource, Live, LiveConfig};
+use crate::capture::{FrameSource, Live, LiveConfig, LiveKind};
 use crate::control::place::Role;
 use crate::control::waker::{Alarm, waker};
 use crate::engine::Matcher;
@@ -123,7 +123,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    let reports = options.enforce.then(Reports::open).transpose();
+    // Where no packet has a line the kernel alone looks at packets: its counters say how many there were.
+    let looks = !options.enforce || options.selection != Selection::None;
+    let reports = (options.enforce && looks).then(Reports::open).transpose();
     let reports = reports.context("cannot listen to what the kernel drops")?;
     let group = reports.as_ref().map(Reports::group);
     let names = options.capture.names.clone();
@@ -131,7 +133,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let reported = reports.as_ref().map(Reports::wake).transpose()?;
     let mut wake: Vec<_> = reported.into_iter().collect();
     wake.push(alarm.as_fd().try_clone_to_owned()?);
-    let source = Live::open(LiveConfig { wake, ..options.capture })?;
+    let kind = if looks { options.capture.kind } else { LiveKind::Nothing };
+    let source = Live::open(LiveConfig { kind, wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names.clone() };
     let remarks = source.remarks().into_iter().chain(without).collect();
     board.put_interfaces(watched.clone());
@@ -150,10 +153,11 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     };
     let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
-    let stage = if options.enforce { stage.enforcing() } else { stage };
+    let stage = if reports.is_some() { stage.enforcing() } else { stage };
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
-        let watch = Watch { stage, source, reports, orders, board, alarm, events, watches_all: names.is_empty() };
+        let (enforces, watches_all) = (options.enforce, names.is_empty());
+        let watch = Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -163,13 +167,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         // Without nf_tables there is nobody to listen to.
         vigil::listen(changes, sender.clone())?;
     }
-    let started = match group {
-        Some(group) => {
-            let announce = |rules| orders.announce(rules);
-            Enforcement::start(&options.ruleset, &host, group, options.keep, announce).map(Some)
-        }
-        None => Ok(None),
-    };
+    let announce = |rules| orders.announce(rules);
+    let start = || Enforcement::start(&options.ruleset, &host, group, options.keep, announce);
+    let started = options.enforce.then(start).transpose();
     if options.confirm.is_some() {
         let sender = sender.clone();
         threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
@@ -189,8 +189,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let counts = record.finish();
     drop(serving);
     let counts = counts?;
-    served?;
+    let counted = served?;
     let mut summary = captured??;
+    counted.add_to(&mut summary);
     summary.add_log(&counts);
     Ok(summary)
 }
@@ -257,6 +258,7 @@ struct Watch {
     stage: Stage,
     source: Live,
     reports: Option<Reports>,
+    enforces: bool,
     orders: Arc<Orders>,
     board: Arc<Board>,
     /// Rings when somebody wants to see something on the board.
@@ -279,7 +281,7 @@ impl Drop for Bell {
 impl Watch {
     fn run(mut self) -> Result<Summary> {
         let _bell = Bell(self.events.clone());
-        let what = if self.reports.is_some() { "watching; rules are enforced" } else { "watching; nothing is blocked" };
+        let what = if self.enforces { "watching; rules are enforced" } else { "watching; nothing is blocked" };
         self.stage.note(&about_pfw(PfwEvent::Started, what));
         while !self.orders.is_stopped() {
             self.round().context("cannot capture any more")?;

@@ -8,6 +8,7 @@ mod enforcement;
 mod forwarding;
 mod hits;
 mod inference;
+mod kernel_counts;
 mod kernel_rules;
 pub mod live;
 pub mod locality;

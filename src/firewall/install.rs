@@ -39,6 +39,15 @@ pub struct Counter {
     pub bytes: u64,
 }
 
+/// What the kernel counted since the plan was put in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// What each rule dropped, by rule number.
+    pub rules: Vec<Counter>,
+    /// Packets that no rule dropped. One on loopback passes twice.
+    pub passed: u64,
+}
+
 /// What somebody else did to our rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disturbance {
@@ -154,12 +163,21 @@ impl Installed {
     ///
     /// If the tables can't be read.
     pub fn counters(&self) -> Result<Vec<Counter>, Error> {
-        let mut counters = vec![Counter::default(); self.plan.rules().len()];
+        Ok(self.traffic()?.rules)
+    }
+
+    /// What the kernel counted in all.
+    ///
+    /// # Errors
+    ///
+    /// If the tables can't be read.
+    pub fn traffic(&self) -> Result<Traffic, Error> {
+        let mut traffic = Traffic { rules: vec![Counter::default(); self.plan.rules().len()], passed: 0 };
         for family in self.tools.families() {
             let saved = kernel::save(&self.tools, family, &["-c"])?;
-            add_counters(&saved, &self.plan, family, &mut counters);
+            traffic.add(&saved, &self.plan, family);
         }
-        Ok(counters)
+        Ok(traffic)
     }
 
     /// What is no longer as it was put there.
@@ -336,24 +354,37 @@ fn displaced(family: Family, table: &Table) -> impl Iterator<Item = Disturbance>
     })
 }
 
-/// Adds what `saved` (with counters) says of the rules that drop.
-fn add_counters(saved: &str, plan: &Plan, family: Family, counters: &mut [Counter]) {
-    let mut rules: BTreeMap<&str, _> =
-        plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter())).collect();
-    let mut section = "";
-    for line in saved.lines() {
-        section = line.strip_prefix('*').unwrap_or(section);
-        let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else { continue };
-        let chain = rule.split(' ').next().unwrap_or_default();
-        if TableName::of_chain(chain).word() != section {
-            continue;
+impl Traffic {
+    /// Adds what `saved` (with counters) says of our rules.
+    fn add(&mut self, saved: &str, plan: &Plan, family: Family) {
+        let mut rules: BTreeMap<&str, _> =
+            plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter().enumerate())).collect();
+        let (mut section, mut judged, mut dropped) = ("", 0, 0);
+        for line in saved.lines() {
+            section = line.strip_prefix('*').unwrap_or(section);
+            let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else {
+                continue;
+            };
+            let chain = rule.split(' ').next().unwrap_or_default();
+            let table = TableName::of_chain(chain);
+            if table.word() != section {
+                continue;
+            }
+            // Rules of a chain are printed in their order.
+            let Some((place, rule)) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
+            let Some((packets, bytes)) = counts.split_once(':') else { continue };
+            let (packets, bytes) = (packets.parse::<u64>().unwrap_or(0), bytes.parse::<u64>().unwrap_or(0));
+            if table == TableName::Filter {
+                // Every packet that comes to a hook's chain hits the chain's mark.
+                judged += if place == 0 && Hook::ALL.iter().any(|hook| hook.own() == chain) { packets } else { 0 };
+                dropped += if rule.drops { packets } else { 0 };
+            }
+            let number = rule.number.filter(|_| rule.drops);
+            if let Some(counter) = number.and_then(|number| self.rules.get_mut(number as usize)) {
+                counter.packets += packets;
+                counter.bytes += bytes;
+            }
         }
-        // Rules of a chain are printed in their order.
-        let Some(rule) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
-        let Some((packets, bytes)) = counts.split_once(':') else { continue };
-        if let Some(counter) = rule.number.filter(|_| rule.drops).and_then(|number| counters.get_mut(number as usize)) {
-            counter.packets += packets.parse::<u64>().unwrap_or(0);
-            counter.bytes += bytes.parse::<u64>().unwrap_or(0);
-        }
+        self.passed += u64::saturating_sub(judged, dropped);
     }
 }

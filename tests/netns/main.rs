@@ -17,6 +17,7 @@ mod common;
 mod control;
 mod death;
 mod devices;
+mod early;
 mod enforce;
 mod faults;
 mod firewall;
@@ -44,6 +45,7 @@ fn cases() -> Vec<Case> {
         control::CASES,
         death::CASES,
         devices::CASES,
+        early::CASES,
         enforce::CASES,
         faults::CASES,
         &firewall::cases(),

@@ -129,6 +129,11 @@ impl Plan {
         self.v4.iter().chain(&self.v6).any(|chain| chain.name == Hook::PreRouting.own())
     }
 
+    /// Whether it was made for a machine that has no raw table.
+    pub fn does_without_raw(&self) -> bool {
+        !self.options.raw
+    }
+
     /// How many kernel rules it has in a family.
     pub fn len(&self, family: Family) -> usize {
         self.chains(family).iter().map(|chain| chain.rules.len()).sum()

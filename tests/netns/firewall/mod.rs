@@ -3,8 +3,12 @@
 
 mod acts;
 mod disturbed;
+mod early;
 pub mod life;
 mod load;
+
+pub use acts::container_network;
+pub use early::long_list;
 
 use crate::Case;
 use crate::common::wait_for;
@@ -19,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub fn cases() -> Vec<Case> {
-    [acts::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
+    [acts::CASES, early::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
 }
 
 /// What this binary can be told to be beside a case.
