@@ -131,6 +131,11 @@ impl Forwarding {
     }
 }
 
+/// Whether a packet that comes in can only be on its way through.
+pub fn is_for_another(host: &Host, packet: &Packet) -> bool {
+    matches!(&packet.net, Net::Ip(ip) if forwards(host, ip.dst))
+}
+
 /// Whether a packet from or to `address` can only be on its way through: this machine forwards, and the address is not
 /// its own.
 fn forwards(host: &Host, address: IpAddr) -> bool {

@@ -21,7 +21,7 @@ use super::threads;
 use super::vigil;
 use super::withheld::HOLD;
 use crate::capture::interfaces::LinkEvent;
-use crate::capture::{FrameSource, Live, LiveConfig};
+use crate::capture::{FrameSource, Live, LiveConfig, LiveKind};
 use crate::control::place::Role;
 use crate::control::waker::{Alarm, waker};
 use crate::engine::Matcher;
@@ -130,7 +130,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    let reports = options.enforce.then(Reports::open).transpose();
+    // Where no packet has a line the kernel alone looks at packets: its counters say how many there were.
+    let looks = !options.enforce || options.selection != Selection::None;
+    let reports = (options.enforce && looks).then(Reports::open).transpose();
     let reports = reports.context("cannot listen to what the kernel drops")?;
     let group = reports.as_ref().map(Reports::group);
     let names = options.capture.names.clone();
@@ -138,7 +140,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let reported = reports.as_ref().map(Reports::wake).transpose()?;
     let mut wake: Vec<_> = reported.into_iter().collect();
     wake.push(alarm.as_fd().try_clone_to_owned()?);
-    let source = Live::open(LiveConfig { wake, ..options.capture })?;
+    let kind = if looks { options.capture.kind } else { LiveKind::Nothing };
+    let source = Live::open(LiveConfig { kind, wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names.clone() };
     let remarks = source.remarks().into_iter().chain(without).collect();
     board.put_interfaces(watched.clone());
@@ -165,11 +168,11 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let connections = open_connections(&mut say).open;
     pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
-    let stage = if options.enforce { stage.enforcing() } else { stage };
+    let stage = if reports.is_some() { stage.enforcing() } else { stage };
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
-        let (watches_all, counts) = (names.is_empty(), Vec::new());
-        let watch = Watch { stage, source, reports, orders, board, alarm, events, watches_all, counts };
+        let (enforces, watches_all, counts) = (options.enforce, names.is_empty(), Vec::new());
+        let watch = Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all, counts };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -179,14 +182,10 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         // Without nf_tables there is nobody to listen to.
         vigil::listen(changes, sender.clone())?;
     }
-    let started = match group {
-        Some(group) => {
-            let announce = |rules| orders.announce(rules);
-            let say: &mut dyn FnMut(&str) = &mut |words| desk.say(&format!("pfw: {words}"));
-            Enforcement::start(&options.ruleset, &host, group, options.keep, announce, say).map(Some)
-        }
-        None => Ok(None),
-    };
+    let announce = |rules| orders.announce(rules);
+    let mut say = |words: &str| desk.say(&format!("pfw: {words}"));
+    let start = || Enforcement::start(&options.ruleset, &host, group, options.keep, announce, &mut say);
+    let started = options.enforce.then(start).transpose();
     if options.confirm.is_some() {
         let sender = sender.clone();
         threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
@@ -206,8 +205,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let counts = record.finish();
     drop(serving);
     let counts = counts?;
-    served?;
+    let counted = served?;
     let mut summary = captured??;
+    counted.add_to(&mut summary);
     summary.add_log(&counts);
     Ok(summary)
 }
@@ -274,6 +274,7 @@ struct Watch {
     stage: Stage,
     source: Live,
     reports: Option<Reports>,
+    enforces: bool,
     orders: Arc<Orders>,
     board: Arc<Board>,
     /// Rings when somebody wants to see something on the board.
@@ -298,7 +299,7 @@ impl Drop for Bell {
 impl Watch {
     fn run(mut self) -> Result<Summary> {
         let _bell = Bell(self.events.clone());
-        let what = if self.reports.is_some() { "watching; rules are enforced" } else { "watching; nothing is blocked" };
+        let what = if self.enforces { "watching; rules are enforced" } else { "watching; nothing is blocked" };
         self.stage.note(&about_pfw(PfwEvent::Started, what));
         while !self.orders.is_stopped() {
             self.round().context("cannot capture any more")?;

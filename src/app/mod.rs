@@ -12,6 +12,7 @@ mod forwarding;
 mod generations;
 mod hits;
 mod inference;
+mod kernel_counts;
 mod kernel_rules;
 pub mod live;
 pub mod locality;

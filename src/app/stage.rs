@@ -6,7 +6,7 @@ mod verdicts;
 use super::audit::Audit;
 use super::conntrack::Conntrack;
 use super::explanation::Form;
-use super::forwarding::{Course, Forwarding};
+use super::forwarding::{self, Course, Forwarding};
 use super::generations::Generations;
 use super::hits::Hits;
 use super::kernel_rules::KernelRules;
@@ -241,17 +241,23 @@ impl Stage {
         let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
         let packet = packet::parse(event.link(), event.packet, event.original_len);
         let by = match reported {
-            Reported::Dropped(number) => Some(truth.note_dropped(generation, number, event, &packet)),
+            Reported::Dropped(number) | Reported::Stopped(number) => {
+                Some(truth.note_dropped(generation, number, event, &packet))
+            }
             Reported::Passed => None,
         };
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
-        let direction = direction_of(event.hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        let fingerprint = (event.hook == Hook::Forward).then(|| packet::fingerprint(event.link(), event.packet));
+        // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
+        // have seen the same, or the packet would have a line for each.
+        let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
+        let hook = if stopped { Hook::Forward } else { event.hook };
+        let direction = direction_of(hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
+        let fingerprint = (hook == Hook::Forward).then(|| packet::fingerprint(event.link(), event.packet));
         let time = event.time.unwrap_or(now);
         let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
         truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());
         match by {
-            by if event.hook == Hook::Forward => truth.withheld.report_forwarded(seen, by),
+            by if hook == Hook::Forward => truth.withheld.report_forwarded(seen, by),
             // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
             Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
             Some(by) => truth.report_incoming(seen, by, now),

@@ -19,6 +19,8 @@ pub enum LiveKind {
     /// The receive ring: complete, and fifty times cheaper.
     #[default]
     Ring,
+    /// No frames at all: the interfaces alone are watched. A socket that gets nothing would still cost each packet.
+    Nothing,
     /// pnet's channels, for where the ring is not to be had. Tunnels
     /// with link headers of their own are not watched, and frames for other hosts are not counted.
     Pnet,
@@ -55,6 +57,31 @@ pub(super) trait Tap {
     fn drain(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()>;
 }
 
+/// A tap that nothing comes from.
+struct Silence;
+
+impl Tap for Silence {
+    fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
+        sys::wait(&mut others.to_vec(), timeout)
+    }
+
+    fn hand_out(&mut self, _: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn follow(&mut self, _: &Interfaces, _: &Selection) -> io::Result<Vec<LinkEvent>> {
+        Ok(Vec::new())
+    }
+
+    fn counters(&mut self) -> SourceCounters {
+        SourceCounters::default()
+    }
+
+    fn drain(&mut self, _: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The live source. It logs nothing: what happened to interfaces is told by [`Live::take_events`].
 pub struct Live {
     tap: Box<dyn Tap + Send>,
@@ -76,6 +103,7 @@ impl Live {
         let selection = selection(&names, watch.interfaces());
         let (tap, events): (Box<dyn Tap + Send>, _) = match kind {
             LiveKind::Ring => (Box::new(Ring::open(ring, selection)?), Vec::new()),
+            LiveKind::Nothing => (Box::new(Silence), Vec::new()),
             LiveKind::Pnet => {
                 let mut channels = Channels::default();
                 let events = channels.follow(watch.interfaces(), &selection)?;

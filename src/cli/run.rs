@@ -9,8 +9,8 @@ use crate::app::{Cuts, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
 use crate::control::group_id;
 use crate::host::{self, Host};
-use crate::record::WhenFull;
 use crate::record::sink::parse_size;
+use crate::record::{Selection, WhenFull};
 use crate::rules::{self, Ruleset};
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
@@ -119,7 +119,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
     };
     let host = host::read();
     if args.dry_run {
-        return dry_run(&loaded.ruleset, &host);
+        return dry_run(&loaded.ruleset, &host, args.log.log);
     }
     warn(&loaded, &host);
     if !args.monitor_only && !args.may_cut(&loaded.ruleset, &host) {
@@ -151,8 +151,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
 }
 
 /// Prints what would be given to the kernel.
-fn dry_run(ruleset: &Ruleset, host: &Host) -> Result<Exit> {
-    let plan = dry_run_plan(ruleset, host);
+fn dry_run(ruleset: &Ruleset, host: &Host, selection: Selection) -> Result<Exit> {
+    let plan = dry_run_plan(ruleset, host, selection != Selection::None);
     write!(io::stdout(), "{plan}").context("cannot write to standard output")?;
     Ok(Exit::Fine)
 }

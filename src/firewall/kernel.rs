@@ -21,13 +21,13 @@ pub(super) const TEST: [&str; 4] = ["--noflush", "-w", "5", "--test"];
 const SET_TRIES: u32 = 100;
 const SET_PAUSE: Duration = Duration::from_millis(20);
 
-/// Reads a filter table; `args` are further arguments of the save tool.
+/// Reads the tables of a family that are there, in one go; `args` are arguments of the save tool. To ask legacy for a
+/// table by name would make it.
 pub(super) fn save(tools: &Tools, family: Family, args: &[&str]) -> Result<String, Error> {
-    let args: Vec<_> = ["-t", "filter"].iter().chain(args).copied().collect();
-    Ok(Invocation { program: tools.save(family), args: &args, input: "" }.run()?)
+    Ok(Invocation { program: tools.save(family), args, input: "" }.run()?)
 }
 
-/// What of a filter table concerns us.
+/// What of a family's tables concerns us.
 pub(super) fn table(tools: &Tools, family: Family) -> Result<Table, Error> {
     Ok(Table::read(&save(tools, family, &[])?))
 }
@@ -38,14 +38,29 @@ pub(super) fn test(tools: &Tools, family: Family, transaction: &str) -> Result<(
     Ok(())
 }
 
-/// Brings a filter table from `current` to `wanted` in one transaction, and makes sure that it got there. Returns the
-/// table as it is then, or `None` if there was nothing to do.
-pub(super) fn change(tools: &Tools, family: Family, wanted: &Wanted, current: &Table) -> Result<Option<Table>, Error> {
+/// A family's tables after a change.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// What of them concerns us.
+    pub(super) table: Table,
+    /// How many transactions it took.
+    pub(super) commits: u32,
+}
+
+/// Brings the tables of a family from `current` to `wanted`, and makes sure that they got there. `None` if there was
+/// nothing to do.
+pub(super) fn change(
+    tools: &Tools,
+    family: Family,
+    wanted: &Wanted,
+    current: &Table,
+) -> Result<Option<Changed>, Error> {
     let Some(transaction) = wanted.transaction(current) else { return Ok(None) };
     Invocation { program: tools.restore(family), args: &RESTORE, input: &transaction }.run()?;
     let table = table(tools, family)?;
+    let commits = u32::try_from(transaction.matches("COMMIT\n").count()).unwrap_or(0);
     match wanted.difference(&table) {
-        None => Ok(Some(table)),
+        None => Ok(Some(Changed { table, commits })),
         Some(what) => Err(Error::Different { family, what }),
     }
 }

@@ -12,6 +12,33 @@ pub(super) const JUMP: &str = "pfw:jump";
 /// How the names of own chains begin.
 const CHAIN_PREFIX: &str = "PFW-";
 
+/// How the names of those begin that are in the raw table.
+const RAW_PREFIX: &str = "PFW-R";
+
+/// A table of the kernel's that pfw has chains in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum TableName {
+    /// In front of connection tracking, routing and translation: where dropping costs least.
+    Raw,
+    /// Where users look.
+    Filter,
+}
+
+impl TableName {
+    /// As the tools call it.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Filter => "filter",
+        }
+    }
+
+    /// The table that an own chain of this name is in.
+    pub(super) fn of_chain(name: &str) -> Self {
+        if name.starts_with(RAW_PREFIX) { Self::Raw } else { Self::Filter }
+    }
+}
+
 /// A hook that pfw filters at, with the built-in chain and the own chain that it jumps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
@@ -21,15 +48,18 @@ pub enum Hook {
     Forward,
     /// From this machine.
     Output,
+    /// To or through this machine, before either is known: in the raw table.
+    PreRouting,
 }
 
 impl Hook {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Input, Self::Forward, Self::Output];
+    /// All four.
+    pub const ALL: [Self; 4] = [Self::Input, Self::Forward, Self::Output, Self::PreRouting];
 
-    /// The built-in chain of the filter table.
+    /// The built-in chain.
     pub const fn builtin(self) -> &'static str {
         match self {
+            Self::PreRouting => "PREROUTING",
             Self::Input => "INPUT",
             Self::Forward => "FORWARD",
             Self::Output => "OUTPUT",
@@ -39,13 +69,22 @@ impl Hook {
     /// The chain of ours that it jumps to.
     pub const fn own(self) -> &'static str {
         match self {
+            Self::PreRouting => "PFW-RAW",
             Self::Input => "PFW-IN",
             Self::Forward => "PFW-FWD",
             Self::Output => "PFW-OUT",
         }
     }
 
-    /// The hook that a direction's packets pass.
+    /// The table in which it is.
+    pub(super) const fn table(self) -> TableName {
+        match self {
+            Self::PreRouting => TableName::Raw,
+            Self::Input | Self::Forward | Self::Output => TableName::Filter,
+        }
+    }
+
+    /// The hook of the filter table that a direction's packets pass.
     pub(super) const fn of(direction: RuleDirection) -> Self {
         match direction {
             RuleDirection::In => Self::Input,
@@ -67,6 +106,12 @@ pub(super) fn is_chain_name(name: &str) -> bool {
 /// The name of a further own chain; `kind` tells what it is for.
 pub(super) fn further_chain(kind: char, number: u32) -> String {
     format!("{CHAIN_PREFIX}{kind}{number:05}")
+}
+
+/// The name of a further own chain of the raw table: at most 22 bytes, where the kernel takes 28. It holds the
+/// generation, since for a moment two rule sets are there side by side.
+pub(super) fn further_raw_chain(generation: u32, number: u32) -> String {
+    format!("{RAW_PREFIX}{generation:08x}-{number:05}")
 }
 
 /// What a set holds, which its name tells.
@@ -108,20 +153,25 @@ pub(super) fn is_set_name(name: &str) -> bool {
 pub enum Reported {
     /// It was dropped by the rule with this number, an index into [`Plan::rules`](super::Plan::rules).
     Dropped(u32),
+    /// The same, in the raw table, where the hook does not tell that the packet was on its way through.
+    Stopped(u32),
     /// It is on its way through this machine and none of our rules dropped it.
     Passed,
 }
 
 /// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
 const PASSED: &str = "passed";
+/// What stands behind the number of a rule that stopped a packet on its way through.
+const STOPPED: &str = ":fwd";
 
 /// The prefix of an NFLOG event: the generation of the rule set in hex, and the number of the rule that dropped the
 /// packet, in hex too, if one did.
 ///
-/// 19 bytes at any time: legacy cuts a prefix at 63 bytes and nft at 127, silently.
+/// At most 23 bytes: legacy cuts a prefix at 63 bytes and nft at 127, silently.
 pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
     match reported {
         Reported::Dropped(number) => format!("pfw:{generation:08x}:{number:06x}"),
+        Reported::Stopped(number) => format!("pfw:{generation:08x}:{number:06x}{STOPPED}"),
         Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
     }
 }
@@ -130,7 +180,11 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
 pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
     let (generation, what) = prefix.strip_prefix("pfw:")?.split_once(':')?;
     let hex = |text: &str, len| (text.len() == len).then(|| u32::from_str_radix(text, 16).ok()).flatten();
-    let reported = if what == PASSED { Reported::Passed } else { Reported::Dropped(hex(what, 6)?) };
+    let reported = match what.strip_suffix(STOPPED) {
+        Some(number) => Reported::Stopped(hex(number, 6)?),
+        None if what == PASSED => Reported::Passed,
+        None => Reported::Dropped(hex(what, 6)?),
+    };
     Some((hex(generation, 8)?, reported))
 }
 
@@ -140,9 +194,11 @@ mod tests {
 
     #[test]
     fn a_prefix_is_read_back_and_a_foreign_one_is_not() {
-        for (reported, prefix) in
-            [(Reported::Dropped(0x12_3456), "pfw:0000feed:123456"), (Reported::Passed, "pfw:0000feed:passed")]
-        {
+        for (reported, prefix) in [
+            (Reported::Dropped(0x12_3456), "pfw:0000feed:123456"),
+            (Reported::Stopped(0x12_3456), "pfw:0000feed:123456:fwd"),
+            (Reported::Passed, "pfw:0000feed:passed"),
+        ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);
             assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));
         }
@@ -154,6 +210,7 @@ mod tests {
             "pfw:0000feed:12345g",
             "pfw:0000feed:123456 ",
             "pfw:feed:passed",
+            "pfw:0000feed:passed:fwd",
         ] {
             assert_eq!(read_nflog_prefix(foreign), None, "{foreign}");
         }

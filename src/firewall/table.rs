@@ -1,12 +1,12 @@
-//! A filter table as far as it concerns pfw, read from `iptables-save`, and the transaction that leads from one such
-//! state to another.
+//! The tables of a family as far as they concern pfw, read from `iptables-save`, and the text for `iptables-restore`
+//! that leads from one such state to another.
 
-use super::names::{Hook, JUMP, MARKER, is_chain_name};
+use super::names::{Hook, JUMP, MARKER, TableName, is_chain_name};
 use super::plan::Chain;
 use super::words::{Fingerprint, words};
 use std::fmt::Write;
 
-/// What of a filter table is ours, and what stands in front of it.
+/// What of a family's tables is ours, and what stands in front of it. An own chain's name tells which table it is in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Table {
     /// Own chains with their rules' specifications as printed.
@@ -14,7 +14,7 @@ pub(super) struct Table {
     /// Chains that bear a name of ours but not our mark, with how many rules they have.
     pub(super) strangers: Vec<(String, usize)>,
     /// The built-in chains, in the order of [`Hook::ALL`].
-    pub(super) hooks: [HookState; 3],
+    pub(super) hooks: [HookState; 4],
 }
 
 /// A built-in chain.
@@ -26,28 +26,31 @@ pub(super) struct HookState {
     pub(super) in_front: Option<String>,
 }
 
-/// What is to be in a filter table: own chains, and whether the hooks jump to them.
+/// What is to be in a family's tables: own chains, and whether the hooks jump to them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wanted<'a> {
     pub(super) chains: Vec<(&'a str, Vec<&'a str>)>,
-    pub(super) jumps: [bool; 3],
+    pub(super) jumps: [bool; 4],
     /// Chains that are there already as they are to be: written again they would begin to count anew.
     right: Vec<&'a str>,
 }
 
 impl Table {
-    /// Reads the output of `iptables-save -t filter`.
+    /// Reads the output of `iptables-save`. Other tables are nothing to us, whatever names their chains bear.
     pub(super) fn read(saved: &str) -> Self {
         let mut table = Self::default();
+        let mut section = "";
         for line in saved.lines() {
-            if let Some(chain) = line.strip_prefix(':') {
+            if let Some(name) = line.strip_prefix('*') {
+                section = name;
+            } else if let Some(chain) = line.strip_prefix(':') {
                 let name = chain.split(' ').next().unwrap_or_default();
-                if is_chain_name(name) {
+                if is_chain_name(name) && TableName::of_chain(name).word() == section {
                     table.chains.push((name.to_owned(), Vec::new()));
                 }
             } else if let Some((chain, specification)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' '))
             {
-                table.add(chain, specification);
+                table.add(section, chain, specification);
             }
         }
         let own = |rules: &[String]| rules.first().is_some_and(|first| is_marker(first));
@@ -57,13 +60,14 @@ impl Table {
         table
     }
 
-    fn add(&mut self, chain: &str, specification: &str) {
+    fn add(&mut self, section: &str, chain: &str, specification: &str) {
         // Rules follow all chains, and those of one chain each other.
-        if let Some((_, rules)) = self.chains.iter_mut().rev().find(|(name, _)| name == chain) {
+        let own = TableName::of_chain(chain).word() == section;
+        if let Some((_, rules)) = self.chains.iter_mut().rev().find(|(name, _)| own && name == chain) {
             rules.push(specification.to_owned());
         }
         for (hook, state) in Hook::ALL.iter().zip(&mut self.hooks) {
-            if hook.builtin() == chain {
+            if hook.table().word() == section && hook.builtin() == chain {
                 if is_jump(specification, *hook) {
                     state.jumps += 1;
                 } else if state.jumps == 0 && state.in_front.is_none() {
@@ -87,6 +91,15 @@ impl Table {
         self.chains.is_empty() && self.hooks.iter().all(|hook| hook.jumps == 0)
     }
 
+    /// The same, once a hook's only jump is its first rule.
+    fn with_jump_first(&self, hook: Hook) -> Self {
+        let mut moved = self.clone();
+        for (_, state) in Hook::ALL.iter().zip(&mut moved.hooks).filter(|(one, _)| **one == hook) {
+            *state = HookState { jumps: 1, in_front: None };
+        }
+        moved
+    }
+
     /// As a state to go back to.
     pub(super) fn as_wanted(&self) -> Wanted<'_> {
         let chains = self.chains.iter();
@@ -100,11 +113,12 @@ impl Table {
 }
 
 impl<'a> Wanted<'a> {
-    /// The chains of a plan, and every hook jumping to them.
+    /// The chains of a plan, and every hook that has one jumping to it.
     pub(super) fn of(chains: &'a [Chain]) -> Self {
         let texts = |chain: &'a Chain| chain.rules.iter().map(|rule| rule.text.as_str()).collect();
+        let jumps = Hook::ALL.map(|hook| chains.iter().any(|chain| chain.name == hook.own()));
         let chains = chains.iter().map(|chain| (chain.name.as_str(), texts(chain))).collect();
-        Self { chains, jumps: [true; 3], right: Vec::new() }
+        Self { chains, jumps, right: Vec::new() }
     }
 
     /// The same, where chains stay that are in `current` as they were in `before`, when all was right.
@@ -114,18 +128,61 @@ impl<'a> Wanted<'a> {
         self
     }
 
-    /// The transaction for `iptables-restore --noflush` that leads from `current` to this: whole or not at all.
+    /// The text for `iptables-restore --noflush` that leads from `current` to this: each table whole or not at all.
     /// `None` if there is nothing to do.
+    ///
+    /// The tables change one after the other. So that a packet that both states drop is dropped in between too, the raw
+    /// table has the rules of both while the filter table changes; one that both let through passes those.
     pub(super) fn transaction(&self, current: &Table) -> Option<String> {
-        let wanted = |name: &str| self.chains.iter().any(|(chain, _)| *chain == name);
-        let obsolete: Vec<_> =
-            current.chains.iter().map(|(name, _)| name.as_str()).filter(|name| !wanted(name)).collect();
         if self.chains.is_empty() && current.is_clean() {
             return None;
         }
-        let mut text = String::from("*filter\n");
-        let written = || self.chains.iter().filter(|(name, _)| !self.right.contains(name));
+        let (wanted, there) = (self.has_raw(), current.as_wanted().has_raw());
+        let mut text = String::new();
+        match (wanted, there) {
+            (true, true) => self.beside(current).section(TableName::Raw, current, &mut text),
+            (true, false) => self.section(TableName::Raw, current, &mut text),
+            (false, _) => {}
+        }
+        self.section(TableName::Filter, current, &mut text);
+        if there {
+            // Where the first section was, it has put the jump in its place.
+            let moved = if wanted { current.with_jump_first(Hook::PreRouting) } else { current.clone() };
+            self.section(TableName::Raw, &moved, &mut text);
+        }
+        Some(text)
+    }
+
+    /// Whether anything is to be in the raw table.
+    fn has_raw(&self) -> bool {
+        let in_raw = |table| table == TableName::Raw;
+        self.chains.iter().any(|(name, _)| in_raw(TableName::of_chain(name)))
+            || Hook::ALL.iter().zip(&self.jumps).any(|(hook, &jump)| jump && in_raw(hook.table()))
+    }
+
+    /// These raw rules and those that are there: each own chain with what it is to hold and what it holds.
+    fn beside(&self, current: &'a Table) -> Self {
+        let mut both = self.clone();
+        for (name, there) in &current.chains {
+            let there = there.iter().map(String::as_str);
+            match both.chains.iter_mut().find(|(chain, _)| chain == name) {
+                Some((_, rules)) => rules.extend(there),
+                None => both.chains.push((name, there.collect())),
+            }
+        }
+        both
+    }
+
+    /// The part of a transaction that changes one table.
+    fn section(&self, table: TableName, current: &Table, text: &mut String) {
+        let own: Vec<_> = self.chains.iter().filter(|(name, _)| TableName::of_chain(name) == table).collect();
+        let there = current.chains.iter().map(|(name, _)| name.as_str());
+        let obsolete: Vec<_> = there
+            .filter(|name| TableName::of_chain(name) == table && !own.iter().any(|(chain, _)| chain == name))
+            .collect();
+        let before = text.len();
         // A header empties a chain that exists. Nothing of this is seen by a packet before COMMIT.
+        let written = || own.iter().filter(|(name, _)| !self.right.contains(name));
         for name in written().map(|(name, _)| *name).chain(obsolete.iter().copied()) {
             let _ = writeln!(text, ":{name} - [0:0]");
         }
@@ -134,7 +191,8 @@ impl<'a> Wanted<'a> {
                 let _ = writeln!(text, "-A {name} {rule}");
             }
         }
-        for ((hook, state), &jump) in Hook::ALL.iter().zip(&current.hooks).zip(&self.jumps) {
+        let hooks = Hook::ALL.iter().zip(&current.hooks).zip(&self.jumps);
+        for ((hook, state), &jump) in hooks.filter(|((hook, _), _)| hook.table() == table) {
             if jump && state.jumps == 1 && state.in_front.is_none() {
                 continue;
             }
@@ -148,8 +206,10 @@ impl<'a> Wanted<'a> {
         for name in obsolete {
             let _ = writeln!(text, "-X {name}");
         }
-        text.push_str("COMMIT\n");
-        Some(text)
+        if text.len() > before {
+            text.insert_str(before, &format!("*{}\n", table.word()));
+            text.push_str("COMMIT\n");
+        }
     }
 
     /// What is different in `found` from what was given to the kernel, in words; `None` if nothing is. Conditions are
@@ -208,7 +268,7 @@ mod tests {
 
     fn wanted() -> Wanted<'static> {
         let chains = vec![("PFW-IN", vec!["-m comment --comment pfw:managed"])];
-        Wanted { chains, jumps: [true, false, false], right: Vec::new() }
+        Wanted { chains, jumps: [true, false, false, false], right: Vec::new() }
     }
 
     #[test]
@@ -232,6 +292,34 @@ mod tests {
              -D INPUT -m comment --comment pfw:jump -j PFW-IN\n-I INPUT 1 -m comment --comment pfw:jump -j PFW-IN\n\
              -X PFW-OLD\nCOMMIT\n"
         );
+    }
+
+    const RAW: &str = "*raw\n:PREROUTING ACCEPT [0:0]\n:PFW-RAW - [0:0]\n:PFW-R00000001-00000 - [0:0]\n:PFW-IN - [0:0]\n\
+        -A PREROUTING -p tcp -j ACCEPT\n-A PREROUTING -m comment --comment \"pfw:jump\" -j PFW-RAW\n\
+        -A PFW-RAW -m comment --comment \"pfw:managed\"\n-A PFW-RAW -s 10.0.0.1/32 -j PFW-R00000001-00000\n\
+        -A PFW-R00000001-00000 -m comment --comment \"pfw:managed\"\nCOMMIT\n";
+
+    #[test]
+    fn the_raw_table_has_the_rules_of_both_while_the_filter_table_changes() {
+        let current = Table::read(RAW);
+        assert_eq!(current.chains.len(), 2, "PFW-IN is none of ours there");
+        assert_eq!(current.hooks[3], HookState { jumps: 1, in_front: Some("-p tcp -j ACCEPT".to_owned()) });
+        let marker = "-m comment --comment pfw:managed";
+        let chains = vec![("PFW-RAW", vec![marker, "-j PFW-R00000002-00000"]), ("PFW-R00000002-00000", vec![marker])];
+        let next = Wanted { chains, jumps: [false, false, false, true], right: Vec::new() };
+        let text = next.transaction(&current).expect("something to do");
+        let sections: Vec<_> = text.split("COMMIT\n").collect();
+        assert!(
+            sections[0]
+                .starts_with("*raw\n:PFW-RAW - [0:0]\n:PFW-R00000002-00000 - [0:0]\n:PFW-R00000001-00000 - [0:0]\n"),
+            "{text}"
+        );
+        assert!(sections[0].contains("-A PFW-RAW -j PFW-R00000002-00000\n-A PFW-RAW -m comment --comment \"pfw:managed\"\n-A PFW-RAW -s 10.0.0.1/32 -j PFW-R00000001-00000\n"), "{text}");
+        assert!(sections[0].ends_with("-D PREROUTING -m comment --comment pfw:jump -j PFW-RAW\n-I PREROUTING 1 -m comment --comment pfw:jump -j PFW-RAW\n"), "{text}");
+        assert!(!sections[1].contains("10.0.0.1") && !sections[1].contains("PREROUTING"), "{text}");
+        assert!(sections[1].ends_with("-X PFW-R00000001-00000\n"), "{text}");
+        let removal = Wanted::default().transaction(&current).expect("something to do");
+        assert!(removal.starts_with("*raw\n") && removal.contains("-D PREROUTING "), "{removal}");
     }
 
     #[test]

@@ -111,6 +111,13 @@ impl Tools {
         self.version.contains("legacy") || !self.version.contains("nf_tables")
     }
 
+    /// Whether the kernel has a raw table for every family. `nf_tables` make it, legacy has a module for it, which this
+    /// loads.
+    pub fn have_raw(&self) -> bool {
+        let has = |family| Invocation { program: self.save(family), args: &["-t", "raw"], input: "" }.run().is_ok();
+        !self.is_legacy() || self.families().all(has)
+    }
+
     /// The families that the kernel speaks, in the order in which they are changed.
     pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
         let v6 = self.v6.is_some();

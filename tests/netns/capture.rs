@@ -192,6 +192,7 @@ fn a_foreign_vlan_is_not_for_the_stack() {
             LiveKind::Ring => assert_eq!(seen, [as_seen("line"), as_seen("not for the stack")]),
             // The filter drops what has a foreign tag.
             LiveKind::Pnet => assert_eq!(seen, [as_seen("line")]),
+            LiveKind::Nothing => unreachable!("no frames to watch"),
         }
     }
 }

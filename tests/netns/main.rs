@@ -18,6 +18,7 @@ mod common;
 mod control;
 mod death;
 mod devices;
+mod early;
 mod enforce;
 mod faults;
 mod firewall;
@@ -48,6 +49,7 @@ fn cases() -> Vec<Case> {
         control::CASES,
         death::CASES,
         devices::CASES,
+        early::CASES,
         enforce::CASES,
         faults::CASES,
         &firewall::cases(),

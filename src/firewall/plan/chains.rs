@@ -5,7 +5,7 @@ use super::conditions::Condition;
 use super::ledger::Ledger;
 use super::spec::{Match, Target, marker, specification};
 use crate::firewall::family::Family;
-use crate::firewall::names::{Hook, Reported, further_chain, nflog_prefix};
+use crate::firewall::names::{Hook, Reported, further_chain, further_raw_chain, nflog_prefix};
 use crate::packet::Protocol;
 use crate::rules::Action;
 
@@ -60,6 +60,16 @@ impl<'a> Writer<'a> {
     /// Makes a chain that goes by no hook.
     pub(super) fn further_chain(&mut self, kind: char) -> String {
         let name = further_chain(kind, self.further);
+        self.add_further(name)
+    }
+
+    /// The same in the raw table.
+    pub(super) fn further_raw_chain(&mut self) -> String {
+        let name = further_raw_chain(self.options.generation, self.further);
+        self.add_further(name)
+    }
+
+    fn add_further(&mut self, name: String) -> String {
         self.further += 1;
         self.add_chain(name.clone());
         name
@@ -80,21 +90,33 @@ impl<'a> Writer<'a> {
         self.numbered(number, conditions, &Target::Return);
     }
 
-    /// Reports and drops.
+    /// Reports, if that is wanted, and drops.
     pub(super) fn block(&mut self, number: u32, conditions: &Match) {
-        self.log(number, conditions);
+        self.log(number, conditions, Reported::Dropped(number));
+        self.numbered(number, conditions, &Target::Drop);
+    }
+
+    /// The same in the raw table, of packets that are known to be on their way through.
+    pub(super) fn stop(&mut self, number: u32, conditions: &Match) {
+        self.log(number, conditions, Reported::Stopped(number));
         self.numbered(number, conditions, &Target::Drop);
     }
 
     /// Reports that no rule of ours drops a packet.
     pub(super) fn report_passed(&mut self, conditions: &Match) {
-        let target = self.log_target(Reported::Passed);
-        self.built_in("forwarded", conditions, &target);
+        if let Some(target) = self.log_target(Reported::Passed) {
+            self.built_in("forwarded", conditions, &target);
+        }
     }
 
     /// Jumps to a chain of which the rule is the only user.
     pub(super) fn jump(&mut self, number: u32, conditions: &Match, chain: &str) {
         self.numbered(number, conditions, &Target::Jump(chain.to_owned()));
+    }
+
+    /// Goes on in a chain of which the rule is the only user, and not back.
+    pub(super) fn goto(&mut self, number: u32, conditions: &Match, chain: &str) {
+        self.numbered(number, conditions, &Target::Goto(chain.to_owned()));
     }
 
     /// An ordered rule, whatever it asks for: a conjunction of conditions.
@@ -142,7 +164,7 @@ impl<'a> Writer<'a> {
     }
 
     fn reject(&mut self, number: u32, conditions: &Match) {
-        self.log(number, conditions);
+        self.log(number, conditions, Reported::Dropped(number));
         let tcp = Match { protocol: Some((false, Protocol::TCP)), ..conditions.clone() };
         let unreachable = Target::Unreachable(self.family);
         match conditions.protocol {
@@ -155,14 +177,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn log(&mut self, number: u32, conditions: &Match) {
-        let target = self.log_target(Reported::Dropped(number));
-        self.numbered(number, conditions, &target);
+    fn log(&mut self, number: u32, conditions: &Match, reported: Reported) {
+        if let Some(target) = self.log_target(reported) {
+            self.numbered(number, conditions, &target);
+        }
     }
 
-    fn log_target(&self, reported: Reported) -> Target {
+    fn log_target(&self, reported: Reported) -> Option<Target> {
         let Options { generation, nflog_group, .. } = self.options;
-        Target::Log { group: nflog_group, prefix: nflog_prefix(generation, reported) }
+        Some(Target::Log { group: nflog_group?, prefix: nflog_prefix(generation, reported) })
     }
 
     fn numbered(&mut self, number: u32, conditions: &Match, target: &Target) {

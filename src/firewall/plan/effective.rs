@@ -1,11 +1,13 @@
 //! What of a rule set is in force, with the number of each rule: the part of a plan that is the same for both families.
 
+use super::conditions::is_short;
 use super::ledger::{Ledger, Origin};
 use crate::host::Host;
 use crate::rules::address::{AddressRange, AddressSet};
 use crate::rules::exact::{ExactSet, Term};
 use crate::rules::port::PortSet;
 use crate::rules::protocol::ProtocolSet;
+use crate::rules::ranges::{Number, Ranges};
 use crate::rules::{Action, AddressEntry, Entry, Policy, Rule, RuleDirection, Ruleset};
 use crate::time::Timestamp;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -54,6 +56,7 @@ impl<'a> Effective<'a> {
         let allow_ips = address_list(&rules.allow_ips, now, "allow_ips", Origin::AllowIps, &allowed, ledger);
         let mut block_ips = address_list(&rules.block_ips, now, "block_ips", Origin::BlockIps, &allowed, ledger);
         block_ips.extend(block_lists(rules, host, now, &allowed, ledger));
+        detach(&mut block_ips, &allowed);
         let block_ports = list(&rules.block_ports, now, "block_ports", Origin::BlockPorts, ledger);
         let block_protocols = list(&rules.block_protocols, now, "block_protocols", Origin::BlockProtocols, ledger);
         let ordered = rules.rules.iter().filter(|rule| rule.enabled && ahead(rule.expires, now));
@@ -183,6 +186,25 @@ fn address_list(
 
 fn peers(number: u32, addresses: AddressSet, allowed: &AddressSet) -> Peers {
     Peers { number, forwarded: addresses.difference(allowed), addresses }
+}
+
+/// Takes out of each long list what stands in front of it anyway: `allow_ips`, and the short lists before it. So it may
+/// act before them, and the same addresses serve every hook.
+fn detach(lists: &mut [Peers], allowed: &AddressSet) {
+    fn take_out<A: Number>(ranges: &mut Ranges<A>, in_front: &mut Ranges<A>) {
+        if !is_short(ranges.len()) {
+            *ranges = ranges.difference(in_front);
+        }
+        if is_short(ranges.len()) {
+            *in_front = in_front.union(ranges);
+        }
+    }
+    let mut in_front = allowed.clone();
+    for peers in lists {
+        take_out(&mut peers.addresses.v4, &mut in_front.v4);
+        take_out(&mut peers.addresses.v6, &mut in_front.v6);
+        peers.forwarded = peers.addresses.difference(allowed);
+    }
 }
 
 /// Block lists are bulk that nobody has read: what this machine lives on is taken out of them.

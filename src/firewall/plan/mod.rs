@@ -10,6 +10,7 @@ mod conditions;
 mod effective;
 mod icmp;
 mod ledger;
+mod peers;
 mod prefixes;
 mod sets;
 mod spec;
@@ -22,7 +23,7 @@ pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 
 use super::family::Family;
-use super::names::set_aside;
+use super::names::{Hook, set_aside};
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -39,8 +40,11 @@ pub struct Options {
     /// Tells rule sets apart in NFLOG prefixes and in the names of sets: two that are in the kernel one after the
     /// other need different ones, and the first of a process is best taken from the clock.
     pub generation: u32,
-    /// The NFLOG group that is reported to: blocked packets, and the first of each forwarded flow that is not.
-    pub nflog_group: u16,
+    /// The NFLOG group that is reported to: blocked packets, and the first of each forwarded flow that is not. Without
+    /// one nothing is reported, and a drop costs half as much.
+    pub nflog_group: Option<u16>,
+    /// Whether there is a raw table, in which long lists act for what comes in.
+    pub raw: bool,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and
     /// flows that pass are reported, which brings in connection tracking (translation itself does anyway).
     pub forwards: bool,
@@ -70,7 +74,7 @@ impl Plan {
                 writer: Writer::new(family, options, &ledger),
                 sets: &mut sets,
                 own: &own,
-                forwards: options.forwards,
+                options,
                 blocking: HashMap::new(),
             };
             steps.write();
@@ -124,6 +128,16 @@ impl Plan {
     /// Whether it has a set of this name.
     pub(super) fn has_set(&self, name: &str) -> bool {
         self.sets.iter().any(|set| set.name == name)
+    }
+
+    /// Whether it has rules in the raw table.
+    pub fn uses_raw(&self) -> bool {
+        self.v4.iter().chain(&self.v6).any(|chain| chain.name == Hook::PreRouting.own())
+    }
+
+    /// Whether it was made for a machine that has no raw table.
+    pub fn does_without_raw(&self) -> bool {
+        !self.options.raw
     }
 
     /// How many kernel rules it has in a family.

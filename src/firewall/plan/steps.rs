@@ -1,12 +1,10 @@
 //! The order of decision as chains: each function is a step of the contract, in its order.
 
+use super::Options;
 use super::chains::Writer;
-use super::conditions::{
-    self, Condition, End, addresses, interfaces, is_short, plain, port_text, ports_at_either_end, set, transport,
-};
+use super::conditions::{self, Condition, End, addresses, interfaces, port_text, ports_at_either_end, transport};
 use super::effective::{Effective, Listed};
 use super::icmp::of_type;
-use super::prefixes::{Address, prefixes};
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
@@ -27,8 +25,7 @@ pub(super) struct Steps<'a, 'b> {
     pub(super) sets: &'a mut Sets,
     /// Own addresses of the machine.
     pub(super) own: &'a [IpAddr],
-    /// Whether this machine passes packets on, and may translate their addresses.
-    pub(super) forwards: bool,
+    pub(super) options: Options,
     /// The chain that reports and drops for each rule that is told by a set.
     pub(super) blocking: HashMap<u32, String>,
 }
@@ -36,14 +33,15 @@ pub(super) struct Steps<'a, 'b> {
 const STATE: &str = "-m conntrack --ctstate";
 
 impl Steps<'_, '_> {
-    /// All three hooks.
+    /// All hooks.
     pub(super) fn write(&mut self) {
+        self.early_peers();
         self.hook(RuleDirection::In);
         self.forwarded();
         self.hook(RuleDirection::Out);
     }
 
-    fn family(&self) -> Family {
+    pub(super) fn family(&self) -> Family {
         self.writer.family
     }
 
@@ -51,7 +49,8 @@ impl Steps<'_, '_> {
         self.writer.begin(Hook::of(direction));
         let later = self.effective.later_steps_block(direction);
         let tracks = [RuleDirection::In, RuleDirection::Out].iter().any(|&one| self.effective.later_steps_block(one));
-        if direction == RuleDirection::In && self.effective.needs_whole_packets() && !tracks {
+        let needs_whole = self.effective.needs_whole_packets() || self.has_early_peers();
+        if direction == RuleDirection::In && needs_whole && !tracks {
             self.defragment();
         }
         if !later && !self.effective.lists_block() {
@@ -83,37 +82,20 @@ impl Steps<'_, '_> {
         if self.effective.lists_block() {
             self.forwarded_lists();
         }
-        if self.forwards {
+        if self.options.forwards {
             self.passed();
         }
     }
 
     /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
     fn forwarded_lists(&mut self) {
-        if self.forwards {
+        if self.options.forwards {
             // One about no flow that is known would leave here unreported.
             let message = self.path_mtu_message();
             self.writer.report_passed(&message.with(format!("{STATE} INVALID,UNTRACKED")));
         }
         self.path_mtu();
-        let effective = self.effective;
-        // Each end by itself: all lists for the source, then all for the destination.
-        for end in [End::Source, End::Destination] {
-            for peers in &effective.block_ips {
-                match self.family() {
-                    Family::V4 => self.block_peers(peers.number, &peers.forwarded.v4, end),
-                    Family::V6 => self.block_peers(peers.number, &peers.forwarded.v6, end),
-                }
-            }
-        }
-        if self.forwards {
-            for peers in &effective.block_ips {
-                match self.family() {
-                    Family::V4 => self.hidden_peers(peers.number, &peers.forwarded.v4),
-                    Family::V6 => self.hidden_peers(peers.number, &peers.forwarded.v6),
-                }
-            }
-        }
+        self.blocked_ends();
         self.blocked_ports(true);
         self.blocked_protocols();
     }
@@ -139,7 +121,7 @@ impl Steps<'_, '_> {
     }
 
     /// Step 1.
-    fn guards(&mut self) {
+    pub(super) fn guards(&mut self) {
         if self.family() == Family::V6 {
             for kind in 133..=136 {
                 let conditions = of_type(kind, None, Family::V6).with("-m hl --hl-eq 255");
@@ -186,85 +168,6 @@ impl Steps<'_, '_> {
         }
     }
 
-    /// Step 2.
-    fn allowed_peers(&mut self, direction: RuleDirection) {
-        let effective = self.effective;
-        for peers in &effective.allow_ips {
-            for conditions in self.peer_matches(&peers.addresses, peer_end(direction)) {
-                self.writer.allow(peers.number, &conditions);
-            }
-        }
-    }
-
-    /// Step 3.
-    fn blocked_peers(&mut self, direction: RuleDirection) {
-        let effective = self.effective;
-        for peers in &effective.block_ips {
-            match self.family() {
-                Family::V4 => self.block_peers(peers.number, &peers.addresses.v4, peer_end(direction)),
-                Family::V6 => self.block_peers(peers.number, &peers.addresses.v6, peer_end(direction)),
-            }
-        }
-    }
-
-    fn peer_matches(&mut self, peers: &AddressSet, end: End) -> Vec<Match> {
-        fn of<A: Address>(ranges: &Ranges<A>, end: End, sets: &mut Sets) -> Vec<Match> {
-            match conditions::addresses(ranges, end, sets) {
-                Some(condition) if condition.is_always() => vec![Match::default()],
-                Some(condition) => condition.any_of,
-                None => Vec::new(),
-            }
-        }
-        match self.family() {
-            Family::V4 => of(&peers.v4, end, self.sets),
-            Family::V6 => of(&peers.v6, end, self.sets),
-        }
-    }
-
-    fn block_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>, end: End) {
-        if is_short(ranges.len()) {
-            for conditions in plain(ranges, end) {
-                self.writer.block(number, &conditions);
-            }
-        } else {
-            let name = self.sets.name(A::content(ranges.clone()));
-            let chain = self.blocking_chain(number);
-            self.writer.jump(number, &set(&name, end, false), &chain);
-        }
-    }
-
-    /// The chain that reports and drops for rule `number`: a set is looked up once for both.
-    fn blocking_chain(&mut self, number: u32) -> String {
-        if let Some(chain) = self.blocking.get(&number) {
-            return chain.clone();
-        }
-        let chain = self.writer.further_chain('B');
-        let outside = self.writer.enter(chain.clone());
-        self.writer.block(number, &Match::default());
-        self.writer.enter(outside);
-        self.blocking.insert(number, chain.clone());
-        chain
-    }
-
-    /// Step 3 for the ends of forwarded traffic that translation hides: the destination before DNAT, and the source
-    /// behind SNAT.
-    fn hidden_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
-        let hidden: Vec<_> = if is_short(ranges.len()) {
-            ranges.iter().flat_map(prefixes).collect()
-        } else {
-            // A set can't be held against what conntrack remembers. What is translated is as a rule an address of
-            // this machine.
-            let own = self.own.iter().filter_map(|&address| A::from_ip(address));
-            own.filter(|&address| ranges.contains(address)).map(|address| (address, A::BITS)).collect()
-        };
-        let hidden = hidden.into_iter().map(|(first, len)| format!("{}/{len}", first.text()));
-        for network in hidden {
-            for option in ["--ctorigdst", "--ctrepldst"] {
-                self.writer.block(number, &Match::module(format!("-m conntrack {option} {network}")));
-            }
-        }
-    }
-
     /// Step 4.
     fn link_guards(&mut self, direction: RuleDirection) {
         let udp = |ports: &str| Match::protocol(Protocol::UDP).with(format!("-m udp {ports}"));
@@ -295,7 +198,7 @@ impl Steps<'_, '_> {
                 for conditions in ports_at_either_end(ranges, protocol, self.sets) {
                     self.writer.block(*number, &conditions);
                 }
-                if forwarded && self.forwards && !ranges.is_all() {
+                if forwarded && self.options.forwards && !ranges.is_all() {
                     self.translated_ports(*number, protocol, ranges);
                 }
             }
@@ -397,12 +300,5 @@ impl Steps<'_, '_> {
             self.of_protocols(*number, *set, Action::Allow);
         }
         self.writer.block(other, &Match::default());
-    }
-}
-
-const fn peer_end(direction: RuleDirection) -> End {
-    match direction {
-        RuleDirection::In => End::Source,
-        RuleDirection::Out => End::Destination,
     }
 }

@@ -157,6 +157,9 @@ impl<'r> Order<'r> {
         let mut pieces = vec![whole.clone()];
         for (number, other) in self.by_space.get(whole.space.number())? {
             *spent += 1;
+            if *spent > BUDGET {
+                return None;
+            }
             let lasts = self.earlier.get(*number).is_some_and(|earlier| outlives(earlier.expires, expires));
             if !lasts || whole.is_apart(other) {
                 continue;

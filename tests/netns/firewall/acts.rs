@@ -188,7 +188,7 @@ fn fragments_are_no_way_around() {
 }
 
 /// Peer - host - inner, where the host publishes port 8080 as the inner one's 80, and hides the inner one.
-fn container_network() {
+pub fn container_network() {
     sh(
         "ip netns add inner && ip link add in0 type veth peer name eth0 netns inner && ip addr add 10.88.0.1/24 dev in0 && ip link set in0 up \
         && ip -n inner link set lo up && ip -n inner addr add 10.88.0.2/24 dev eth0 && ip -n inner link set eth0 up \

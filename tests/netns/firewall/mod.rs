@@ -3,8 +3,12 @@
 
 mod acts;
 mod disturbed;
+mod early;
 pub mod life;
 mod load;
+
+pub use acts::container_network;
+pub use early::long_list;
 
 use crate::Case;
 use crate::common::wait_for;
@@ -19,7 +23,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub fn cases() -> Vec<Case> {
-    [acts::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
+    [acts::CASES, early::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
 }
 
 /// What this binary can be told to be beside a case.
@@ -43,7 +47,8 @@ fn plan_of(rules: &Ruleset) -> Plan {
     let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
-    Plan::new(rules, &host, Options { generation, nflog_group: 77, forwards: firewall::forwards() }, Timestamp::now())
+    let options = Options { generation, nflog_group: Some(77), raw: true, forwards: firewall::forwards() };
+    Plan::new(rules, &host, options, Timestamp::now())
 }
 
 fn tools(variant: Variant) -> Tools {

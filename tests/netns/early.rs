@@ -1,0 +1,139 @@
+//! `pfw run` with long lists: what the raw table drops has one line, as what any other table drops.
+
+use crate::Case;
+use crate::common::{Running, pfw, wait_for};
+use crate::firewall::long_list;
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
+use std::net::UdpSocket;
+use std::time::Duration;
+
+pub const CASES: &[Case] = &[
+    ("a_long_lists_peer_has_one_line_for_each_packet", a_long_lists_peer_has_one_line),
+    ("a_fragmented_datagram_of_a_long_lists_peer_has_one_line", a_fragmented_datagram_has_one_line),
+    ("what_a_long_list_stops_on_its_way_through_is_forwarded", what_is_stopped_on_its_way_is_forwarded),
+    ("a_long_list_is_gone_however_it_ends", a_long_list_is_gone_however_it_ends),
+    ("without_a_log_the_kernel_counts", without_a_log_the_kernel_counts),
+];
+
+fn enforce(world: &World, rules: &str) -> Running {
+    std::fs::write(world.path("rules.json"), rules).expect("the scratch folder is writable");
+    let mut command = pfw(["run", "--config", "rules.json"]);
+    command.current_dir(world.folder.path());
+    Running::start(command)
+}
+
+fn lines(world: &World, words: &[&str]) -> Vec<String> {
+    world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect()
+}
+
+fn expect_lines(world: &World, n: usize, words: &[&str]) {
+    wait_for(&format!("{n} lines with {words:?}"), || (lines(world, words).len() >= n).then_some(()));
+    // What is held back would come now.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(lines(world, words).len(), n, "{words:?} in\n{}", world.log().join("\n"));
+}
+
+fn send_from_peer(any: &str, to: &str, datagrams: usize, length: usize) {
+    on_peer(|| {
+        let socket = UdpSocket::bind((any, 4000)).expect("a free port");
+        for _ in 0..datagrams {
+            socket.send_to(&vec![7; length], (to, 5000)).expect("sent");
+        }
+    });
+}
+
+fn a_long_lists_peer_has_one_line() {
+    let world = World::new();
+    std::fs::write(world.path("bulk.txt"), long_list(&[PEER4, PEER6]).replace(['"', ','], "\n")).expect("written");
+    let pfw = enforce(&world, r#"{ "block_lists": ["bulk.txt"] }"#);
+    for (any, host, peer) in [("0.0.0.0", HOST4, PEER4), ("::", HOST6, PEER6)] {
+        send_from_peer(any, host, 200, 20);
+        expect_lines(&world, 200, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_lists:", "bulk.txt"]);
+        assert!(!try_sh(&format!("ping -q -c 2 -i 0.05 -W 0.3 {peer}")).status.success());
+        expect_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP", peer, "type="]);
+        assert_eq!(lines(&world, &["UDP", peer]).len(), 200, "one line for each");
+    }
+    let counted = sh("iptables -t raw -L PREROUTING -v -n -x; ip6tables -t raw -L PREROUTING -v -n -x");
+    assert_eq!(counted.matches("PFW-RAW").count(), 2, "{counted}");
+    let (code, said) = pfw.stop(libc::SIGINT);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("differences"), "{said}");
+}
+
+fn a_fragmented_datagram_has_one_line() {
+    let world = World::new();
+    let list = long_list(&[PEER4, PEER6]);
+    for tracked in [r#""default_policy": { "in": "deny" }, "#, ""] {
+        let pfw = enforce(&world, &format!(r#"{{ {tracked}"block_ips": [{list}] }}"#));
+        std::fs::write(world.path("firewall.log"), "").expect("emptied");
+        for (any, host, peer) in [("0.0.0.0", HOST4, PEER4), ("::", HOST6, PEER6)] {
+            send_from_peer(any, host, 3, 5000);
+            expect_lines(&world, 3, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_ips"]);
+        }
+        let (code, said) = pfw.stop(libc::SIGTERM);
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+fn what_is_stopped_on_its_way_is_forwarded() {
+    let world = World::new();
+    crate::firewall::container_network();
+    sh("ip -n peer route add 10.88.0.0/24 via 10.77.0.1 \
+        && iptables -t nat -A PREROUTING -p udp -d 10.77.0.1 --dport 5000 -j DNAT --to-destination 10.88.0.2:80");
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])));
+    send_from_peer("0.0.0.0", "10.88.0.2", 20, 20);
+    expect_lines(&world, 20, &["[BLOCKED] forwarded eth0 UDP 10.77.0.2:4000 > 10.88.0.2:5000", "rule=block_ips"]);
+    // Dropped before anybody knew that it would be translated.
+    send_from_peer("0.0.0.0", HOST4, 20, 20);
+    expect_lines(&world, 20, &["[BLOCKED] incoming eth0 UDP 10.77.0.2:4000 > 10.77.0.1:5000", "rule=block_ips"]);
+    assert_eq!(lines(&world, &["UDP", PEER4]).len(), 40, "one line for each");
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("differences"), "{said}");
+}
+
+fn a_long_list_is_gone_however_it_ends() {
+    let world = World::new();
+    sh("iptables -t raw -A PREROUTING -p tcp --dport 81 -j DROP && ip6tables -t raw -A PREROUTING -j NOTRACK");
+    sh("iptables -L >/dev/null && ip6tables -L >/dev/null");
+    // Table by table: they are printed in the order in which they were made.
+    let saved = || {
+        let each = |tool| sh(&format!("for t in raw filter; do {tool}-save -t $t; done | sed '/^#/d; s/ \\[.*//'"));
+        ["iptables", "ip6tables"].map(each).concat()
+    };
+    let before = saved();
+    for signal in [libc::SIGINT, libc::SIGKILL] {
+        let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])));
+        assert!(saved().contains("-A PREROUTING -m comment --comment \"pfw:jump\" -j PFW-RAW"));
+        pfw.stop(signal);
+        wait_for(&format!("nothing to be left after signal {signal}"), || (saved() == before).then_some(()));
+        assert_eq!(sh("ipset list -n"), "");
+    }
+}
+
+fn without_a_log_the_kernel_counts() {
+    let world = World::new();
+    std::fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])))
+        .expect("written");
+    let mut command = pfw(["run", "--config", "rules.json", "--log", "none"]);
+    command.current_dir(world.folder.path());
+    let pfw = Running::start(command);
+    assert!(!sh("iptables-save").contains("NFLOG"));
+    send_from_peer("0.0.0.0", HOST4, 50, 20);
+    std::fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
+    pfw.signal(libc::SIGHUP);
+    wait_for("the new rules", || sh("iptables-save").contains(PEER4).then_some(()));
+    send_from_peer("0.0.0.0", HOST4, 30, 20);
+    send_from_peer("::", HOST6, 20, 20);
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    let number = |name: &str| {
+        let line = said.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {said}"));
+        line.split_whitespace().last().and_then(|n| n.parse::<u64>().ok()).expect("a number")
+    };
+    assert_eq!(number("blocked"), 80);
+    assert!(number("allowed") >= 20, "{said}");
+    assert_eq!(number("packets"), number("allowed") + 80);
+    assert!(said.contains("  50  block_ips\n") && said.contains("  30  block_ips:10.77.0.2"), "{said}");
+    assert_eq!(lines(&world, &["BLOCKED"]), <[&str; 0]>::default());
+}
