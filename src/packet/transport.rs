@@ -213,13 +213,22 @@ mod tests {
     }
 
     #[test]
-    fn a_udp_header_that_its_sender_cut_has_no_ports_and_one_that_the_capture_cut_has() {
+    fn a_udp_header_that_is_not_whole_has_its_ports_whoever_cut_it() {
         for datagram in ["c000 0050", "c000 0050 0009", "c000 0050 0008 00"] {
             let packet = ipv4_of(17, datagram);
-            assert_eq!((reason(&packet), transport(&packet)), (Some(Reason::UdpHeader), Transport::None), "{datagram}");
+            assert_eq!(
+                (reason(&packet), transport(&packet)),
+                (Some(Reason::UdpHeader), Transport::Udp(PORTS)),
+                "{datagram}"
+            );
             let lite = ipv4_of(136, datagram);
-            assert_eq!((reason(&lite), transport(&lite)), (Some(Reason::UdpLiteHeader), Transport::None), "{datagram}");
+            assert_eq!(
+                (reason(&lite), transport(&lite)),
+                (Some(Reason::UdpLiteHeader), Transport::Udp(PORTS)),
+                "{datagram}"
+            );
         }
+        assert_eq!(transport(&ipv4_of(17, "c000 00")), Transport::None, "the ports themselves are cut");
         let whole = bytes("45000020 0000 4000 40 11 0000 0a000001 0a000002 c000 0050 000c 0000 61626364");
         for kept in 24..whole.len() {
             let packet = parse_cut(Link::RawIp, &whole[..kept], 32);

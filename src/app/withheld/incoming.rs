@@ -66,9 +66,8 @@ impl Incoming {
         }
         let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
         let latest = if unstamped { seen.time.plus(UNTIL_REPORTED) } else { stamp(seen) };
-        let of_packet = |(reported, _): &(Seen, By)| {
-            (stamp(seen)..=latest).contains(&reported.time) && is_same(&seen.packet, &reported.packet)
-        };
+        let of_packet =
+            |(reported, _): &(Seen, By)| (stamp(seen)..=latest).contains(&reported.time) && is_same(seen, reported);
         let place = self.reports.iter().take(SEARCHED).position(of_packet)?;
         let (reported, by) = self.reports.remove(place)?;
         self.forget(&reported);

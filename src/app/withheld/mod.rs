@@ -181,8 +181,7 @@ impl Withheld {
 
     /// Finds the packet of a report.
     fn join(&mut self, reported: Seen, by: By) -> Settled {
-        let same =
-            |(seen, _): &(Seen, Judgement)| stamp(seen) == stamp(&reported) && is_same(&seen.packet, &reported.packet);
+        let same = |(seen, _): &(Seen, Judgement)| stamp(seen) == stamp(&reported) && is_same(seen, &reported);
         let place = self.frames.iter().take(DISORDER).position(same);
         let frame = place.and_then(|place| self.frames.remove(place)).or_else(|| self.fragments.take(&reported));
         match frame {
@@ -198,10 +197,13 @@ fn stamp(seen: &Seen) -> Timestamp {
     Timestamp::from_nanos(nanos - nanos.rem_euclid(1000))
 }
 
-/// Whether a whole packet at the tap is the one that was reported.
-fn is_same(held: &Packet, reported: &Packet) -> bool {
-    let (Net::Ip(held), Net::Ip(reported)) = (&held.net, &reported.net) else { return false };
-    held.fragment.is_none()
+/// Whether a whole packet at the tap is the one that was reported: one of the same ends may go round on loopback, as
+/// the answer of a `reject` does.
+fn is_same(held: &Seen, reported: &Seen) -> bool {
+    let same_way = held.direction == reported.direction;
+    let (Net::Ip(held), Net::Ip(reported)) = (&held.packet.net, &reported.packet.net) else { return false };
+    same_way
+        && held.fragment.is_none()
         && (held.src, held.dst, held.protocol, held.len)
             == (reported.src, reported.dst, reported.protocol, reported.len)
         && (held.transport == reported.transport || reported.transport == Transport::None)

@@ -338,3 +338,18 @@ fn a_frame_waits_for_no_report_of_a_passage_that_went_before() {
     assert_eq!(release_until(&mut withheld, END), [passed(frame)]);
     assert!(withheld.is_empty());
 }
+
+#[test]
+fn a_packet_on_loopback_is_not_the_one_of_the_same_ends_that_came_in() {
+    let mut withheld = Withheld::default();
+    let answer = Seen { direction: Direction::Loopback, interface: 1, ..tcp(at(1), 80) };
+    withheld.hold(answer, judgement());
+    withheld.hold(tcp(at(2), 80), judgement());
+    // The kernel has no stamp of a segment that was sent on this very machine, but that at which it was reported.
+    withheld.report_incoming(tcp(at(4), 80), BY);
+    let mut all = Vec::new();
+    while let Some(settled) = withheld.release(END) {
+        all.push(settled);
+    }
+    assert_eq!(all, [passed(answer), Settled::Dropped(tcp(at(2), 80), judgement(), BY)]);
+}

@@ -240,7 +240,9 @@ fn cause(happening: &Happening, decision: &Decision, rejects: bool) -> Option<&'
     match (kernel, engine) {
         ('-', _) => None,
         // What answers an INVALID packet can't be told from what a reject answers it with.
-        ('I', 'I') if rejects && happening.hook == Hook::Output && is_reset(&happening.ip) => Some("invalid"),
+        ('I', 'I') if rejects && (happening.loopback || happening.hook == Hook::Output) && is_reset(&happening.ip) => {
+            Some("invalid")
+        }
         (kernel, engine) if kernel == engine => None,
         ('I', _) => Some("invalid"),
         ('U', _) => Some("untracked"),
@@ -364,7 +366,12 @@ impl Account<'_> {
     /// A frame left the host, or went round on loopback.
     fn left(&mut self, id: u32, packet: &Packet) {
         let Net::Ip(ip) = &packet.net else { return };
-        let Some(place) = self.find(id, ip, |happening| happening.loopback || happening.hook != Hook::Input) else {
+        let passed = |happening: &Happening| match happening.hook {
+            // What went round can be dropped where it arrives.
+            Hook::Input => happening.loopback,
+            _ => happening.through,
+        };
+        let Some(place) = self.find(id, ip, passed) else {
             return self.all.push(Expected::of_unreached(ip, "allowed"));
         };
         self.told[place] = true;
@@ -459,6 +466,10 @@ fn rule_fits(expected: &Expected, line: &Line) -> bool {
     // Resets and errors that follow on a rejected packet can't be told from its answer.
     if line.rule == "guard:reject-answer" {
         return expected.rejects && line.is_reset_or_unreachable();
+    }
+    // On its way out a datagram is judged whole by the kernel, in parts at the tap.
+    if line.is_fragment() && line.verdict == "allowed" {
+        return true;
     }
     // A long list goes by its own name in the kernel, by its entry in the prediction.
     expected.rule.as_ref().is_none_or(|rule| rule.starts_with(&line.rule) || line.rule.starts_with(rule))

@@ -107,6 +107,11 @@ impl Log {
 }
 
 impl Line {
+    /// Whether its packet is a fragment.
+    pub fn is_fragment(&self) -> bool {
+        self.key.fragment.is_some()
+    }
+
     /// Whether its packet is a later fragment.
     pub fn is_later_fragment(&self) -> bool {
         self.key.fragment.is_some_and(|(_, offset, _)| offset > 0)
@@ -119,9 +124,9 @@ impl Line {
         self.verdict == "blocked" && self.direction == "outgoing" && to_reply
     }
 
-    /// Whether its packet was seen before a time of the day, as `HH:MM:SS.micros`.
-    pub fn is_before(&self, time: &str) -> bool {
-        self.time.as_str() < time
+    /// Whether its packet was seen between two times of the day, as `HH:MM:SS.micros`.
+    pub fn is_within(&self, (begun, ended): (&str, &str)) -> bool {
+        (begun..=ended).contains(&self.time.as_str())
     }
 
     /// Whether its packet is of a kind that a reject answers with.

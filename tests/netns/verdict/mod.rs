@@ -164,6 +164,7 @@ impl Bench {
         }
         let happenings = self.ground.happened();
         let frames = self.ground.frames();
+        let ended = time_of_day();
         let names = &self.names;
         let name = |index: u32| names.get(&index).cloned().unwrap_or_default();
         let rejects = ruleset.rules.iter().any(|rule| rule.action == Action::Reject);
@@ -179,7 +180,7 @@ impl Bench {
                 complaints.push(format!("engine and kernel disagree: {verdict}"));
             }
         }
-        complaints.extend(self.lines(&expected, &begun, tally));
+        complaints.extend(self.lines(&expected, (&begun, &ended), tally));
         if !complaints.is_empty() {
             complaints.insert(
                 0,
@@ -222,14 +223,14 @@ impl Bench {
     }
 
     /// Waits for the lines, and holds them against what must be.
-    fn lines(&mut self, expected: &[judge::Expected], begun: &str, tally: &mut Tally) -> Vec<String> {
+    fn lines(&mut self, expected: &[judge::Expected], span: (&str, &str), tally: &mut Tally) -> Vec<String> {
         let mut lines = Vec::new();
         let start = Instant::now();
         let mut last = Instant::now();
         loop {
             let mut more = self.log.read();
             // Of what hosts say by themselves between the rounds.
-            more.retain(|line| !line.is_before(begun));
+            more.retain(|line| line.is_within(span));
             if !more.is_empty() {
                 last = Instant::now();
             }
