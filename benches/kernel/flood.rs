@@ -46,7 +46,7 @@ impl Flood {
             }
             left = left.saturating_sub(socket.send(batch)?);
         }
-        Ok(cpu_time() - start)
+        Ok(cpu_time().saturating_sub(start))
     }
 
     fn frame(&self, src: Ipv4Addr) -> [u8; FRAME] {

@@ -121,8 +121,8 @@ fn rates(world: &World, size: Size) {
     let name = format!("letting others through beside {networks} networks");
     compare(&name, ("one rule", &rule), Receiver::Pfw(listed(), none), OTHERS);
     let rule = Receiver::Pfw(one("192.0.2.1"), &[]);
-    let name = format!("the same, each logged");
-    compare(&name, ("one rule, each logged", &rule), Receiver::Pfw(listed(), &[]), OTHERS);
+    let name = "the same, each logged";
+    compare(name, ("one rule, each logged", &rule), Receiver::Pfw(listed(), &[]), OTHERS);
 }
 
 /// Packets per second of processor time that the host takes in.
@@ -152,6 +152,10 @@ fn rate(world: &World, receiver: &Receiver, flood: &Flood, packets: usize) -> f6
 }
 
 /// Starts pfw and waits until it is ready.
+///
+/// # Panics
+///
+/// If it does not get ready.
 pub fn start(world: &World, rules: &str, args: &[&str]) -> Running {
     std::fs::write(world.path("rules.json"), rules).expect("written");
     let mut command = pfw(["run", "--yes", "--config", "rules.json"]);

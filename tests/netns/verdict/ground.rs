@@ -246,33 +246,30 @@ impl Account {
         self.events += 1;
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let loopback = event.in_interface.into_iter().chain(event.out_interface).any(|one| one == self.loopback);
-        match event.prefix {
-            [b'r', b':', state] => {
-                let Net::Ip(ip) = parse(event.link(), event.packet, event.original_len).net else {
-                    panic!("no IP packet: {event:?}");
-                };
-                self.open.push(self.happenings.len());
-                self.happenings.push(Happening {
-                    hook: event.hook,
-                    loopback,
-                    ip,
-                    id: identification(event.packet),
-                    state: char::from(*state),
-                    through: false,
-                    interface,
-                    bytes: event.packet.to_vec(),
-                });
-            }
+        if let [b'r', b':', state] = event.prefix {
+            let Net::Ip(ip) = parse(event.link(), event.packet, event.original_len).net else {
+                panic!("no IP packet: {event:?}");
+            };
+            self.open.push(self.happenings.len());
+            self.happenings.push(Happening {
+                hook: event.hook,
+                loopback,
+                ip,
+                id: identification(event.packet),
+                state: char::from(*state),
+                through: false,
+                interface,
+                bytes: event.packet.to_vec(),
+            });
+        } else {
             // The latest packet of these bytes at this hook: an answer of REJECT comes between.
-            _ => {
-                let is_it = |&place: &usize| {
-                    let happening = &self.happenings[place];
-                    happening.hook == event.hook && happening.bytes == event.packet
-                };
-                match self.open.iter().rposition(is_it) {
-                    Some(place) => self.happenings[self.open.remove(place)].through = true,
-                    None => self.strays += 1,
-                }
+            let is_it = |&place: &usize| {
+                let happening = &self.happenings[place];
+                happening.hook == event.hook && happening.bytes == event.packet
+            };
+            match self.open.iter().rposition(is_it) {
+                Some(place) => self.happenings[self.open.remove(place)].through = true,
+                None => self.strays += 1,
             }
         }
         // Whatever is dropped stays open: no answer comes between for long.

@@ -271,7 +271,7 @@ impl fmt::Display for Verdict {
         let Happening { ip, state, through, bytes, .. } = &self.happening;
         let kernel = if *through { "let it through" } else { "dropped it" };
         let Decision { action, state: believed, .. } = self.decision;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let direction = word(direction(&self.happening));
         write!(
             f,
@@ -296,12 +296,16 @@ pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host) -> Vec<Expec
         let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
         frames.iter().filter_map(read).collect()
     };
-    packets(&frames.to_host).iter().for_each(|(id, packet)| account.arrived(*id, packet));
+    for (id, packet) in packets(&frames.to_host) {
+        account.arrived(id, &packet);
+    }
     account.dropped();
     account.forwarded();
     account.told.fill(false);
     for frames in [&frames.from_host, &frames.on_loopback] {
-        packets(frames).iter().for_each(|(id, packet)| account.left(*id, packet));
+        for (id, packet) in packets(frames) {
+            account.left(id, &packet);
+        }
     }
     account.all
 }

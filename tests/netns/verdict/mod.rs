@@ -241,7 +241,9 @@ impl Bench {
             if verdicts >= enough || quiet {
                 let complaints = compare(expected, &lines);
                 if complaints.is_empty() || quiet {
-                    lines.iter().for_each(|line| tally.line(line));
+                    for line in &lines {
+                        tally.line(line);
+                    }
                     return complaints;
                 }
             }

@@ -98,7 +98,7 @@ impl Traffic {
         Spec { src, dst, ttl: 64, id: self.next_id, body, extensions: Vec::new(), flaw: Flaw::None }
     }
 
-    fn shot(&mut self, kind: Kind, origin: Origin, spec: Spec) -> Shot {
+    fn shot(kind: Kind, origin: Origin, spec: Spec) -> Shot {
         Shot { kind, origin, spec, cut: Cut::Whole }
     }
 
@@ -197,10 +197,10 @@ impl Traffic {
                 4 => vec![Extension::Destination, Extension::Atomic],
                 _ => vec![Extension::Routing],
             };
-            return self.shot(kind, origin, spec);
+            return Self::shot(kind, origin, spec);
         }
         if !self.chance.one_in(8) {
-            return self.shot(kind, origin, spec);
+            return Self::shot(kind, origin, spec);
         }
         if let Body::Udp { data, .. } | Body::Icmp { data, .. } | Body::Other { data, .. } = &mut spec.body {
             data.resize(100 + data.len(), 0x2a);
@@ -214,7 +214,7 @@ impl Traffic {
             2 => Cut::Twice(unit, which),
             _ => Cut::Pieces(unit),
         };
-        Shot { cut, ..self.shot(kind, origin, spec) }
+        Shot { cut, ..Self::shot(kind, origin, spec) }
     }
 
     fn related_to_earlier(&mut self, what: fn(&mut Self, Origin, &Spec) -> Shot) -> Shot {
@@ -233,12 +233,11 @@ impl Traffic {
         let towards_host =
             [HOST4, HOST6, HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6].map(address).contains(&spec.dst);
         let from = match origin {
-            Origin::Host if towards_lan => Origin::Lan,
+            Origin::Host | Origin::Peer | Origin::Vlan if towards_lan => Origin::Lan,
             Origin::Host if towards_host || spec.dst.is_loopback() => Origin::Host,
             Origin::Host if self.vlan && ["10.79.0.2", "fd79::2"].map(address).contains(&spec.dst) => Origin::Vlan,
             Origin::Lan if towards_host => Origin::Host,
             Origin::Host | Origin::Lan => Origin::Peer,
-            Origin::Peer | Origin::Vlan if towards_lan => Origin::Lan,
             Origin::Peer | Origin::Vlan => Origin::Host,
         };
         (from, spec.dst, spec.src)
@@ -279,7 +278,7 @@ impl Traffic {
             }
         }
         let spec = self.spec(spec.src, spec.dst, body);
-        self.shot(Kind::Following, origin, spec)
+        Self::shot(Kind::Following, origin, spec)
     }
 
     /// An error about an earlier packet, from its other end or from somewhere on the way.
@@ -295,7 +294,7 @@ impl Traffic {
         };
         let rest = if (kind, code) == (3, 4) || (kind, spec.is_v6()) == (2, true) { [0, 0, 5, 0x78] } else { [0; 4] };
         let spec = self.spec(src, dst, Body::Icmp { kind, code, rest, data: quoted });
-        self.shot(Kind::Error, from, spec)
+        Self::shot(Kind::Error, from, spec)
     }
 
     /// What no connection opens with.
@@ -329,7 +328,7 @@ impl Traffic {
             }
         };
         let spec = self.spec(src, dst, body);
-        self.shot(Kind::Odd, origin, spec)
+        Self::shot(Kind::Odd, origin, spec)
     }
 
     fn flawed(&mut self) -> Shot {
@@ -394,7 +393,7 @@ impl Traffic {
         } else {
             spec
         };
-        self.shot(Kind::Network, origin, spec)
+        Self::shot(Kind::Network, origin, spec)
     }
 }
 
