@@ -1,5 +1,6 @@
 //! What the kernel's rules dropped, held against what was reported of it and what was logged.
 
+use crate::record::Summary;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,6 +57,8 @@ pub struct Audit {
     pub lost: u64,
     /// Dropped packets of which neither a report nor its loss is known: `sum.missing` less `lost`.
     pub unaccounted: u64,
+    /// Nothing is reported, because nothing is logged: the counters are all there is.
+    pub unreported: bool,
 }
 
 impl Audit {
@@ -67,7 +70,23 @@ impl Audit {
         for account in rules.values() {
             sum.add(account);
         }
-        Self { rules, sum, lost, unaccounted: sum.missing.saturating_sub(lost) }
+        Self { rules, sum, lost, unaccounted: sum.missing.saturating_sub(lost), unreported: false }
+    }
+
+    /// The same, where nobody expects reports.
+    #[must_use]
+    pub fn of_counters_alone(self) -> Self {
+        Self { unaccounted: 0, unreported: true, ..self }
+    }
+
+    /// Adds the packets that were dropped to what is said of a run that saw none of them.
+    pub fn instead_of_reports(self, mut summary: Summary) -> Summary {
+        summary.packets += self.sum.dropped;
+        summary.blocked += self.sum.dropped;
+        for (id, account) in self.rules {
+            *summary.rules.entry(id).or_default() += account.dropped;
+        }
+        summary
     }
 
     /// Whether each dropped packet was reported, or its report is known to be lost.
@@ -86,7 +105,9 @@ impl fmt::Display for Audit {
             writeln!(f, "{dropped:>12} {reported:>12} {unread:>12} {missing:>12} {logged:>12}  {id}")?;
         }
         writeln!(f, "reports lost: {}", self.lost)?;
-        if self.adds_up() {
+        if self.unreported {
+            writeln!(f, "nothing is logged, and so nothing is reported: the kernel's counters are all there is")
+        } else if self.adds_up() {
             writeln!(f, "the kernel's counters, its reports and the losses add up")
         } else {
             writeln!(f, "{} packets were dropped of which neither a report nor its loss is known", self.unaccounted)

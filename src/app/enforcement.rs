@@ -2,11 +2,10 @@
 //! and taken out at the end.
 
 use super::generations::Counted;
-use super::kernel_counts::KernelCounts;
 use super::kernel_rules::KernelRules;
 use super::seeding::{Seeds, seed_kernel};
 use crate::engine::Matcher;
-use crate::firewall::{self, Backoff, Change, Disturbance, Installed, Options, Plan, Tools, Traffic, Variant};
+use crate::firewall::{self, Backoff, Change, Counter, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -17,7 +16,7 @@ use std::time::Duration;
 /// Groups that are tried for the reports: away from those that administrators write by hand.
 pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 
-/// What would be given to the kernel, as text; `reports` as for a run that wants to know what is dropped.
+/// What would be given to the kernel, as text; `reports` as for a run that wants to know of each packet that is dropped.
 pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
     let nflog_group = reports.then_some(*NFLOG_GROUPS.start());
     let options = Options { generation: 1, nflog_group, raw: true, forwards: firewall::forwards() };
@@ -25,9 +24,14 @@ pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
 }
 
 /// The plan for a rule set, with rules in the raw table where there is one.
-fn plan(tools: &Tools, ruleset: &Ruleset, host: &Host, generation: u32, nflog_group: Option<u16>) -> Plan {
+fn plan(
+    tools: &Tools,
+    ruleset: &Ruleset,
+    host: &Host,
+    (generation, nflog_group): (u32, Option<u16>),
+    now: Timestamp,
+) -> Plan {
     let options = Options { generation, nflog_group, raw: true, forwards: firewall::forwards() };
-    let now = Timestamp::now();
     let plan = Plan::new(ruleset, host, options, now);
     if plan.uses_raw() && !tools.have_raw() {
         return Plan::new(ruleset, host, Options { raw: false, ..options }, now);
@@ -49,9 +53,7 @@ pub struct Enforcement {
     /// The names of the rules in force.
     names: Arc<KernelRules>,
     /// What their counters told before they began anew because the rules were put back.
-    earlier: Traffic,
-    /// What was counted in all, where nobody reports it.
-    unreported: KernelCounts,
+    counted: Vec<u64>,
 }
 
 /// What a look at the kernel's rules has shown.
@@ -64,8 +66,7 @@ pub struct Look {
 }
 
 impl Enforcement {
-    /// Puts the rules in force. `announce` is told their names before, `say` what is to be said to the user. What they
-    /// drop is reported to a group, if there is one, and counted otherwise.
+    /// Puts the rules in force. `announce` is told their names before, `say` what is to be said to the user.
     pub fn start(
         ruleset: &Ruleset,
         host: &Host,
@@ -75,10 +76,10 @@ impl Enforcement {
         say: &mut dyn FnMut(&str),
     ) -> Result<Self> {
         let tools = Tools::find(Variant::Usual)?;
-        // Another number than the last run's: its sets may still be there.
         let now = Timestamp::now();
+        // Another number than the last run's: its sets may still be there.
         let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
-        let plan = plan(&tools, ruleset, host, first, nflog_group);
+        let plan = plan(&tools, ruleset, host, (first, nflog_group), now);
         let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
         announce(Arc::clone(&names));
         let tracks = plan.tracks();
@@ -90,17 +91,8 @@ impl Enforcement {
             // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
             seed_kernel(&mut |_| ());
         }
-        Ok(Self {
-            installed,
-            nflog_group,
-            keep,
-            repairs: Backoff::default(),
-            seeds: None,
-            told: Vec::new(),
-            names,
-            earlier: Traffic::default(),
-            unreported: KernelCounts::default(),
-        })
+        let (repairs, told, counted) = (Backoff::default(), Vec::new(), Vec::new());
+        Ok(Self { installed, nflog_group, keep, repairs, seeds: None, told, names, counted })
     }
 
     /// What the engine is to be told of open connections, once.
@@ -127,22 +119,20 @@ impl Enforcement {
     ) -> Result<Counted> {
         let generation = self.installed.plan().generation().wrapping_add(1);
         let now = Timestamp::now();
-        let plan = plan(self.installed.tools(), ruleset, host, generation, self.nflog_group);
+        let plan = plan(self.installed.tools(), ruleset, host, (generation, self.nflog_group), now);
         let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
         announce(Arc::clone(&names));
         let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
         let seeds = tracks.then(|| seed_kernel(say));
         match self.installed.replace(plan).context("cannot put the new rules in force") {
-            Ok(traffic) => {
+            Ok(counters) => {
                 if tracks && !tracked {
                     // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
                     seed_kernel(&mut |_| ());
                 }
                 self.seeds = seeds.filter(|_| !tracked);
-                let traffic = traffic.plus(&self.earlier);
-                let counted = self.counted(&traffic);
-                self.take_in(&traffic);
-                self.earlier = Traffic::default();
+                let counted = self.add_up(&counters);
+                self.counted.clear();
                 self.names = names;
                 Ok(counted)
             }
@@ -155,31 +145,22 @@ impl Enforcement {
 
     /// What each rule has dropped.
     pub fn count(&self) -> Result<Counted> {
-        Ok(self.counted(&self.traffic()?))
+        let counters = self.installed.counters().context("cannot read the kernel's counters")?;
+        Ok(self.add_up(&counters))
     }
 
-    fn counted(&self, traffic: &Traffic) -> Counted {
-        let dropped = traffic.rules.iter().map(|counter| counter.packets).collect();
+    fn add_up(&self, counters: &[Counter]) -> Counted {
+        let before = self.counted.iter().copied().chain(std::iter::repeat(0));
+        let dropped = counters.iter().zip(before).map(|(counter, before)| counter.packets + before).collect();
         Counted { generation: self.names.generation, dropped }
     }
 
-    /// What the kernel has counted since the rules are in force, however often they were written anew.
-    fn traffic(&self) -> Result<Traffic> {
-        let traffic = self.installed.traffic().context("cannot read the kernel's counters")?;
-        Ok(traffic.plus(&self.earlier))
-    }
-
-    /// Takes in all that was counted under rules that go, where nobody reports it.
-    fn take_in(&mut self, traffic: &Traffic) {
-        if self.nflog_group.is_none() {
-            self.unreported.add(self.names.rules.iter().map(|rule| &rule.info.id), traffic);
-        }
-    }
-
-    /// Remembers what had been counted before the rules were written anew, as far as that began anew.
-    fn keep_count(&mut self, before: Result<Traffic>) {
-        let (Ok(before), Ok(now)) = (before, self.traffic()) else { return };
-        self.earlier = before.less(&now).plus(&self.earlier);
+    /// Remembers what the rules had dropped before they were written anew, if they were.
+    fn keep_count(&mut self, before: Result<Counted>) {
+        let (Ok(before), Ok(now)) = (before, self.count()) else { return };
+        let lost = before.dropped.iter().zip(&now.dropped).map(|(before, now)| before.saturating_sub(*now));
+        self.counted.resize(before.dropped.len(), 0);
+        self.counted.iter_mut().zip(lost).for_each(|(counted, lost)| *counted += lost);
     }
 
     /// Whether the kernel tells of changes to the tables that the rules are in.
@@ -202,7 +183,7 @@ impl Enforcement {
         let by = Some(format!("changed by {suspects}")).filter(|_| !suspects.is_empty());
         let mut words = found.iter().map(Disturbance::to_string).chain(by).collect::<Vec<_>>().join("; ");
         if self.repairs.may_repair(uptime) {
-            let before = self.traffic();
+            let before = self.count();
             self.installed.repair().with_context(|| format!("{words}; cannot put the rules back"))?;
             self.keep_count(before);
             self.told.clear();
@@ -221,16 +202,12 @@ impl Enforcement {
     }
 
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
-    /// done, in words, and what the kernel counted if nothing was reported.
-    pub fn finish(mut self, unconfirmed: bool) -> Result<(&'static str, KernelCounts)> {
-        // What can't be read is not counted; taking the rules out tells why.
-        if let Ok(traffic) = self.traffic() {
-            self.take_in(&traffic);
-        }
+    /// done, in words.
+    pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
         if self.keep && !unconfirmed {
-            return Ok(("the rules stay in force; `pfw clean` removes them", self.unreported));
+            return Ok("the rules stay in force; `pfw clean` removes them");
         }
         self.installed.remove().context("cannot remove the rules; `pfw clean` does")?;
-        Ok(("all rules were removed", self.unreported))
+        Ok("all rules were removed")
     }
 }

@@ -130,7 +130,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
-    // Where no packet has a line the kernel alone looks at packets: its counters say how many there were.
+    // Where no packet has a line the kernel alone looks at packets: its counters say how many it dropped.
     let looks = !options.enforce || options.selection != Selection::None;
     let reports = (options.enforce && looks).then(Reports::open).transpose();
     let reports = reports.context("cannot listen to what the kernel drops")?;
@@ -168,10 +168,11 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let connections = open_connections(&mut say).open;
     pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
-    let stage = if reports.is_some() { stage.enforcing() } else { stage };
+    let stage = if options.enforce { stage.enforcing(reports.is_some()) } else { stage };
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
-        let (enforces, watches_all, counts) = (options.enforce, names.is_empty(), Vec::new());
+        let (watches_all, counts) = (names.is_empty(), Vec::new());
+        let enforces = options.enforce;
         let watch = Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all, counts };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
@@ -182,10 +183,13 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         // Without nf_tables there is nobody to listen to.
         vigil::listen(changes, sender.clone())?;
     }
-    let announce = |rules| orders.announce(rules);
-    let mut say = |words: &str| desk.say(&format!("pfw: {words}"));
-    let start = || Enforcement::start(&options.ruleset, &host, group, options.keep, announce, &mut say);
-    let started = options.enforce.then(start).transpose();
+    let started = if options.enforce {
+        let announce = |rules| orders.announce(rules);
+        let say: &mut dyn FnMut(&str) = &mut |words| desk.say(&format!("pfw: {words}"));
+        Enforcement::start(&options.ruleset, &host, group, options.keep, announce, say).map(Some)
+    } else {
+        Ok(None)
+    };
     if options.confirm.is_some() {
         let sender = sender.clone();
         threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
@@ -205,9 +209,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let counts = record.finish();
     drop(serving);
     let counts = counts?;
-    let counted = served?;
+    served?;
     let mut summary = captured??;
-    counted.add_to(&mut summary);
     summary.add_log(&counts);
     Ok(summary)
 }

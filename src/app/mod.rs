@@ -12,7 +12,6 @@ mod forwarding;
 mod generations;
 mod hits;
 mod inference;
-mod kernel_counts;
 mod kernel_rules;
 pub mod live;
 pub mod locality;

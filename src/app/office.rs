@@ -6,7 +6,6 @@ use super::board::Board;
 use super::clerk::{Order, rfc3339};
 use super::enforcement::Enforcement;
 use super::generations::Counted;
-use super::kernel_counts::KernelCounts;
 use super::kernel_rules::KernelRules;
 use super::live::{Desk, NewRules};
 use super::lockout::say_what_is_cut;
@@ -260,28 +259,24 @@ impl Office {
     }
 
     /// Takes the rules out of the kernel, or leaves them there if that was asked for and nothing spoke against it, and
-    /// tells who asked for the end. Returns what the kernel counted if nothing was reported.
-    pub fn close(&mut self, desk: &mut impl Desk) -> Result<KernelCounts> {
+    /// tells who asked for the end.
+    pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
         if let Some(Ok(counted)) = self.enforcement.as_ref().map(Enforcement::count) {
             self.orders.count(counted, None);
         }
         let ended = self.enforcement.take().map(|enforcement| enforcement.finish(unconfirmed)).transpose();
         let outcome: Outcome = match &ended {
-            Ok(done) => {
-                Ok(Answer::Done(Done::new(done.as_ref().map_or("pfw has stopped watching", |(words, _)| words))))
-            }
+            Ok(done) => Ok(Answer::Done(Done::new(done.unwrap_or("pfw has stopped watching")))),
             Err(error) => Err(failure(error)),
         };
         for reply in self.stopping.drain(..) {
             reply.send(outcome.clone());
         }
-        let mut counted = KernelCounts::default();
-        if let Some((done, all)) = ended? {
+        if let Some(done) = ended? {
             desk.say(&format!("pfw: {done}"));
-            counted = all;
         }
-        self.failed.map_or(Ok(counted), |name| Err(anyhow!("the {name} thread has failed")))
+        self.failed.map_or(Ok(()), |name| Err(anyhow!("the {name} thread has failed")))
     }
 
     /// Reads the rules file again and puts it in force. Says what came of it, too.

@@ -66,6 +66,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// The kernel's verdicts, and what waits for them.
 struct Truth {
     withheld: Withheld,
+    /// The kernel does not report what it drops: its counters are all there is.
+    unreported: bool,
     generations: Generations,
     /// The time of the latest frame that was read, and of the latest report.
     tap_read: Timestamp,
@@ -83,6 +85,7 @@ struct Truth {
 impl Default for Truth {
     fn default() -> Self {
         Self {
+            unreported: false,
             withheld: Withheld::default(),
             generations: Generations::default(),
             tap_read: Timestamp::default(),
@@ -139,10 +142,10 @@ impl Stage {
         }
     }
 
-    /// Lets the kernel have the last word from now on.
+    /// Lets the kernel have the last word from now on: its reports, or, if it makes none, its counters.
     #[must_use]
-    pub fn enforcing(self) -> Self {
-        Self { truth: Some(Truth::default()), ..self }
+    pub fn enforcing(self, reported: bool) -> Self {
+        Self { truth: Some(Truth { unreported: !reported, ..Truth::default() }), ..self }
     }
 
     /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
@@ -386,10 +389,12 @@ impl Stage {
     /// What became of all frames.
     pub fn summary(&mut self) -> Summary {
         self.conntrack.read(Instant::now());
-        let Audit { sum, unaccounted, .. } = self.audit();
+        let audit = self.audit();
+        let Audit { sum, unaccounted, .. } = audit;
         let (kernel_counters, kernel_reports) = (sum.dropped, sum.reported);
         let rules = self.pipeline.summary().rules;
-        Summary { kernel_counters, kernel_reports, unaccounted, rules, ..self.counts() }
+        let summary = Summary { kernel_counters, kernel_reports, unaccounted, rules, ..self.counts() };
+        if audit.unreported { audit.instead_of_reports(summary) } else { summary }
     }
 }
 

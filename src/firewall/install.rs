@@ -39,15 +39,6 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// What the kernel counted since the plan was put in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// What each rule dropped, by rule number.
-    pub rules: Vec<Counter>,
-    /// Packets that no rule dropped. One on loopback passes twice.
-    pub passed: u64,
-}
-
 /// What somebody else did to our rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disturbance {
@@ -118,15 +109,16 @@ impl Installed {
     }
 
     /// Puts `plan` in force instead: one transaction for each family, in which no packet sees anything but the old or
-    /// the new rules. Its generation must be another. Returns what the old rules had counted an instant before: the kernel forgets it with them.
+    /// the new rules. Its generation must be another. Returns what the old rules had counted an instant before, by
+    /// rule number: the kernel forgets it with them.
     ///
     /// # Errors
     ///
     /// Whatever fails, the old plan is in force. Its counters may begin anew.
-    pub fn replace(&mut self, plan: Plan) -> Result<Traffic, Error> {
-        let traffic = self.apply(&plan)?;
+    pub fn replace(&mut self, plan: Plan) -> Result<Vec<Counter>, Error> {
+        let counters = self.apply(&plan)?;
         self.plan = plan;
-        Ok(traffic)
+        Ok(counters)
     }
 
     /// Takes everything out.
@@ -163,29 +155,20 @@ impl Installed {
     ///
     /// If the tables can't be read.
     pub fn counters(&self) -> Result<Vec<Counter>, Error> {
-        Ok(self.traffic()?.rules)
-    }
-
-    /// What the kernel counted in all.
-    ///
-    /// # Errors
-    ///
-    /// If the tables can't be read.
-    pub fn traffic(&self) -> Result<Traffic, Error> {
-        let mut traffic = self.no_traffic();
+        let mut counters = self.no_counters();
         for family in self.tools.families() {
-            self.add_traffic(family, &mut traffic)?;
+            self.add_counters(family, &mut counters)?;
         }
-        Ok(traffic)
+        Ok(counters)
     }
 
-    fn no_traffic(&self) -> Traffic {
-        Traffic { rules: vec![Counter::default(); self.plan.rules().len()], passed: 0 }
+    fn no_counters(&self) -> Vec<Counter> {
+        vec![Counter::default(); self.plan.rules().len()]
     }
 
-    fn add_traffic(&self, family: Family, traffic: &mut Traffic) -> Result<(), Error> {
+    fn add_counters(&self, family: Family, counters: &mut [Counter]) -> Result<(), Error> {
         let saved = kernel::save(&self.tools, family, &["-c"])?;
-        traffic.add(&saved, &self.plan, family);
+        add_counters(&saved, &self.plan, family, counters);
         Ok(())
     }
 
@@ -269,7 +252,7 @@ impl Installed {
 
     /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
     /// Returns what the rules of the plan that was in force had counted.
-    fn apply(&mut self, plan: &Plan) -> Result<Traffic, Error> {
+    fn apply(&mut self, plan: &Plan) -> Result<Vec<Counter>, Error> {
         let generation = self.generation();
         let mut before = BTreeMap::new();
         for family in self.tools.families() {
@@ -278,12 +261,12 @@ impl Installed {
         let sets_before = kernel::sets(&self.tools)?;
         let result = self.change_all(plan, &before);
         match result {
-            Ok((changed, traffic)) => {
+            Ok((changed, counters)) => {
                 self.learn(generation, changed.values().map(|changed| changed.commits).sum());
                 self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
                 // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
                 let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
-                Ok(traffic)
+                Ok(counters)
             }
             Err(first) => match self.go_back(&before, |name| sets_before.contains_key(name)) {
                 Ok(()) => Err(first),
@@ -297,23 +280,23 @@ impl Installed {
         &self,
         plan: &Plan,
         before: &BTreeMap<Family, Table>,
-    ) -> Result<(BTreeMap<Family, Changed>, Traffic), Error> {
+    ) -> Result<(BTreeMap<Family, Changed>, Vec<Counter>), Error> {
         kernel::make_sets(&self.tools, plan.set_text(), plan.sets())?;
         for (&family, table) in before {
             if let Some(transaction) = Wanted::of(plan.chains(family)).transaction(table) {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
-        let (mut all, mut traffic) = (BTreeMap::new(), self.no_traffic());
+        let (mut all, mut counters) = (BTreeMap::new(), self.no_counters());
         for family in self.tools.families() {
             if let Some(table) = before.get(&family) {
                 // What is dropped from here on to the change is counted by nobody who will be asked.
-                self.add_traffic(family, &mut traffic)?;
+                self.add_counters(family, &mut counters)?;
                 let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
                 all.extend(changed.map(|changed| (family, changed)));
             }
         }
-        Ok((all, traffic))
+        Ok((all, counters))
     }
 
     fn go_back(&self, before: &BTreeMap<Family, Table>, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
@@ -370,60 +353,24 @@ fn displaced(family: Family, table: &Table) -> impl Iterator<Item = Disturbance>
     })
 }
 
-impl Traffic {
-    /// Both together.
-    #[must_use]
-    pub fn plus(mut self, other: &Self) -> Self {
-        self.rules.resize(self.rules.len().max(other.rules.len()), Counter::default());
-        for (counter, other) in self.rules.iter_mut().zip(&other.rules) {
-            counter.packets += other.packets;
-            counter.bytes += other.bytes;
+/// Adds what `saved` (with counters) says of the rules that drop.
+fn add_counters(saved: &str, plan: &Plan, family: Family, counters: &mut [Counter]) {
+    let mut rules: BTreeMap<&str, _> =
+        plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter())).collect();
+    let mut section = "";
+    for line in saved.lines() {
+        section = line.strip_prefix('*').unwrap_or(section);
+        let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else { continue };
+        let chain = rule.split(' ').next().unwrap_or_default();
+        if TableName::of_chain(chain).word() != section {
+            continue;
         }
-        self.passed += other.passed;
-        self
-    }
-
-    /// What of it `other` lacks.
-    #[must_use]
-    pub fn less(mut self, other: &Self) -> Self {
-        for (counter, other) in self.rules.iter_mut().zip(&other.rules) {
-            counter.packets = counter.packets.saturating_sub(other.packets);
-            counter.bytes = counter.bytes.saturating_sub(other.bytes);
+        // Rules of a chain are printed in their order.
+        let Some(rule) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
+        let Some((packets, bytes)) = counts.split_once(':') else { continue };
+        if let Some(counter) = rule.number.filter(|_| rule.drops).and_then(|number| counters.get_mut(number as usize)) {
+            counter.packets += packets.parse::<u64>().unwrap_or(0);
+            counter.bytes += bytes.parse::<u64>().unwrap_or(0);
         }
-        self.passed = self.passed.saturating_sub(other.passed);
-        self
-    }
-
-    /// Adds what `saved` (with counters) says of our rules.
-    fn add(&mut self, saved: &str, plan: &Plan, family: Family) {
-        let mut rules: BTreeMap<&str, _> =
-            plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter().enumerate())).collect();
-        let (mut section, mut judged, mut dropped) = ("", 0, 0);
-        for line in saved.lines() {
-            section = line.strip_prefix('*').unwrap_or(section);
-            let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else {
-                continue;
-            };
-            let chain = rule.split(' ').next().unwrap_or_default();
-            let table = TableName::of_chain(chain);
-            if table.word() != section {
-                continue;
-            }
-            // Rules of a chain are printed in their order.
-            let Some((place, rule)) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
-            let Some((packets, bytes)) = counts.split_once(':') else { continue };
-            let (packets, bytes) = (packets.parse::<u64>().unwrap_or(0), bytes.parse::<u64>().unwrap_or(0));
-            if table == TableName::Filter {
-                // Every packet that comes to a hook's chain hits the chain's mark.
-                judged += if place == 0 && Hook::ALL.iter().any(|hook| hook.own() == chain) { packets } else { 0 };
-                dropped += if rule.drops { packets } else { 0 };
-            }
-            let number = rule.number.filter(|_| rule.drops);
-            if let Some(counter) = number.and_then(|number| self.rules.get_mut(number as usize)) {
-                counter.packets += packets;
-                counter.bytes += bytes;
-            }
-        }
-        self.passed += u64::saturating_sub(judged, dropped);
     }
 }

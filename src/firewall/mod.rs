@@ -26,7 +26,7 @@ pub use backoff::Backoff;
 pub use changes::{Change, Changes};
 pub use error::{CommandError, End, Error};
 pub use family::Family;
-pub use install::{Counter, Disturbance, Installed, Traffic};
+pub use install::{Counter, Disturbance, Installed};
 pub use names::{Hook, Reported, read_nflog_prefix};
 pub use plan::{Options, Origin, Plan, PlannedRule, PlannedSet};
 pub use removal::clean;

@@ -124,7 +124,6 @@ fn without_a_log_the_kernel_counts() {
     pfw.signal(libc::SIGHUP);
     wait_for("the new rules", || sh("iptables-save").contains(PEER4).then_some(()));
     send_from_peer("0.0.0.0", HOST4, 30, 20);
-    send_from_peer("::", HOST6, 20, 20);
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
     let number = |name: &str| {
@@ -132,8 +131,7 @@ fn without_a_log_the_kernel_counts() {
         line.split_whitespace().last().and_then(|n| n.parse::<u64>().ok()).expect("a number")
     };
     assert_eq!(number("blocked"), 80);
-    assert!(number("allowed") >= 20, "{said}");
-    assert_eq!(number("packets"), number("allowed") + 80);
+    assert_eq!((number("packets"), number("allowed")), (80, 0), "nobody looks at what passes");
     assert!(said.contains("  50  block_ips\n") && said.contains("  30  block_ips:10.77.0.2"), "{said}");
     assert_eq!(lines(&world, &["BLOCKED"]), <[&str; 0]>::default());
 }

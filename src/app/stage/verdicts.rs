@@ -106,6 +106,8 @@ impl Stage {
 
     /// What the kernel dropped, held against what it reported and what was logged.
     pub fn audit(&self) -> Audit {
-        self.truth.as_ref().map(|truth| truth.generations.audit(self.lost.reports)).unwrap_or_default()
+        let Some(truth) = &self.truth else { return Audit::default() };
+        let audit = truth.generations.audit(self.lost.reports);
+        if truth.unreported { audit.of_counters_alone() } else { audit }
     }
 }

@@ -61,17 +61,14 @@ impl Steps<'_, '_> {
         }
     }
 
-    /// Step 3 for both ends of forwarded traffic. Step 2 has been taken out of the addresses.
+    /// Step 3 for both ends of forwarded traffic, each by itself: all lists for the source, then all for the
+    /// destination, then what translation hides. Step 2 has been taken out of the addresses.
     pub(super) fn blocked_ends(&mut self) {
         let effective = self.effective;
-        // Each end by itself: all lists for the source, then all for the destination.
-        for peers in &effective.block_ips {
-            of_family!(self, peers.forwarded, |ranges| self.forwarded_sources(peers.number, ranges));
-        }
-        for peers in &effective.block_ips {
-            of_family!(self, peers.forwarded, |ranges| {
-                self.block_peers(peers.number, ranges, End::Destination, &Match::default());
-            });
+        for end in [End::Source, End::Destination] {
+            for peers in &effective.block_ips {
+                of_family!(self, peers.forwarded, |ranges| self.forwarded_peers(peers.number, ranges, end));
+            }
         }
         if self.options.forwards {
             for peers in &effective.block_ips {
@@ -90,12 +87,16 @@ impl Steps<'_, '_> {
         self.writer.built_in("loopback", &loopback, &Target::Return);
         self.guards();
         let effective = self.effective;
+        let mut through = Vec::new();
         for peers in &effective.block_ips {
             of_family!(self, peers.forwarded, |ranges| {
                 if self.is_early(ranges) {
-                    self.block_early(peers.number, ranges);
+                    through.extend(self.early_sources(peers.number, ranges));
                 }
             });
+        }
+        if self.options.forwards {
+            self.early_destinations(through);
         }
     }
 
@@ -109,9 +110,9 @@ impl Steps<'_, '_> {
         self.options.raw && !is_short(ranges.len())
     }
 
-    /// The source of what comes in, whoever it is for. Where packets are passed on, their destination too: as it is
-    /// before translation, which no set can be held against behind it.
-    fn block_early<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
+    /// The source of what comes in, whoever it is for. Returns what the destination is to be held against, and the
+    /// chain for it, where packets are passed on.
+    fn early_sources<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) -> Option<(u32, String, String)> {
         let name = self.sets.name(A::content(ranges.clone()));
         let through = self.options.forwards.then(|| {
             let chain = self.writer.further_raw_chain();
@@ -129,7 +130,22 @@ impl Steps<'_, '_> {
         self.writer.block(number, &Match::default());
         self.writer.enter(outside);
         self.writer.jump(number, &set(&name, End::Source, false), &chain);
-        if let Some(through) = through {
+        through.map(|through| (number, name, through))
+    }
+
+    /// The destination of what is to be passed on, as it is before translation: behind it no set can be held against
+    /// that. What a short list names by its source comes before all destinations, and is left to it.
+    fn early_destinations(&mut self, sets: Vec<(u32, String, String)>) {
+        let effective = self.effective;
+        for peers in &effective.block_ips {
+            let sources = of_family!(self, peers.forwarded, |ranges| {
+                if is_short(ranges.len()) { plain(ranges, End::Source) } else { Vec::new() }
+            });
+            for conditions in sources {
+                self.writer.allow(peers.number, &conditions);
+            }
+        }
+        for (number, name, through) in sets {
             let destination = set(&name, End::Destination, false).and(self.passing());
             self.writer.jump(number, &destination, &through);
         }
@@ -175,17 +191,15 @@ impl Steps<'_, '_> {
         chain
     }
 
-    /// Step 3 for the source of forwarded traffic.
-    fn forwarded_sources<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) {
-        let source = if self.is_early(ranges) {
+    /// Step 3 for an end of forwarded traffic, but for what the raw table has dropped.
+    fn forwarded_peers<A: Address>(&mut self, number: u32, ranges: &Ranges<A>, end: End) {
+        let here = match (end, self.family()) {
+            (End::Source, Family::V4) if self.is_early(ranges) => return,
             // The raw table lets neighbour discovery pass, which nobody forwards.
-            (self.family() == Family::V6).then(|| Match::protocol(self.family().icmp()))
-        } else {
-            Some(Match::default())
+            (End::Source, Family::V6) if self.is_early(ranges) => Match::protocol(self.family().icmp()),
+            _ => Match::default(),
         };
-        if let Some(source) = source {
-            self.block_peers(number, ranges, End::Source, &source);
-        }
+        self.block_peers(number, ranges, end, &here);
     }
 
     /// Step 3 for the ends of forwarded traffic that translation hides: the destination before DNAT, and the source
