@@ -99,18 +99,14 @@ impl Forwarding {
     }
 
     /// Whether a packet that looks like one from or to this machine is part of a translated flow on its way through.
-    pub fn covers(&mut self, packet: &Ip, time: Timestamp) -> bool {
+    pub fn covers(&self, packet: &Ip, time: Timestamp) -> bool {
         if self.translated.is_empty() && self.datagrams.is_empty() {
             return false;
         }
         let Some(ends) = Ends::of_packet(packet) else {
             return datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
         };
-        let covered = self.translated.knows(&ends, time);
-        if covered {
-            self.entered(packet, time);
-        }
-        covered
+        self.translated.knows(&ends, time)
     }
 
     /// Takes in that a packet is on its way through, and so is what remains of its datagram.
@@ -235,7 +231,9 @@ mod tests {
         let first = Ip { fragment: fragment(0), ..udp(CLIENT, HOST, (4000, 8080)) };
         let later = Ip { fragment: fragment(1480), transport: Transport::None, ..first };
         assert!(!forwarding.covers(&later, at(2)));
-        assert!(forwarding.covers(&first, at(2)) && forwarding.covers(&later, at(2)));
+        assert!(forwarding.covers(&first, at(2)));
+        forwarding.entered(&first, at(2));
+        assert!(forwarding.covers(&later, at(2)));
         assert!(!forwarding.covers(&later, at(4)), "another datagram by then");
     }
 }

@@ -17,6 +17,7 @@ pub mod live;
 pub mod locality;
 mod lockout;
 mod office;
+mod own;
 mod passing;
 mod pipeline;
 mod rate;

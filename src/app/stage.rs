@@ -10,6 +10,7 @@ use super::forwarding::{self, Course, Forwarding};
 use super::generations::Generations;
 use super::hits::Hits;
 use super::kernel_rules::KernelRules;
+use super::own::Own;
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
 use super::seeding::Seeds;
@@ -72,6 +73,8 @@ struct Truth {
     /// The time of the latest frame that was read, and of the latest report.
     tap_read: Timestamp,
     reports_read: Timestamp,
+    /// Packets from and to this machine that the kernel does not translate.
+    own: Own,
     /// The ends of packets that were rejected.
     rejected: Remembered<Ends>,
     /// Forwarded packets that the tap saw coming in.
@@ -90,6 +93,7 @@ impl Default for Truth {
             generations: Generations::default(),
             tap_read: Timestamp::default(),
             reports_read: Timestamp::default(),
+            own: Own::default(),
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: Differences::default(),
@@ -200,13 +204,15 @@ impl Stage {
         let around = Circumstances { time: frame.time, direction, interface: known, uid: None, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
+        let comes_in = matches!(direction, Direction::Incoming | Direction::Forwarded);
+        let may_be_translated = comes_in && forwards(&self.host);
+        let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
+        let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
         if direction == Direction::Forwarded {
             // Its line comes from the kernel, if it has one.
             truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
+            truth.withheld.entering(&seen);
         } else if let Some(judgement) = self.pipeline.judge(&packet, &around) {
-            let may_be_translated = direction == Direction::Incoming && forwards(&self.host);
-            let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
-            let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
             truth.withheld.hold(seen, judgement);
         }
     }
@@ -247,7 +253,7 @@ impl Stage {
             Reported::Dropped(number) | Reported::Stopped(number) => {
                 Some(truth.note_dropped(generation, number, event, &packet))
             }
-            Reported::Passed => None,
+            Reported::Passed | Reported::Own => None,
         };
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
@@ -264,7 +270,7 @@ impl Stage {
             // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
             Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
             Some(by) => truth.report_incoming(seen, by, now),
-            None => {}
+            None => truth.own.report(seen, now),
         }
     }
 
@@ -274,7 +280,8 @@ impl Stage {
     /// had been read; else they have been read up to the latest that came.
     pub fn settle(&mut self, tap_idle: Option<Timestamp>, reports_idle: Option<Timestamp>) {
         let Some(truth) = &self.truth else { return };
-        let tap = tap_idle.map_or(truth.tap_read, |since| since.minus(HOLD));
+        // Of what a report tells, other frames may be that come in after the first.
+        let tap = tap_idle.map_or(truth.tap_read.minus(UNTIL_REPORTED), |since| since.minus(HOLD));
         let idle = reports_idle.map_or(Timestamp::MIN, |since| since.minus(HOLD));
         self.settle_until(tap.min(idle.max(truth.reports_read.minus(UNTIL_REPORTED))));
     }

@@ -157,10 +157,14 @@ pub enum Reported {
     Stopped(u32),
     /// It is on its way through this machine and none of our rules dropped it.
     Passed,
+    /// It is from or to this machine, whatever its addresses look like. It may be dropped yet.
+    Own,
 }
 
 /// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
 const PASSED: &str = "passed";
+/// See [`PASSED`].
+const OWN: &str = "inside";
 /// What stands behind the number of a rule that stopped a packet on its way through.
 const STOPPED: &str = ":fwd";
 
@@ -173,6 +177,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Dropped(number) => format!("pfw:{generation:08x}:{number:06x}"),
         Reported::Stopped(number) => format!("pfw:{generation:08x}:{number:06x}{STOPPED}"),
         Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
+        Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
     }
 }
 
@@ -183,6 +188,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
     let reported = match what.strip_suffix(STOPPED) {
         Some(number) => Reported::Stopped(hex(number, 6)?),
         None if what == PASSED => Reported::Passed,
+        None if what == OWN => Reported::Own,
         None => Reported::Dropped(hex(what, 6)?),
     };
     Some((hex(generation, 8)?, reported))
@@ -198,6 +204,7 @@ mod tests {
             (Reported::Dropped(0x12_3456), "pfw:0000feed:123456"),
             (Reported::Stopped(0x12_3456), "pfw:0000feed:123456:fwd"),
             (Reported::Passed, "pfw:0000feed:passed"),
+            (Reported::Own, "pfw:0000feed:inside"),
         ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);
             assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));

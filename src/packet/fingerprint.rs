@@ -2,13 +2,14 @@
 
 use super::Protocol;
 use super::ethertype::{IPV4, IPV6};
+use super::extension::Chain;
+use super::malformed::Faults;
+use super::span::Span;
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hasher};
 
 /// Bytes behind the IP header that count: a TCP header with all its options.
 const LOOKED_AT: usize = 64;
-/// The number of the IPv6 fragment header; it has eight bytes.
-const FRAGMENT_HEADER: u8 = 44;
 /// Size of an IPv6 header.
 const IPV6_HEADER: usize = 40;
 
@@ -32,12 +33,9 @@ fn of_ipv6(packet: &[u8]) -> Option<u64> {
     let (header, behind) = packet.split_first_chunk::<IPV6_HEADER>()?;
     let (&[_, _, _, _, _, _, next, _], addresses) = header.split_first_chunk()?;
     let source = addresses.first_chunk::<16>()?;
-    Some(match behind.split_first_chunk() {
-        Some((&[whole, _, _, _, _, _, _, _], payload)) if next == FRAGMENT_HEADER => {
-            hash(Protocol(whole), source, payload)
-        }
-        _ => hash(Protocol(next), source, behind),
-    })
+    // What is wrong with it has been said.
+    let chain = Chain::walk(Protocol(next), Span::new(behind, 0).open_ended(), &mut Faults::default());
+    Some(hash(chain.protocol, source, chain.payload?.bytes()))
 }
 
 /// The destination port and the checksum are left out.
@@ -80,6 +78,18 @@ mod tests {
         assert_eq!(v4(TCP), v4(behind));
         let v6 = |hop: &str, dst: &str, port: &str| {
             let text = format!("6000 0000 000a 11{hop} fd77{:028}  {dst}{:028}  0fa0 {port} 000a 1111 7878", 2, 1);
+            of(IPV6, &bytes(&text)).unwrap()
+        };
+        assert_eq!(v6("40", "fd77", "1f90"), v6("3f", "fd88", "0050"));
+    }
+
+    #[test]
+    fn extension_headers_hide_no_port() {
+        let v6 = |hop: &str, dst: &str, port: &str| {
+            let text = format!(
+                "6000 0000 0012 3c{hop} fd77{:028}  {dst}{:028}  1100 0104 00000000  0fa0 {port} 000a 1111 7878",
+                2, 1
+            );
             of(IPV6, &bytes(&text)).unwrap()
         };
         assert_eq!(v6("40", "fd77", "1f90"), v6("3f", "fd88", "0050"));

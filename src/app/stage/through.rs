@@ -17,6 +17,10 @@ impl Stage {
         if seen.direction == Direction::Loopback || !self.forwarding.covers(ip, seen.time) {
             return false;
         }
+        if self.truth.as_mut().is_some_and(|truth| truth.own.take(seen)) {
+            return false;
+        }
+        self.forwarding.entered(ip, seen.time);
         match &mut self.truth {
             Some(truth) if seen.direction == Direction::Incoming => truth.forwarded += 1,
             _ => self.duplicates += 1,

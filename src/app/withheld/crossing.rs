@@ -4,10 +4,12 @@
 //! stamp (the kernel takes it away) are those of the report, but the rest of it is.
 
 use super::{By, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
+use crate::conntrack::Ends;
 use crate::packet::{Net, Packet};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
 
 /// A report of a packet on its way through this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,17 +22,62 @@ pub struct Passage {
     pub original: Option<Packet>,
 }
 
+/// How many packets are remembered that came in for another machine: more than come in within [`UNTIL_REPORTED`] at a
+/// million a second.
+const ENTERING: usize = 1 << 14;
+
 /// What waits, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Crossings {
     reports: VecDeque<Passage>,
     /// How many reports went before the first of these.
     gone: u64,
     /// The numbers of reports without a frame, by fingerprint.
     alone: HashMap<u64, VecDeque<u64>, RandomState>,
+    /// Packets that came in for another machine, with their times, by what they were: the reports about them are not
+    /// about what only looks like them.
+    entering: Box<[(u64, Timestamp)]>,
+    hasher: RandomState,
+}
+
+impl Default for Crossings {
+    fn default() -> Self {
+        Self {
+            reports: VecDeque::new(),
+            gone: 0,
+            alone: HashMap::default(),
+            entering: vec![(0, Timestamp::MIN); ENTERING].into(),
+            hasher: RandomState::default(),
+        }
+    }
 }
 
 impl Crossings {
+    /// Takes in that a packet came in for another machine.
+    pub(super) fn entering(&mut self, seen: &Seen) {
+        let Some(key) = self.exactly(seen) else { return };
+        if let Some(slot) = self.entering.get_mut(slot(key)) {
+            *slot = (key, seen.time);
+        }
+    }
+
+    /// Whether a report is about a packet that came in as it is.
+    fn came_in_so(&self, reported: &Seen) -> bool {
+        let since = reported.time.minus(UNTIL_REPORTED);
+        self.exactly(reported).is_some_and(|key| {
+            self.entering
+                .get(slot(key))
+                .is_some_and(|&(known, time)| known == key && (since..=reported.time).contains(&time))
+        })
+    }
+
+    /// What a packet is, to where it goes included.
+    fn exactly(&self, seen: &Seen) -> Option<u64> {
+        let Net::Ip(ip) = &seen.packet.net else { return None };
+        let fingerprint = seen.fingerprint?;
+        Some(self.hasher.hash_one((fingerprint, seen.interface, ip.dst, Ends::of_packet(ip))))
+    }
+
     /// Takes a report in.
     pub(super) fn push(&mut self, seen: Seen, by: Option<By>) {
         if let Some(fingerprint) = seen.fingerprint {
@@ -70,7 +117,9 @@ impl Crossings {
         let at = |number: u64| usize::try_from(number - self.gone).ok();
         let is_near = |&number: &u64| {
             at(number).and_then(|place| self.reports.get(place)).is_some_and(|Passage { seen, .. }| {
-                (stamp(frame)..=latest).contains(&seen.time) && seen.interface == frame.interface
+                (stamp(frame)..=latest).contains(&seen.time)
+                    && seen.interface == frame.interface
+                    && !self.came_in_so(seen)
             })
         };
         let near: Vec<u64> = numbers.iter().copied().filter(is_near).collect();
@@ -96,4 +145,8 @@ impl Crossings {
             self.alone.remove(&fingerprint);
         }
     }
+}
+
+fn slot(key: u64) -> usize {
+    usize::try_from(key % ENTERING as u64).unwrap_or(0)
 }

@@ -106,7 +106,7 @@ impl Fragments {
 }
 
 /// Whether a packet is the first fragment of one that was reported whole.
-fn is_first_of(part: &Packet, whole: &Packet) -> bool {
+pub fn is_first_of(part: &Packet, whole: &Packet) -> bool {
     let (Net::Ip(part), Net::Ip(whole)) = (&part.net, &whole.net) else { return false };
     part.fragment.is_some_and(|fragment| fragment.offset == 0)
         && (part.src, part.dst) == (whole.src, whole.dst)

@@ -1,6 +1,6 @@
-//! Reports of packets that the tap sees too.
+//! Reports of packets that the tap sees too, each with what it says.
 
-use super::{By, Seen, UNTIL_REPORTED, is_same, stamp};
+use super::{Seen, UNTIL_REPORTED, is_same, stamp};
 use crate::conntrack::Ends;
 use crate::packet::{Ip, Net, Packet, Protocol};
 use crate::time::Timestamp;
@@ -11,39 +11,45 @@ use std::collections::{HashMap, VecDeque};
 const SEARCHED: usize = 1024;
 
 /// Reports of packets that the tap sees too, in the order in which they came.
-#[derive(Debug, Default)]
-pub(super) struct Incoming {
-    reports: VecDeque<(Seen, By)>,
+#[derive(Debug)]
+pub struct Incoming<T> {
+    reports: VecDeque<(Seen, T)>,
     /// How many there are between any ends: most packets were not dropped, and need no search.
     between: HashMap<Option<Ends>, u32, RandomState>,
 }
 
-impl Incoming {
+impl<T> Default for Incoming<T> {
+    fn default() -> Self {
+        Self { reports: VecDeque::new(), between: HashMap::default() }
+    }
+}
+
+impl<T> Incoming<T> {
     /// Takes a report in.
-    pub(super) fn push(&mut self, seen: Seen, by: By) {
+    pub fn push(&mut self, seen: Seen, says: T) {
         *self.between.entry(ends(&seen.packet)).or_default() += 1;
-        self.reports.push_back((seen, by));
+        self.reports.push_back((seen, says));
     }
 
     /// The time of the first.
-    pub(super) fn next_time(&self) -> Option<Timestamp> {
+    pub fn next_time(&self) -> Option<Timestamp> {
         self.reports.front().map(|(seen, _)| stamp(seen))
     }
 
     /// The first, if it is not later than `until`.
-    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, By)> {
+    pub fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, T)> {
         let report = self.reports.pop_front_if(|(seen, _)| stamp(seen) <= until)?;
         self.forget(&report.0);
         Some(report)
     }
 
     /// Whether there are none.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.reports.is_empty()
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.reports.len()
     }
 
@@ -60,18 +66,21 @@ impl Incoming {
     /// Takes out the report of a packet, if there is one that is not in its turn: it stands behind others of a later
     /// time, or bears the time at which it was written instead of the packet's. The kernel has no stamp of a TCP segment
     /// that was sent on this very machine.
-    pub(super) fn take(&mut self, seen: &Seen) -> Option<By> {
+    pub fn take(&mut self, seen: &Seen) -> Option<T> {
+        let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
+        let latest = if unstamped { seen.time.plus(UNTIL_REPORTED) } else { stamp(seen) };
+        self.take_if(seen, |reported| (stamp(seen)..=latest).contains(&reported.time) && is_same(seen, reported))
+    }
+
+    /// Takes out the first report between the ends of a packet that `is_of_packet` picks.
+    pub fn take_if(&mut self, seen: &Seen, is_of_packet: impl Fn(&Seen) -> bool) -> Option<T> {
         if self.reports.is_empty() || !self.between.contains_key(&ends(&seen.packet)) {
             return None;
         }
-        let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
-        let latest = if unstamped { seen.time.plus(UNTIL_REPORTED) } else { stamp(seen) };
-        let of_packet =
-            |(reported, _): &(Seen, By)| (stamp(seen)..=latest).contains(&reported.time) && is_same(seen, reported);
-        let place = self.reports.iter().take(SEARCHED).position(of_packet)?;
-        let (reported, by) = self.reports.remove(place)?;
+        let place = self.reports.iter().take(SEARCHED).position(|(reported, _)| is_of_packet(reported))?;
+        let (reported, says) = self.reports.remove(place)?;
         self.forget(&reported);
-        Some(by)
+        Some(says)
     }
 }
 

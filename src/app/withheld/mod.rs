@@ -16,8 +16,9 @@ use crate::packet::{Net, Packet, Transport};
 use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
+pub use fragments::is_first_of;
 use fragments::{Datagram, Fragments};
-use incoming::Incoming;
+pub use incoming::Incoming;
 use std::collections::VecDeque;
 use std::iter;
 use std::time::Duration;
@@ -91,7 +92,7 @@ pub struct Withheld {
     frames: VecDeque<(Seen, Judgement)>,
     fragments: Fragments,
     /// Reports of packets that the tap sees too.
-    incoming: Incoming,
+    incoming: Incoming<By>,
     /// Reports of packets that it never sees.
     outgoing: VecDeque<(Seen, By)>,
     /// Reports of packets that have no line at the tap.
@@ -115,6 +116,11 @@ impl Withheld {
     /// Takes a report of a packet that was dropped before any tap.
     pub fn report_outgoing(&mut self, seen: Seen, by: By) {
         self.outgoing.push_back((seen, by));
+    }
+
+    /// Takes in that a packet was seen that is on its way through by its addresses.
+    pub fn entering(&mut self, seen: &Seen) {
+        self.forwarded.entering(seen);
     }
 
     /// Takes a report of a packet on its way through, and of the rule that dropped it, if one did.
@@ -192,14 +198,14 @@ impl Withheld {
 }
 
 /// The time of a packet as far as reports tell it: in whole microseconds.
-fn stamp(seen: &Seen) -> Timestamp {
+pub fn stamp(seen: &Seen) -> Timestamp {
     let nanos = seen.time.nanos();
     Timestamp::from_nanos(nanos - nanos.rem_euclid(1000))
 }
 
 /// Whether a whole packet at the tap is the one that was reported: one of the same ends may go round on loopback, as
 /// the answer of a `reject` does.
-fn is_same(held: &Seen, reported: &Seen) -> bool {
+pub fn is_same(held: &Seen, reported: &Seen) -> bool {
     let same_way = held.direction == reported.direction;
     let (Net::Ip(held), Net::Ip(reported)) = (&held.packet.net, &reported.packet.net) else { return false };
     same_way

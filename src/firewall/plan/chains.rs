@@ -109,6 +109,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Reports that a packet is from or to this machine.
+    pub(super) fn report_own(&mut self, conditions: &Match) {
+        let target = self.log_target(Reported::Own);
+        self.built_in("own", conditions, &target);
+    }
+
     /// Jumps to a chain of which the rule is the only user.
     pub(super) fn jump(&mut self, number: u32, conditions: &Match, chain: &str) {
         self.numbered(number, conditions, &Target::Jump(chain.to_owned()));

@@ -53,6 +53,9 @@ impl Steps<'_, '_> {
         if direction == RuleDirection::In && needs_whole && !tracks {
             self.defragment();
         }
+        if self.forwards {
+            self.untranslated();
+        }
         if !later && !self.effective.lists_block() {
             return;
         }
@@ -106,6 +109,15 @@ impl Steps<'_, '_> {
     fn passed(&mut self) {
         self.writer.report_passed(&Match::module("-m conntrack ! --ctstatus CONFIRMED"));
         self.writer.report_passed(&Match::module(format!("{STATE} INVALID,UNTRACKED")));
+    }
+
+    /// Packets that connection tracking does not translate although they bear the addresses of a flow that it does: what
+    /// fits no connection, and errors about such a flow that begin or end here. The tap can't tell them from those on
+    /// their way through.
+    fn untranslated(&mut self) {
+        self.writer.report_own(&Match::module(format!("{STATE} INVALID")));
+        let errors = Match::protocol(self.family().icmp()).with(format!("{STATE} RELATED"));
+        self.writer.report_own(&errors);
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is

@@ -140,7 +140,16 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
     for family in Family::BOTH {
         assert_eq!(chain(&plan_with("{}", true), family, "PFW-FWD"), passed);
         assert_eq!(chain(&plan_with("{}", false), family, "PFW-FWD"), <[&str; 0]>::default());
+        let icmp = if family == Family::V4 { "icmp" } else { "ipv6-icmp" };
+        let own = [
+            "-m conntrack --ctstate INVALID log inside # own".to_owned(),
+            format!("-p {icmp} -m conntrack --ctstate RELATED log inside # own"),
+        ];
         let lists = plan_with(r#"{ "block_protocols": ["icmp"] }"#, true);
+        for name in ["PFW-IN", "PFW-OUT"] {
+            assert_eq!(chain(&plan_with("{}", true), family, name), own);
+            assert!(chain(&lists, family, name).starts_with(&own), "in front of all");
+        }
         assert!(decisive(&lists, family, "PFW-FWD").ends_with(&passed.map(str::to_owned)), "behind all lists");
     }
 }
@@ -178,8 +187,11 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
         rules
     };
     for family in Family::BOTH {
-        assert_eq!(decisive(&plan, family, "PFW-IN"), expected(family, false));
-        assert_eq!(decisive(&plan, family, "PFW-OUT"), expected(family, false));
+        for name in ["PFW-IN", "PFW-OUT"] {
+            let (own, blocking) =
+                decisive(&plan, family, name).into_iter().partition::<Vec<_>, _>(|rule| rule.ends_with("# own"));
+            assert_eq!((own.len(), blocking), (2, expected(family, false)));
+        }
         assert_eq!(decisive(&plan, family, "PFW-FWD"), expected(family, true));
         assert_eq!(chain(&plan, family, "PFW-IN")[0].split(" -m").nth(1), Some(" socket  # guard:defragment"));
     }

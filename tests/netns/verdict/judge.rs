@@ -290,8 +290,8 @@ impl Verdict {
 }
 
 /// The lines that there must be, and those that there may be.
-pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host) -> Vec<Expected> {
-    let mut account = Account { host, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
+pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host, translates: bool) -> Vec<Expected> {
+    let mut account = Account { host, translates, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
     let packets = |frames: &[Vec<u8>]| -> Vec<(u32, Packet)> {
         let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
         frames.iter().filter_map(read).collect()
@@ -313,6 +313,8 @@ pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host) -> Vec<Expec
 /// Lines that are gathered.
 struct Account<'a> {
     host: &'a Host,
+    /// Whether it translates addresses.
+    translates: bool,
     verdicts: &'a [Verdict],
     /// Packets that have their frame.
     told: Vec<bool>,
@@ -326,9 +328,10 @@ impl Account<'_> {
         let place =
             self.find(id, ip, |happening| matches!(happening.hook, Hook::Input | Hook::Forward) && !happening.loopback);
         let Some(place) = place else {
-            // No rule has dropped what never came to one.
+            // No rule has dropped what never came to one. What was on its way through has no line then, and behind a
+            // translation nobody knows what was.
             let discarded = packet.malformed.is_some_and(Malformed::discarded_by_kernel);
-            let through = is_for_another(ip.dst, self.host);
+            let through = is_for_another(ip.dst, self.host) || self.translates;
             let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" });
             return self.all.push(Expected { optional: through, ..unreached });
         };
