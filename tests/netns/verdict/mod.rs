@@ -14,12 +14,14 @@
 //! were the host's own.
 
 mod chance;
+mod expected;
 mod ground;
 mod judge;
 mod lines;
 mod raw;
 mod reloads;
 mod ruleset;
+mod shot;
 mod tally;
 mod traffic;
 mod wire;
@@ -28,19 +30,21 @@ use crate::Case;
 use crate::common::{PATIENCE, Running, pfw, wait_for};
 use crate::world::sh;
 use chance::Chance;
+use expected::{Expected, compare, expected};
 use ground::{Ground, Machinery};
-use judge::{Judge, compare, expected};
+use judge::Judge;
 use lines::Log;
 use pfw::engine::Matcher;
 use pfw::host::Host;
 use pfw::rules::{Action, Policy, Ruleset};
 use pfw::time::Timestamp;
 use ruleset::Files;
+use shot::Shot;
 use std::collections::BTreeMap;
 use std::mem;
 use std::time::{Duration, Instant};
 use tally::Tally;
-use traffic::{Shot, Traffic};
+use traffic::Traffic;
 
 pub const CASES: &[Case] = &[
     ("verdict_engine_kernel_and_log_agree", engine_kernel_and_log_agree),
@@ -223,7 +227,7 @@ impl Bench {
     }
 
     /// Waits for the lines, and holds them against what must be.
-    fn lines(&mut self, expected: &[judge::Expected], span: (&str, &str), tally: &mut Tally) -> Vec<String> {
+    fn lines(&mut self, expected: &[Expected], span: (&str, &str), tally: &mut Tally) -> Vec<String> {
         let mut lines = Vec::new();
         let start = Instant::now();
         let mut last = Instant::now();
@@ -241,7 +245,9 @@ impl Bench {
             if verdicts >= enough || quiet {
                 let complaints = compare(expected, &lines);
                 if complaints.is_empty() || quiet {
-                    lines.iter().for_each(|line| tally.line(line));
+                    for line in &lines {
+                        tally.line(line);
+                    }
                     return complaints;
                 }
             }
