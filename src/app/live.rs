@@ -319,8 +319,9 @@ impl Watch {
             frames += 1;
             stage.frame(frame);
         })?;
-        // Whatever was stamped some time before this has been handed out, if nothing was there.
-        let tap_idle = (frames == 0).then(Timestamp::now);
+        // Whatever was stamped some time before this has been handed out, if nothing is there.
+        let now = Timestamp::now();
+        let tap_idle = (frames == 0 && !self.source.has_frames()).then_some(now);
         let news = self.source.take_events();
         for event in &news {
             self.tell(event);

@@ -44,6 +44,9 @@ pub(super) trait Tap {
     /// Waits until there are frames, something is to be read from `others`, a signal comes, or the time is up.
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()>;
 
+    /// Whether there are frames that were not handed out, those included that the kernel still keeps to itself.
+    fn has_frames(&self) -> bool;
+
     /// Hands out a bounded batch of the frames that are there.
     fn hand_out(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()>;
 
@@ -63,6 +66,10 @@ struct Silence;
 impl Tap for Silence {
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
         sys::wait(&mut others.to_vec(), timeout)
+    }
+
+    fn has_frames(&self) -> bool {
+        false
     }
 
     fn hand_out(&mut self, _: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
@@ -117,6 +124,12 @@ impl Live {
     /// within calls that hand out no frame.
     pub fn interfaces(&self) -> &Arc<Interfaces> {
         self.watch.interfaces()
+    }
+
+    /// Whether frames were captured that were not handed out yet. The kernel hands over a batch that is not full when
+    /// its time is up; on a busy machine that can be late.
+    pub fn has_frames(&self) -> bool {
+        self.tap.has_frames()
     }
 
     /// What happened to interfaces since this was called last.

@@ -69,6 +69,10 @@ struct OpenChannel {
 }
 
 impl Tap for Channels {
+    fn has_frames(&self) -> bool {
+        self.open.iter().any(|channel| channel.next.is_some())
+    }
+
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
         let waits = self.open.iter().any(|channel| channel.next.is_some());
         let timeout = if waits { timeout.min(SETTLE) } else { timeout };

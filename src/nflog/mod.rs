@@ -17,10 +17,12 @@ pub use tally::Counters;
 
 use crate::netlink::{Message, Received, Request, Socket};
 use crate::sys;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 use tally::Tally;
 
@@ -29,6 +31,11 @@ use tally::Tally;
 pub const RECEIVE_BUFFER: libc::c_int = 64 << 20;
 /// How many datagrams one call of [`Reader::poll`] takes at most: 4096 events in full batches.
 const POLL_LIMIT: usize = 64;
+/// Where the kernel tells how it keeps the groups of a network namespace, in a line of 40 bytes for each. Root may read
+/// it.
+const GROUPS: &str = "/proc/thread-self/net/netfilter/nfnetlink_log";
+/// As much of that as is looked at: a hundred groups.
+const GROUPS_BYTES: usize = 4096;
 /// More datagrams than the buffer holds, since none takes less than a kibibyte of it.
 const BACKLOG: usize = (2 * RECEIVE_BUFFER as usize) >> 10;
 /// How long [`Reader::drain`] waits for the kernel's open batch where it can't make it come.
@@ -54,6 +61,8 @@ pub struct Reader {
     /// Events that came in front of the kernel's answer to a request.
     early: Vec<Vec<u8>>,
     tally: Tally,
+    /// Where the kernel tells how it keeps groups, if it lets us see that.
+    groups: Option<File>,
 }
 
 impl Reader {
@@ -65,7 +74,8 @@ impl Reader {
     pub fn open(group: u16) -> io::Result<Self> {
         let socket = Socket::open(libc::NETLINK_NETFILTER, 0)?;
         socket.set_receive_buffer(RECEIVE_BUFFER)?;
-        let mut reader = Self { socket, group, early: Vec::new(), tally: Tally::default() };
+        let groups = File::open(GROUPS).ok();
+        let mut reader = Self { socket, group, early: Vec::new(), tally: Tally::default(), groups };
         match reader.ask(request::bind(group)) {
             Ok(()) => Ok(reader),
             Err(error) => Err(reader.explain(&error)),
@@ -105,6 +115,14 @@ impl Reader {
             found = self.hand_out(POLL_LIMIT, sink)?;
         }
         Ok(found != Found::Some)
+    }
+
+    /// How many events the kernel has logged and not handed over yet, because their batch is not full and its time not
+    /// up. `None` if it does not say.
+    pub fn open_batch(&self) -> Option<u32> {
+        let mut text = [0; GROUPS_BYTES];
+        let len = self.groups.as_ref()?.read_at(&mut text, 0).ok()?;
+        open_batch(str::from_utf8(text.get(..len)?).ok()?, self.group)
     }
 
     /// Gives the group back and hands out all that the kernel had logged for it. What it logs from now on goes nowhere
@@ -195,8 +213,31 @@ impl Reader {
     }
 }
 
+/// The events in the open batch of a group, from lines of group, port, events, and how the group is kept (`seq_show`
+/// in `net/netfilter/nfnetlink_log.c`).
+fn open_batch(groups: &str, group: u16) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        (fields.next()?.parse() == Ok(group)).then_some(())?;
+        fields.nth(1)?.parse().ok()
+    })
+}
+
 impl AsFd for Reader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_open_batch_of_a_group_is_read() {
+        let groups = "    0   2211     0 2   256     20  1\n20700 183344    37 2   256      2 38\n20701  17  1\n";
+        assert_eq!(open_batch(groups, 20_700), Some(37));
+        assert_eq!(open_batch(groups, 0), Some(0));
+        assert_eq!((open_batch(groups, 207), open_batch("", 0), open_batch("7\n", 7)), (None, None, None));
     }
 }

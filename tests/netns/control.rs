@@ -477,8 +477,8 @@ fn a_subscriber_that_never_reads() {
 
 fn subscribers_get_what_they_want() {
     let world = World::new();
-    let pfw = enforce(&world, r#"{ "block_ports": ["9/udp"] }"#, ["--log", "none"]);
-    let blocked = subscribe("\"blocked\"");
+    let pfw = enforce(&world, r#"{ "block_ports": ["9/udp"] }"#, ["--log", "blocked"]);
+    let [blocked, allowed] = ["\"blocked\"", "\"allowed\""].map(|kind| BufReader::new(subscribe(kind)));
     let own = subscribe("\"pfw\"");
     on_peer(|| {
         let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
@@ -486,21 +486,22 @@ fn subscribers_get_what_they_want() {
             socket.send_to(b"x", (HOST4, port)).expect("sent");
         }
     });
-    let mut reader = BufReader::new(blocked);
-    for _ in 0..2 {
-        let mut line = String::new();
-        reader.read_line(&mut line).expect("an event");
-        let event: Value = serde_json::from_str(&line).expect("JSON");
+    let events = |reader: BufReader<UnixStream>| {
+        reader.lines().map(|line| serde_json::from_str::<Value>(&line.expect("an event")).expect("JSON"))
+    };
+    for event in events(blocked).take(2) {
         assert_eq!(
             (&event["verdict"], &event["dest_port"], &event["rule"]),
             (&"blocked".into(), &9.into(), &"block_ports:9/udp".into())
         );
     }
+    let passed = events(allowed).find(|event| event["dest_port"] == 10).expect("the log leaves it out, not the socket");
+    assert_eq!(passed["verdict"], "allowed");
     assert_eq!(steer(&world, ["reload"]).code, 0);
     let event: Value = serde_json::from_slice(&line_of(&own)).expect("JSON");
     assert_eq!(event["event_type"], "pfw");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
-    assert!(!world.log().iter().any(|line| line.contains("UDP")), "no packet is in the file");
+    assert!(!world.log().iter().any(|line| line.contains("ALLOWED")), "the file has what was asked for");
 }
 
 /// As a terminal that was stopped with Ctrl-S: standard error takes nothing more.

@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("drops_are_reported_in_both_directions_and_families", drops_are_reported_in_both_directions_and_families),
     ("a_flood_is_reported_to_the_packet", a_flood_is_reported_to_the_packet),
     ("what_a_pausing_reader_loses_is_counted_to_the_packet", what_a_pausing_reader_loses_is_counted),
+    ("the_open_batch_is_known_before_it_comes", the_open_batch_is_known_before_it_comes),
     ("the_drain_brings_the_open_batch_at_once", the_drain_brings_the_open_batch_at_once),
     ("the_drain_needs_no_privilege", the_drain_needs_no_privilege),
     ("a_group_in_use_is_refused_by_name", a_group_in_use_is_refused_by_name),
@@ -254,6 +255,22 @@ fn what_a_pausing_reader_loses_is_counted() {
     let (events, dropped) = (in_buffer + 100, dropped("INPUT"));
     assert_eq!(dropped, DATAGRAMS + 100);
     assert_eq!(reader.counters(), Counters { events, lost: dropped - events, overruns: 1, lost_behind: false });
+}
+
+fn the_open_batch_is_known_before_it_comes() {
+    let _world = World::new();
+    let mut reader = Reader::open(GROUP).expect("bound");
+    let sender = dropped_sender();
+    assert_eq!(reader.open_batch(), Some(0));
+    // Its time can be up before it is looked at.
+    wait_for("a look in time", || {
+        flood(&sender, 3);
+        let open = reader.open_batch().expect("root may know");
+        assert!(open <= 3, "{open}");
+        (open > 0).then_some(())
+    });
+    reader.drain(&mut |_| ()).expect("drained");
+    assert_eq!(reader.open_batch(), None, "the group is nobody's");
 }
 
 fn the_drain_brings_the_open_batch_at_once() {

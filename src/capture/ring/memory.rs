@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Where in a block its status word is.
 const STATUS: usize = offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, block_status);
 
+/// Where the number of frames in it is, which the kernel counts up as it fills the block.
+const FRAME_COUNT: usize = offset_of!(libc::tpacket_block_desc, hdr) + offset_of!(libc::tpacket_hdr_v1, num_pkts);
+
 /// The mapped blocks of a ring.
 pub(super) struct Blocks {
     base: NonNull<u8>,
@@ -56,7 +59,12 @@ impl Blocks {
     /// Whether the kernel has filled block `number` and handed it over.
     pub(super) fn is_filled(&self, number: usize) -> bool {
         // Acquire: what the kernel wrote to the block before it changed the status is seen after this.
-        self.status(number).is_some_and(|status| status.load(Ordering::Acquire) & libc::TP_STATUS_USER != 0)
+        self.word(number, STATUS).is_some_and(|status| status.load(Ordering::Acquire) & libc::TP_STATUS_USER != 0)
+    }
+
+    /// Whether there are frames in block `number`, though the kernel may not have handed it over.
+    pub(super) fn is_begun(&self, number: usize) -> bool {
+        self.is_filled(number) || self.word(number, FRAME_COUNT).is_some_and(|count| count.load(Ordering::Acquire) > 0)
     }
 
     /// Block `number`, if [`Blocks::is_filled`].
@@ -70,10 +78,11 @@ impl Blocks {
         (number < self.count).then(|| unsafe { self.base.add(number * self.block_size) })
     }
 
-    fn status(&self, number: usize) -> Option<&AtomicU32> {
-        // SAFETY: the word lies within the mapping, aligned because blocks begin at pages, and is written through
-        // this atomic and by the kernel alone.
-        self.start(number).map(|start| unsafe { AtomicU32::from_ptr(start.add(STATUS).as_ptr().cast()) })
+    /// A word of a block's header.
+    fn word(&self, number: usize, offset: usize) -> Option<&AtomicU32> {
+        // SAFETY: the word lies within the mapping, aligned because blocks begin at pages and `offset` is that of a
+        // field, and is written through this atomic and by the kernel alone.
+        self.start(number).map(|start| unsafe { AtomicU32::from_ptr(start.add(offset).as_ptr().cast()) })
     }
 }
 
@@ -102,7 +111,7 @@ impl Filled<'_> {
 
 impl Drop for Filled<'_> {
     fn drop(&mut self) {
-        if let Some(status) = self.ring.status(self.number) {
+        if let Some(status) = self.ring.word(self.number, STATUS) {
             // Release: our reads of the block are over before the kernel sees that it may write to it.
             status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
         }

@@ -137,6 +137,10 @@ impl Ring {
 }
 
 impl Tap for Ring {
+    fn has_frames(&self) -> bool {
+        self.blocks.is_begun(self.next)
+    }
+
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
         if self.blocks.is_filled(self.next) {
             return Ok(());

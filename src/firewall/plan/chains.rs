@@ -111,8 +111,9 @@ impl<'a> Writer<'a> {
 
     /// Reports that a packet is from or to this machine.
     pub(super) fn report_own(&mut self, conditions: &Match) {
-        let target = self.log_target(Reported::Own);
-        self.built_in("own", conditions, &target);
+        if let Some(target) = self.log_target(Reported::Own) {
+            self.built_in("own", conditions, &target);
+        }
     }
 
     /// Jumps to a chain of which the rule is the only user.

@@ -53,7 +53,7 @@ impl Steps<'_, '_> {
         if direction == RuleDirection::In && needs_whole && !tracks {
             self.defragment();
         }
-        if self.forwards {
+        if self.options.forwards {
             self.untranslated();
         }
         if !later && !self.effective.lists_block() {

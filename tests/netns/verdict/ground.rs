@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// The group that the test's own rules report to.
 const GROUP: u16 = 9_001;
+/// Packets that can be on their way through the firewall at a time: more than a REJECT and its answers are.
+const MANY: usize = 64;
 /// How long it must be quiet until all is over.
 const QUIET: Duration = Duration::from_millis(45);
 
@@ -246,35 +248,36 @@ impl Account {
         self.events += 1;
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let loopback = event.in_interface.into_iter().chain(event.out_interface).any(|one| one == self.loopback);
-        if let [b'r', b':', state] = event.prefix {
-            let Net::Ip(ip) = parse(event.link(), event.packet, event.original_len).net else {
-                panic!("no IP packet: {event:?}");
-            };
-            self.open.push(self.happenings.len());
-            self.happenings.push(Happening {
-                hook: event.hook,
-                loopback,
-                ip,
-                id: identification(event.packet),
-                state: char::from(*state),
-                through: false,
-                interface,
-                bytes: event.packet.to_vec(),
-            });
-        } else {
-            // The latest packet of these bytes at this hook: an answer of REJECT comes between.
-            let is_it = |&place: &usize| {
-                let happening = &self.happenings[place];
-                happening.hook == event.hook && happening.bytes == event.packet
-            };
-            match self.open.iter().rposition(is_it) {
-                Some(place) => self.happenings[self.open.remove(place)].through = true,
-                None => self.strays += 1,
-            }
-        }
+        let [b'r', b':', state] = event.prefix else { return self.came_through(event) };
+        let Net::Ip(ip) = parse(event.link(), event.packet, event.original_len).net else {
+            panic!("no IP packet: {event:?}");
+        };
+        self.open.push(self.happenings.len());
+        self.happenings.push(Happening {
+            hook: event.hook,
+            loopback,
+            ip,
+            id: identification(event.packet),
+            state: char::from(*state),
+            through: false,
+            interface,
+            bytes: event.packet.to_vec(),
+        });
         // Whatever is dropped stays open: no answer comes between for long.
-        if self.open.len() > 64 {
+        if self.open.len() > MANY {
             self.open.remove(0);
+        }
+    }
+
+    /// The latest packet of these bytes at this hook came through: an answer of REJECT comes between.
+    fn came_through(&mut self, event: &Event<'_>) {
+        let is_it = |&place: &usize| {
+            let happening = &self.happenings[place];
+            happening.hook == event.hook && happening.bytes == event.packet
+        };
+        match self.open.iter().rposition(is_it) {
+            Some(place) => self.happenings[self.open.remove(place)].through = true,
+            None => self.strays += 1,
         }
     }
 }

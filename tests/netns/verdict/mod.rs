@@ -12,12 +12,14 @@
 //! Left to itself it is short and begins with the same seed each time.
 
 mod chance;
+mod expected;
 mod ground;
 mod judge;
 mod lines;
 mod raw;
 mod reloads;
 mod ruleset;
+mod shot;
 mod tally;
 mod traffic;
 mod wire;
@@ -26,19 +28,21 @@ use crate::Case;
 use crate::common::{PATIENCE, Running, pfw, wait_for};
 use crate::world::sh;
 use chance::Chance;
+use expected::{Expected, compare, expected};
 use ground::{Ground, Machinery};
-use judge::{Judge, compare, expected};
+use judge::Judge;
 use lines::Log;
 use pfw::engine::Matcher;
 use pfw::host::Host;
 use pfw::rules::{Action, Policy, Ruleset};
 use pfw::time::Timestamp;
 use ruleset::Files;
+use shot::Shot;
 use std::collections::BTreeMap;
 use std::mem;
 use std::time::{Duration, Instant};
 use tally::Tally;
-use traffic::{Shot, Traffic};
+use traffic::Traffic;
 
 pub const CASES: &[Case] = &[
     ("verdict_engine_kernel_and_log_agree", engine_kernel_and_log_agree),
@@ -222,7 +226,7 @@ impl Bench {
     }
 
     /// Waits for the lines, and holds them against what must be.
-    fn lines(&mut self, expected: &[judge::Expected], span: (&str, &str), tally: &mut Tally) -> Vec<String> {
+    fn lines(&mut self, expected: &[Expected], span: (&str, &str), tally: &mut Tally) -> Vec<String> {
         let mut lines = Vec::new();
         let start = Instant::now();
         let mut last = Instant::now();

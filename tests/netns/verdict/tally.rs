@@ -2,7 +2,7 @@
 
 use super::judge::{Verdict, word};
 use super::lines::Line;
-use super::traffic::{Kind, Shot};
+use super::shot::{Kind, Shot};
 use pfw::engine::Direction;
 use pfw::nflog::Hook;
 use std::collections::BTreeMap;

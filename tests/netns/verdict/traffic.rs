@@ -1,59 +1,12 @@
 //! Packets by chance: opening ones and what may follow on them, and those that a network needs.
 
 use super::chance::Chance;
-use super::ground::{
-    Ground, HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6, INNER_PORT, LAN4, LAN6, Machinery, PUBLISHED_PORT, VLAN,
-    frame_from,
-};
+use super::ground::{HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6, INNER_PORT, LAN4, LAN6, Machinery, PUBLISHED_PORT};
 use super::ruleset::{FAR4, FAR6, PORTS};
+use super::shot::{Cut, Kind, Origin, Shot};
 use super::wire::{Body, Extension, Flaw, ICMP, ICMPV6, IGMP, Segment, Spec, TCP, UDP};
 use crate::world::{HOST4, HOST6, PEER4, PEER6};
-use std::net::IpAddr;
-
-/// Where a packet comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    Peer,
-    /// The peer's side of the VLAN.
-    Vlan,
-    Lan,
-    Host,
-}
-
-/// What a packet is to the test, for its counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Opening,
-    Reply,
-    Following,
-    Error,
-    Odd,
-    Flawed,
-    Network,
-}
-
-/// How a packet is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    Whole,
-    /// Into fragments, in the order in which they were made.
-    Pieces(usize),
-    /// The last first.
-    Backwards(usize),
-    /// One is missing.
-    Missing(usize, usize),
-    /// One comes twice.
-    Twice(usize, usize),
-}
-
-/// A packet and how it is sent.
-#[derive(Clone, Debug)]
-pub struct Shot {
-    pub kind: Kind,
-    pub origin: Origin,
-    pub spec: Spec,
-    pub cut: Cut,
-}
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The most that is remembered of what was sent.
 const REMEMBERED: usize = 40;
@@ -96,10 +49,6 @@ impl Traffic {
     fn spec(&mut self, src: IpAddr, dst: IpAddr, body: Body) -> Spec {
         self.next_id = self.next_id.wrapping_add(1).max(1);
         Spec { src, dst, ttl: 64, id: self.next_id, body, extensions: Vec::new(), flaw: Flaw::None }
-    }
-
-    fn shot(kind: Kind, origin: Origin, spec: Spec) -> Shot {
-        Shot { kind, origin, spec, cut: Cut::Whole }
     }
 
     fn data(&mut self) -> Vec<u8> {
@@ -197,10 +146,10 @@ impl Traffic {
                 4 => vec![Extension::Destination, Extension::Atomic],
                 _ => vec![Extension::Routing],
             };
-            return Self::shot(kind, origin, spec);
+            return Shot::whole(kind, origin, spec);
         }
         if !self.chance.one_in(8) {
-            return Self::shot(kind, origin, spec);
+            return Shot::whole(kind, origin, spec);
         }
         if let Body::Udp { data, .. } | Body::Icmp { data, .. } | Body::Other { data, .. } = &mut spec.body {
             data.resize(100 + data.len(), 0x2a);
@@ -214,7 +163,7 @@ impl Traffic {
             2 => Cut::Twice(unit, which),
             _ => Cut::Pieces(unit),
         };
-        Shot { cut, ..Self::shot(kind, origin, spec) }
+        Shot { cut, ..Shot::whole(kind, origin, spec) }
     }
 
     fn related_to_earlier(&mut self, what: fn(&mut Self, Origin, &Spec) -> Shot) -> Shot {
@@ -278,7 +227,7 @@ impl Traffic {
             }
         }
         let spec = self.spec(spec.src, spec.dst, body);
-        Self::shot(Kind::Following, origin, spec)
+        Shot::whole(Kind::Following, origin, spec)
     }
 
     /// An error about an earlier packet, from its other end or from somewhere on the way.
@@ -294,7 +243,7 @@ impl Traffic {
         };
         let rest = if (kind, code) == (3, 4) || (kind, spec.is_v6()) == (2, true) { [0, 0, 5, 0x78] } else { [0; 4] };
         let spec = self.spec(src, dst, Body::Icmp { kind, code, rest, data: quoted });
-        Self::shot(Kind::Error, from, spec)
+        Shot::whole(Kind::Error, from, spec)
     }
 
     /// What no connection opens with.
@@ -328,7 +277,7 @@ impl Traffic {
             }
         };
         let spec = self.spec(src, dst, body);
-        Self::shot(Kind::Odd, origin, spec)
+        Shot::whole(Kind::Odd, origin, spec)
     }
 
     fn flawed(&mut self) -> Shot {
@@ -353,47 +302,33 @@ impl Traffic {
 
     /// What a network needs to be one, right and wrong.
     fn network(&mut self) -> Shot {
-        let icmp = |kind, code, data: Vec<u8>| Body::Icmp { kind, code, rest: [0; 4], data };
+        let icmp = |kind, data: Vec<u8>| Body::Icmp { kind, code: 0, rest: [0; 4], data };
         let udp = |src, dst| Body::Udp { ports: (src, dst), data: vec![0; 60] };
-        let neighbour = [address("fe80::99").to_string(); 1];
-        let far6 = self.far(true);
-        let far4 = self.far(false);
-        let target: Vec<u8> = match address(HOST6) {
-            IpAddr::V6(own) => own.octets().to_vec(),
-            IpAddr::V4(_) => Vec::new(),
-        };
+        let query = || Body::Other { protocol: IGMP, data: vec![0x11, 0, 0, 0, 0, 0, 0, 0] };
+        let (far4, far6) = (self.far(false).to_string(), self.far(true).to_string());
+        let (far4, far6) = (far4.as_str(), far6.as_str());
+        let (host, peer) = (Origin::Host, Origin::Peer);
+        let (near, other, group4, group6) = ("fe80::77", "fe80::99", "224.0.0.1", "ff02::1");
+        let target = HOST6.parse::<Ipv6Addr>().expect("an address").octets().to_vec();
         let ttl = self.chance.pick(&[255, 64]);
         let (origin, src, dst, body, ttl) = match self.chance.below(14) {
-            0 => (Origin::Peer, address("fe80::77"), address(HOST6), icmp(135, 0, target), ttl),
-            1 => (Origin::Peer, address("fe80::77"), address(HOST6), icmp(136, 0, target), ttl),
-            2 => (Origin::Peer, far6, address("ff02::1"), icmp(130, 0, vec![0; 16]), 1),
-            3 => (Origin::Peer, address("fe80::77"), address("ff02::1"), icmp(143, 0, Vec::new()), 1),
-            4 => (Origin::Peer, address(&neighbour[0]), address("ff02::1"), icmp(134, 0, vec![0; 8]), ttl),
-            5 => (
-                Origin::Peer,
-                far4,
-                address("224.0.0.1"),
-                Body::Other { protocol: IGMP, data: vec![0x11, 0, 0, 0, 0, 0, 0, 0] },
-                1,
-            ),
-            6 => (Origin::Peer, far4, address("255.255.255.255"), udp(67, 68), 64),
-            7 => (Origin::Peer, far4, address("10.77.0.255"), udp(5000, 5001), 64),
-            8 => (Origin::Peer, address("fe80::77"), address(HOST6), udp(547, 546), 64),
-            9 => (Origin::Host, address(HOST4), address("255.255.255.255"), udp(68, 67), 64),
-            10 => (Origin::Host, address(HOST6), address("fe80::77"), udp(546, 547), 64),
-            11 => (Origin::Peer, far4, address("224.0.0.1"), udp(5353, 5353), 1),
-            12 => (Origin::Peer, far6, address("ff02::1"), udp(5353, 53), 1),
-            _ => (Origin::Host, address(HOST4), address("224.0.0.1"), udp(5353, 5001), 1),
+            0 => (peer, near, HOST6, icmp(135, target), ttl),
+            1 => (peer, near, HOST6, icmp(136, target), ttl),
+            2 => (peer, far6, group6, icmp(130, vec![0; 16]), 1),
+            3 => (peer, near, group6, icmp(143, Vec::new()), 1),
+            4 => (peer, other, group6, icmp(134, vec![0; 8]), ttl),
+            5 => (peer, far4, group4, query(), 1),
+            6 => (peer, far4, "255.255.255.255", udp(67, 68), 64),
+            7 => (peer, far4, "10.77.0.255", udp(5000, 5001), 64),
+            8 => (peer, near, HOST6, udp(547, 546), 64),
+            9 => (host, HOST4, "255.255.255.255", udp(68, 67), 64),
+            10 => (host, HOST6, PEER6, udp(546, 547), 64),
+            11 => (peer, far4, group4, udp(5353, 5353), 1),
+            12 => (peer, far6, group6, udp(5353, 53), 1),
+            _ => (host, HOST4, group4, udp(5353, 5001), 1),
         };
-        let spec = Spec { ttl, ..self.spec(src, dst, body) };
-        // Link-local destinations have no device here that a raw socket would know.
-        let origin = if origin == Origin::Host && dst == address("fe80::77") { Origin::Peer } else { origin };
-        let spec = if origin == Origin::Peer && dst == address("fe80::77") {
-            Spec { dst: address(HOST6), src: address(PEER6), ..spec }
-        } else {
-            spec
-        };
-        Self::shot(Kind::Network, origin, spec)
+        let spec = self.spec(address(src), address(dst), body);
+        Shot::whole(Kind::Network, origin, Spec { ttl, ..spec })
     }
 }
 
@@ -420,40 +355,6 @@ fn answer(body: &Body, chance: &mut Chance) -> Body {
             Body::Icmp { kind, code: *code, rest: *rest, data: data.clone() }
         }
         Body::Other { protocol, data } => Body::Other { protocol: *protocol, data: data.clone() },
-    }
-}
-
-impl Shot {
-    /// The packets as they are sent.
-    pub fn packets(&self) -> Vec<Vec<u8>> {
-        match self.cut {
-            Cut::Whole => vec![self.spec.bytes()],
-            Cut::Pieces(unit) => self.spec.fragments(unit),
-            Cut::Backwards(unit) => self.spec.fragments(unit).into_iter().rev().collect(),
-            Cut::Missing(unit, which) => {
-                let mut pieces = self.spec.fragments(unit);
-                pieces.remove(which);
-                pieces
-            }
-            Cut::Twice(unit, which) => {
-                let mut pieces = self.spec.fragments(unit);
-                pieces.insert(which, pieces[which].clone());
-                pieces
-            }
-        }
-    }
-
-    /// Sends it.
-    pub fn send(&self, ground: &Ground) {
-        for packet in self.packets() {
-            let frame = |lan, vlan| frame_from(&ground.macs, lan, vlan, self.spec.dst, &packet);
-            match self.origin {
-                Origin::Peer => ground.peer.sends.send(&frame(false, None)),
-                Origin::Vlan => ground.peer.sends.send(&frame(false, Some(VLAN))),
-                Origin::Lan => ground.lan.sends.send(&frame(true, None)),
-                Origin::Host => ground.sender.send(&packet, self.spec.dst),
-            }
-        }
     }
 }
 

@@ -1,0 +1,254 @@
+//! The lines that there must be, by what the kernel did and what the wires saw, held against those that there are.
+
+use super::ground::{Frames, Happening, identification, packet_of};
+use super::judge::{Verdict, direction, word};
+use super::lines::{Key, Line};
+use pfw::host::Host;
+use pfw::nflog::Hook;
+use pfw::packet::{Ip, Malformed, Net, Packet};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// A line that there must be.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    pub key: Key,
+    /// `allowed`, `blocked` or `anomaly`.
+    pub verdict: &'static str,
+    /// `None` where the packet never came far enough to have one.
+    pub direction: Option<&'static str>,
+    /// The rule that the engine names, where kernel and engine agree.
+    pub rule: Option<String>,
+    /// The log may say that the prediction was another.
+    pub explained: bool,
+    /// It may be missing.
+    pub optional: bool,
+    /// A rule of its rule set rejects.
+    pub rejects: bool,
+}
+
+impl Expected {
+    /// Of a packet that reached the firewall.
+    fn new(verdict: &Verdict, key: Key, word_of_verdict: &'static str) -> Self {
+        let same = verdict.decision.allows() == verdict.happening.through;
+        let direction = direction(&verdict.happening);
+        Self {
+            key,
+            verdict: word_of_verdict,
+            direction: Some(word(direction)),
+            rule: (same && verdict.cause.is_none()).then(|| verdict.rule.clone()),
+            explained: verdict.cause.is_some(),
+            optional: false,
+            rejects: verdict.rejects,
+        }
+    }
+
+    /// Of one that never did.
+    fn of_unreached(ip: &Ip, verdict: &'static str) -> Self {
+        Self {
+            key: Key::of(ip),
+            verdict,
+            direction: None,
+            rule: None,
+            explained: true,
+            optional: false,
+            rejects: false,
+        }
+    }
+}
+
+/// A disagreement, in words.
+pub type Complaint = String;
+
+/// The lines that there must be, and those that there may be.
+pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host, translates: bool) -> Vec<Expected> {
+    let mut account = Account { host, translates, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
+    let packets = |frames: &[Vec<u8>]| -> Vec<(u32, Packet)> {
+        let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
+        frames.iter().filter_map(read).collect()
+    };
+    for (id, packet) in packets(&frames.to_host) {
+        account.arrived(id, &packet);
+    }
+    account.dropped();
+    account.forwarded();
+    account.told.fill(false);
+    for frames in [&frames.from_host, &frames.on_loopback] {
+        for (id, packet) in packets(frames) {
+            account.left(id, &packet);
+        }
+    }
+    account.all
+}
+
+/// Lines that are gathered.
+struct Account<'a> {
+    host: &'a Host,
+    /// Whether it translates addresses.
+    translates: bool,
+    verdicts: &'a [Verdict],
+    /// Packets that have their frame.
+    told: Vec<bool>,
+    all: Vec<Expected>,
+}
+
+impl Account<'_> {
+    /// A frame came to the host.
+    fn arrived(&mut self, id: u32, packet: &Packet) {
+        let Net::Ip(ip) = &packet.net else { return };
+        let place =
+            self.find(id, ip, |happening| matches!(happening.hook, Hook::Input | Hook::Forward) && !happening.loopback);
+        let Some(place) = place else {
+            // No rule has dropped what never came to one. What was on its way through has no line then, and behind a
+            // translation nobody knows what was.
+            let discarded = packet.malformed.is_some_and(Malformed::discarded_by_kernel);
+            let through = is_for_another(ip.dst, self.host) || self.translates;
+            let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" });
+            return self.all.push(Expected { optional: through, ..unreached });
+        };
+        if self.verdicts[place].happening.hook == Hook::Forward {
+            // The kernel's reports tell of those.
+            self.told[place] = true;
+            return;
+        }
+        let first = !std::mem::replace(&mut self.told[place], true);
+        let verdict = &self.verdicts[place];
+        if verdict.happening.through {
+            self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+        } else if first {
+            self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
+        }
+    }
+
+    /// What was on its way through: each that was dropped, and the first of each flow, or what belongs to none.
+    fn forwarded(&mut self) {
+        for verdict in self.verdicts.iter().filter(|verdict| verdict.happening.hook == Hook::Forward) {
+            let Happening { ip, state, through, .. } = &verdict.happening;
+            if !through {
+                self.all.push(Expected::new(verdict, Key::of(ip), "blocked"));
+            } else if matches!(state, 'F' | 'I' | 'U') {
+                self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+            }
+        }
+    }
+
+    /// What was dropped and came by no wire: what the host sends, and copies of what it sends to many.
+    fn dropped(&mut self) {
+        for (verdict, told) in self.verdicts.iter().zip(&self.told) {
+            if !verdict.happening.through && !told && verdict.happening.hook != Hook::Forward {
+                self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
+            }
+        }
+    }
+
+    /// A frame left the host, or went round on loopback.
+    fn left(&mut self, id: u32, packet: &Packet) {
+        let Net::Ip(ip) = &packet.net else { return };
+        let passed = |happening: &Happening| match happening.hook {
+            // What went round can be dropped where it arrives.
+            Hook::Input => happening.loopback,
+            _ => happening.through,
+        };
+        let Some(place) = self.find(id, ip, passed) else {
+            return self.all.push(Expected::of_unreached(ip, "allowed"));
+        };
+        self.told[place] = true;
+        let verdict = &self.verdicts[place];
+        if verdict.happening.through && verdict.happening.hook != Hook::Forward {
+            self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+        }
+    }
+
+    /// The packet that a frame is, or is a part of.
+    fn find(&self, id: u32, ip: &Ip, wanted: impl Fn(&Happening) -> bool) -> Option<usize> {
+        self.verdicts.iter().zip(&self.told).position(|(Verdict { happening, .. }, &told)| {
+            wanted(happening)
+                && happening.id == id
+                && is_part(ip, &happening.ip, happening.hook)
+                && (!told || ip.fragment.is_some())
+        })
+    }
+}
+
+/// Whether a packet to this address can only be on its way through.
+fn is_for_another(dst: IpAddr, host: &Host) -> bool {
+    let to_many = dst.is_multicast() || ["255.255.255.255", "10.77.0.255"].contains(&dst.to_string().as_str());
+    host.forwards_v4 && !to_many && !host.owns(dst)
+}
+
+/// Whether a packet at a wire is a packet at a hook, or a part of it. Translation changes ends between the two.
+fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
+    let translated = hook == Hook::Forward;
+    let same_ends = translated || (at_wire.src, at_wire.dst) == (at_hook.src, at_hook.dst);
+    let same_transport = translated || at_wire.transport == at_hook.transport;
+    match at_wire.fragment {
+        None => same_ends && same_transport && at_wire.len == at_hook.len,
+        Some(_) => same_ends && (at_hook.fragment.is_none() || at_hook.fragment == at_wire.fragment),
+    }
+}
+
+/// Holds the lines that are there against those that must be.
+pub fn compare(expected: &[Expected], lines: &[Line]) -> Vec<Complaint> {
+    let mut by_key: BTreeMap<Key, (Vec<&Expected>, Vec<&Line>)> = BTreeMap::new();
+    for one in expected {
+        by_key.entry(one.key).or_default().0.push(one);
+    }
+    for one in lines {
+        by_key.entry(one.key).or_default().1.push(one);
+    }
+    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines)).collect()
+}
+
+fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
+    // Packets that look the same may be told in any order.
+    let mut left: Vec<&Line> = lines.iter().copied().filter(|line| line.verdict != "anomaly").collect();
+    let mut anomalies = lines.len() - left.len();
+    let mut complaints = Vec::new();
+    for one in expected {
+        if one.verdict == "anomaly" {
+            if anomalies == 0 {
+                complaints.push(format!("no anomaly line: {one:?}"));
+            }
+            anomalies = anomalies.saturating_sub(1);
+            continue;
+        }
+        let fits =
+            |line: &&Line| line.verdict == one.verdict && one.direction.is_none_or(|word| word == line.direction);
+        match left.iter().position(|line| fits(line) && rule_fits(one, line)) {
+            Some(place) => {
+                left.remove(place);
+            }
+            None if one.optional => {}
+            None => match left.iter().position(fits) {
+                Some(place) => {
+                    let line = left.remove(place);
+                    complaints.push(format!("another rule or reason: {one:?}\n    {}", line.text));
+                }
+                None => complaints.push(format!("no such line: {one:?}")),
+            },
+        }
+    }
+    complaints.extend(left.iter().map(|line| format!("a line too many: {}", line.text)));
+    complaints
+}
+
+fn rule_fits(expected: &Expected, line: &Line) -> bool {
+    if line.reason.contains("fragment without its first") || line.is_judged_late() {
+        return true;
+    }
+    let surprised = line.reason.contains("by the kernel");
+    if surprised && !expected.explained {
+        // What came before its first fragment was foretold without it.
+        return line.is_later_fragment();
+    }
+    // Resets and errors that follow on a rejected packet can't be told from its answer.
+    if line.rule == "guard:reject-answer" {
+        return expected.rejects && line.is_reset_or_unreachable();
+    }
+    // On its way out a datagram is judged whole by the kernel, in parts at the tap.
+    if line.is_fragment() && line.verdict == "allowed" {
+        return true;
+    }
+    // A long list goes by its own name in the kernel, by its entry in the prediction.
+    expected.rule.as_ref().is_none_or(|rule| rule.starts_with(&line.rule) || line.rule.starts_with(rule))
+}
