@@ -165,7 +165,9 @@ fn what_two_killed_processes_left() {
         };
         kill_both();
         let next = enforce(&world, RULES[1], ["--yes"]);
-        let jumps = sh(&format!("iptables-{variant}-save; ip6tables-{variant}-save")).matches("pfw:jump").count();
+        let jumps = sh(&format!("iptables-{variant}-save -t filter; ip6tables-{variant}-save -t filter"))
+            .matches("pfw:jump")
+            .count();
         assert_eq!(jumps, 6, "{variant}: one in each chain");
         assert!(!sh("ipset save").contains("1.0.0."), "{variant}: no set of the first is left");
         assert_eq!(next.stop(libc::SIGTERM).0, 0);
