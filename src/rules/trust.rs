@@ -1,6 +1,6 @@
 //! Who can change a rules file: with it they steer a firewall that runs as root.
 //!
-//! [`check`] follows the way to the file ([`super::path`]): each folder, link and file on it must belong to root or to
+//! [`check`] follows the way to the file (`rules::path`): each folder, link and file on it must belong to root or to
 //! the one user who is trusted (who called sudo), and nobody else may write there. POSIX access lists that let
 //! somebody write show in the group's bits (`acl(5)`), so that they are found too.
 

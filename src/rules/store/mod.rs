@@ -72,7 +72,7 @@ pub(super) enum Step {
     SyncFolder,
 }
 
-/// Why a rules file was not written. It is as it was, but for [`Step::SyncFolder`].
+/// Why a rules file was not written. It is as it was, but for a folder that would not be synced after the change.
 #[derive(Debug)]
 pub enum Error {
     /// Another writer has held the lock for too long.

@@ -9,10 +9,10 @@
 //!
 //! # What is watched
 //!
-//! Every folder on the way to a file ([`super::path`]) for being moved or removed itself; a folder that holds the file
+//! Every folder on the way to a file (`rules::path`) for being moved or removed itself; a folder that holds the file
 //! or a link on the way also for what its names are given to; and the file for being written. A folder is not watched
 //! for writes, because the log is often in the same one. Where the way is broken, or can't be watched, it is looked
-//! at again every [`LOOK_AGAIN`].
+//! at again every `LOOK_AGAIN`.
 
 #[cfg(test)]
 mod tests;
