@@ -13,8 +13,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a program may take.
+/// How long a program may take, and how much longer for each MiB that it is given to read: a million networks are 30 MiB,
+/// which take three seconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE_PER_MIB: Duration = Duration::from_secs(2);
 /// How much of what a program prints to standard output is read: a listing of some hundred thousand rules.
 const MAX_OUTPUT: u64 = 256 << 20;
 /// How much of its complaints.
@@ -62,7 +64,7 @@ impl Invocation<'_> {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        let end = wait(&mut child).map_err(failed)?;
+        let end = wait(&mut child, patience(self.input)).map_err(failed)?;
         let complaint = read_back(&mut complaint, MAX_COMPLAINT).map_err(failed)?;
         match end {
             End::Exit(0) => read_back(&mut output, MAX_OUTPUT).map_err(failed),
@@ -94,14 +96,19 @@ pub(super) fn start(program: &Path, args: &[&str], stdin: Stdio, stdout: Stdio) 
         .spawn()
 }
 
-fn wait(child: &mut Child) -> io::Result<End> {
+/// How long a program may take that reads this.
+fn patience(input: &str) -> Duration {
+    PATIENCE + PATIENCE_PER_MIB * u32::try_from(input.len() >> 20).unwrap_or(u32::MAX)
+}
+
+fn wait(child: &mut Child, patience: Duration) -> io::Result<End> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(200);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(end_of(status));
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > patience {
             os::kill_group(child.id());
             child.wait()?;
             return Ok(End::TimedOut);
@@ -180,6 +187,12 @@ mod tests {
         std::fs::remove_file(&count).expect("there");
         assert_eq!(sh(&script(5), "").expect_err("still busy").end, End::Exit(4));
         assert_eq!(std::fs::read_to_string(&count).expect("there").lines().count(), 4);
+    }
+
+    #[test]
+    fn much_to_read_is_given_time() {
+        assert_eq!(patience("*filter\nCOMMIT\n"), PATIENCE);
+        assert_eq!(patience(&" ".repeat(30 << 20)), Duration::from_secs(70));
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Plan {
                 own: &own,
                 options,
                 blocking: HashMap::new(),
+                set_names: HashMap::new(),
             };
             steps.write();
             steps.writer.finish()

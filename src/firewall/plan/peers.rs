@@ -83,9 +83,6 @@ impl Steps<'_, '_> {
             return;
         }
         self.writer.begin(Hook::PreRouting);
-        let loopback = Match { interface: Some("-i lo".to_owned()), ..Match::default() };
-        self.writer.built_in("loopback", &loopback, &Target::Return);
-        self.guards();
         let effective = self.effective;
         let mut through = Vec::new();
         for peers in &effective.block_ips {
@@ -110,19 +107,28 @@ impl Steps<'_, '_> {
         self.options.raw && !is_short(ranges.len())
     }
 
+    /// What lets a packet go on that a list names. It stands behind the list, so that others do not pay for it.
+    fn early_guards(&mut self) {
+        let loopback = Match { interface: Some("-i lo".to_owned()), ..Match::default() };
+        self.writer.built_in("loopback", &loopback, &Target::Return);
+        self.guards();
+    }
+
     /// The source of what comes in, whoever it is for. Returns what the destination is to be held against, and the
     /// chain for it, where packets are passed on.
     fn early_sources<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) -> Option<(u32, String, String)> {
-        let name = self.sets.name(A::content(ranges.clone()));
+        let name = self.set_name(number, ranges);
         let through = self.options.forwards.then(|| {
             let chain = self.writer.further_raw_chain();
             let outside = self.writer.enter(chain.clone());
+            self.early_guards();
             self.writer.stop(number, &Match::default());
             self.writer.enter(outside);
             chain
         });
         let chain = self.writer.further_raw_chain();
         let outside = self.writer.enter(chain.clone());
+        self.early_guards();
         // Only a report tells the one from the other.
         if let Some(through) = through.as_ref().filter(|_| self.options.nflog_group.is_some()) {
             self.writer.goto(number, &self.passing(), through);
@@ -172,10 +178,16 @@ impl Steps<'_, '_> {
                 self.writer.block(number, &here.and(conditions));
             }
         } else {
-            let name = self.sets.name(A::content(ranges.clone()));
+            let name = self.set_name(number, ranges);
             let chain = self.blocking_chain(number);
             self.writer.jump(number, &here.and(set(&name, end, false)), &chain);
         }
+    }
+
+    /// The set of a long list, which is the same at each hook: to compare a million networks takes time.
+    fn set_name<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) -> String {
+        let Self { set_names, sets, .. } = self;
+        set_names.entry(number).or_insert_with(|| sets.name(A::content(ranges.clone()))).clone()
     }
 
     /// The chain that reports and drops for rule `number`: a set is looked up once for both.

@@ -28,6 +28,8 @@ pub(super) struct Steps<'a, 'b> {
     pub(super) options: Options,
     /// The chain that reports and drops for each rule that is told by a set.
     pub(super) blocking: HashMap<u32, String>,
+    /// The set of each long list of blocked peers.
+    pub(super) set_names: HashMap<u32, String>,
 }
 
 const STATE: &str = "-m conntrack --ctstate";
