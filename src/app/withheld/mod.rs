@@ -39,6 +39,10 @@ const HOLD_FRAGMENT: Duration = Duration::from_millis(30);
 /// Beyond it the oldest go early.
 const MAX_HELD: usize = 1 << 17;
 
+/// Bytes of IPv6's fragment header. The kernel takes it out of a packet that is its only fragment (RFC 6946) where it
+/// puts fragments together, so that a report lacks it.
+const FRAGMENT_HEADER: u32 = 8;
+
 /// How far out of order packets of one time can be: several processors stamp them.
 const DISORDER: usize = 64;
 
@@ -210,8 +214,8 @@ pub fn is_same(held: &Seen, reported: &Seen) -> bool {
     let (Net::Ip(held), Net::Ip(reported)) = (&held.packet.net, &reported.packet.net) else { return false };
     same_way
         && held.fragment.is_none()
-        && (held.src, held.dst, held.protocol, held.len)
-            == (reported.src, reported.dst, reported.protocol, reported.len)
+        && (held.src, held.dst, held.protocol) == (reported.src, reported.dst, reported.protocol)
+        && (held.len == reported.len || held.src.is_ipv6() && held.len == reported.len.saturating_add(FRAGMENT_HEADER))
         && (held.transport == reported.transport || reported.transport == Transport::None)
 }
 

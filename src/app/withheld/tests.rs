@@ -4,7 +4,7 @@ use super::*;
 use crate::engine::{Decision, Hit, RuleNumber, State, Step};
 use crate::packet::{Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
 use crate::rules::Action;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Everything has been read.
 const END: Timestamp = Timestamp::MAX;
@@ -30,9 +30,13 @@ fn udp(time: Timestamp, port: u16) -> Seen {
     seen(time, ip(Protocol::UDP, 100, Transport::Udp(Ports { src: 4000, dst: port })))
 }
 
-fn tcp(time: Timestamp, port: u16) -> Seen {
+fn tcp_ip(port: u16) -> Ip {
     let tcp = Tcp { ports: Ports { src: 4000, dst: port }, flags: TcpFlags(TcpFlags::SYN) };
-    seen(time, ip(Protocol::TCP, 60, Transport::Tcp(tcp)))
+    ip(Protocol::TCP, 60, Transport::Tcp(tcp))
+}
+
+fn tcp(time: Timestamp, port: u16) -> Seen {
+    seen(time, tcp_ip(port))
 }
 
 /// A fragment of datagram `id`. The first has the header.
@@ -352,4 +356,19 @@ fn a_packet_on_loopback_is_not_the_one_of_the_same_ends_that_came_in() {
         all.push(settled);
     }
     assert_eq!(all, [passed(answer), Settled::Dropped(tcp(at(2), 80), judgement(), BY)]);
+}
+
+#[test]
+fn an_only_fragment_is_reported_without_its_header() {
+    let v6 = |len, time| {
+        let ends = Ip { src: Ipv6Addr::LOCALHOST.into(), dst: Ipv6Addr::UNSPECIFIED.into(), ..tcp_ip(80) };
+        seen(time, Ip { len, ..ends })
+    };
+    for (held, reported, same) in [(68, 60, true), (60, 60, true), (60, 68, false), (76, 60, false)] {
+        let mut withheld = Withheld::default();
+        withheld.hold(v6(held, at(1)), judgement());
+        withheld.report_incoming(v6(reported, at(1)), BY);
+        let first = withheld.release(END);
+        assert_eq!(first == Some(Settled::Dropped(v6(held, at(1)), judgement(), BY)), same, "{held} {reported}");
+    }
 }

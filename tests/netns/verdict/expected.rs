@@ -116,7 +116,9 @@ impl Account<'_> {
         if verdict.happening.through {
             self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
         } else if first {
-            self.all.push(Expected::new(verdict, Key::of(&verdict.happening.ip), "blocked"));
+            // A datagram in fragments as the kernel reports it, a packet as it came.
+            let told = if ip.fragment.is_some() { &verdict.happening.ip } else { ip };
+            self.all.push(Expected::new(verdict, Key::of(told), "blocked"));
         }
     }
 
@@ -176,13 +178,18 @@ fn is_for_another(dst: IpAddr, host: &Host) -> bool {
     host.forwards_v4 && !to_many && !host.owns(dst)
 }
 
+/// Whether a packet has this length, or had it before the kernel took the header of an only fragment out.
+fn is_len(at_wire: &Ip, len: u32) -> bool {
+    at_wire.len == len || at_wire.src.is_ipv6() && at_wire.len == len + 8
+}
+
 /// Whether a packet at a wire is a packet at a hook, or a part of it. Translation changes ends between the two.
 fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
     let translated = hook == Hook::Forward;
     let same_ends = translated || (at_wire.src, at_wire.dst) == (at_hook.src, at_hook.dst);
     let same_transport = translated || at_wire.transport == at_hook.transport;
     match at_wire.fragment {
-        None => same_ends && same_transport && at_wire.len == at_hook.len,
+        None => same_ends && same_transport && is_len(at_wire, at_hook.len),
         Some(_) => same_ends && (at_hook.fragment.is_none() || at_hook.fragment == at_wire.fragment),
     }
 }

@@ -122,7 +122,8 @@ fn from_port(ip: Ip, port: u16) -> Ip {
 }
 
 /// Joins a packet that arrives by loopback with what was sent: it is judged once, and blocked if either passage blocks.
-/// Fragments can arrive as the datagram that they make. Whether it was sent by loopback.
+/// Fragments can arrive as the datagram that they make, and a datagram (IPv6) as the fragments that it came in. Whether
+/// it was sent by loopback.
 fn arrive(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     let sent = |one: &Verdict| {
         let Happening { loopback, hook, through, ip, id, .. } = &one.happening;
@@ -134,7 +135,7 @@ fn arrive(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     let Some(first) =
         verdicts.iter().rposition(|one| sent(one) && whole(one)).or_else(|| verdicts.iter().position(sent))
     else {
-        return false;
+        return arrived.ip.fragment.is_some() && arrive_in_part(verdicts, arrived);
     };
     if !whole(&verdicts[first]) && arrived.ip.fragment.is_none() {
         let mut place = 0;
@@ -148,6 +149,25 @@ fn arrive(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     happening.hook = Hook::Input;
     happening.through = arrived.through;
     *cause = self::cause(happening, decision, *rejects);
+    true
+}
+
+/// Joins a fragment that arrives with the datagram that was sent; it is a packet of its own from here on.
+fn arrive_in_part(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
+    let Happening { ip: part, id, .. } = arrived;
+    let is_whole = |one: &&mut Verdict| {
+        let Happening { loopback, ip, id: sent, .. } = &one.happening;
+        let cut = ip.fragment.is_none() || one.happening.hook == Hook::Input;
+        *loopback && cut && (ip.src, ip.dst, sent) == (part.src, part.dst, id)
+    };
+    let Some(whole) = verdicts.iter_mut().rev().find(is_whole) else { return false };
+    let parted = whole.happening.hook == Hook::Input;
+    let judged = Verdict { happening: arrived.clone(), rule: whole.rule.clone(), ..*whole };
+    if parted {
+        verdicts.push(judged);
+    } else {
+        *whole = judged;
+    }
     true
 }
 
