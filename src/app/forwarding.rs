@@ -20,6 +20,9 @@ const MAX_ENDS: usize = 1 << 18;
 /// Datagrams in fragments that are remembered after their first fragment.
 const MAX_DATAGRAMS: usize = 1 << 12;
 
+/// How exactly a report tells a time.
+const STAMP: Duration = Duration::from_micros(1);
+
 /// How long the fragments of a datagram may be apart.
 const REASSEMBLY: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,15 @@ pub enum Course {
     Leaving,
 }
 
+/// What is known of a translated flow by its ends on one side.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    /// The ends that the other side sees.
+    others: Ends,
+    /// When notice of it came.
+    since: Timestamp,
+}
+
 /// What tells a datagram's fragments from those of others.
 type Datagram = (IpAddr, IpAddr, u32);
 
@@ -43,8 +55,8 @@ type Datagram = (IpAddr, IpAddr, u32);
 #[derive(Debug)]
 pub struct Forwarding {
     passing: Passing,
-    /// The ends of its translated flows as either side sees them, with those that the other side sees.
-    translated: Remembered<Ends, Ends>,
+    /// The ends of its translated flows as either side sees them.
+    translated: Remembered<Ends, Side>,
     /// Datagrams in fragments that are part of such a flow.
     datagrams: Remembered<Datagram>,
 }
@@ -78,7 +90,7 @@ impl Forwarding {
         match change {
             Change::Opened(flow) if passes(host, flow) => {
                 for (ends, others) in sides(flow) {
-                    self.translated.remember(ends, others, Timestamp::MAX, now);
+                    self.translated.remember(ends, Side { others, since: now }, Timestamp::MAX, now);
                 }
             }
             Change::Opened(_) => {}
@@ -103,10 +115,20 @@ impl Forwarding {
         if self.translated.is_empty() && self.datagrams.is_empty() {
             return false;
         }
-        let Some(ends) = Ends::of_packet(packet) else {
-            return datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
-        };
-        self.translated.knows(&ends, time)
+        let with_its_datagram = || datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
+        let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.translated.knows(&ends, time));
+        with_its_datagram() || in_its_flow()
+    }
+
+    /// Takes in that a packet opened a connection to this machine at `time`: a flow with its ends is over, although
+    /// notice of that may come later.
+    pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
+        let Some(ends) = Ends::of_packet(packet) else { return };
+        // One that has begun since is another.
+        let goes_on = self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| time < side.since);
+        if !goes_on {
+            self.translated.end(&ends, time.minus(STAMP));
+        }
     }
 
     /// Takes in that a packet is on its way through, and so is what remains of its datagram.
@@ -118,7 +140,7 @@ impl Forwarding {
 
     /// The ends by which the other side of a translation knows a packet.
     pub fn other_ends(&self, packet: &Ip, time: Timestamp) -> Option<Ends> {
-        self.translated.get(&Ends::of_packet(packet)?, time).copied()
+        Some(self.translated.get(&Ends::of_packet(packet)?, time)?.others)
     }
 
     /// Ends of translated flows that found no room.
@@ -221,6 +243,20 @@ mod tests {
         }
         assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(2)));
         assert!(!forwarding.covers(&udp(HOST, CLIENT, (6000, 53)), at(2)));
+    }
+
+    #[test]
+    fn where_a_connection_to_this_machine_begins_a_flow_is_over() {
+        let mut forwarding = Forwarding::default();
+        let packet = udp(CLIENT, HOST, (4000, 8080));
+        forwarding.change(&host(), &Change::Opened(published()), at(1));
+        forwarding.begins(&packet, at(3));
+        assert!(forwarding.covers(&packet, at(2)) && !forwarding.covers(&packet, at(3)));
+        forwarding.change(&host(), &Change::Closed(published()), at(4));
+        assert!(!forwarding.covers(&packet, at(3)), "late notice of the end changes nothing");
+        forwarding.change(&host(), &Change::Opened(published()), at(5));
+        forwarding.begins(&packet, at(4));
+        assert!(forwarding.covers(&packet, at(6)), "late notice of that neither");
     }
 
     #[test]

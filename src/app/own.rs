@@ -35,8 +35,8 @@ impl Own {
         reports.push(seen, ());
     }
 
-    /// Whether there is a report of a packet that the tap saw. It is of use once.
-    pub fn take(&mut self, seen: &Seen) -> bool {
+    /// Whether there is a report of a packet that the tap saw. It is of use once. `behind` are the next frames.
+    pub fn take<'a>(&mut self, seen: &Seen, behind: &(impl Iterator<Item = &'a Seen> + Clone)) -> bool {
         let in_fragments = matches!(seen.packet.net, Net::Ip(Ip { fragment: Some(_), .. }));
         let of_packet =
             |reported: &Seen| is_same(seen, reported) || in_fragments && is_first_of(&seen.packet, &reported.packet);
@@ -45,7 +45,7 @@ impl Own {
             Direction::Incoming if in_fragments => {
                 self.incoming.take_if(seen, |reported| soon.contains(&reported.time) && of_packet(reported))
             }
-            Direction::Incoming => self.incoming.take(seen),
+            Direction::Incoming => self.incoming.take(seen, behind),
             _ => self.outgoing.take_if(seen, of_packet),
         };
         taken.is_some()

@@ -253,7 +253,7 @@ impl Stage {
             Reported::Dropped(number) | Reported::Stopped(number) => {
                 Some(truth.note_dropped(generation, number, event, &packet))
             }
-            Reported::Passed | Reported::Own => None,
+            Reported::Passed | Reported::Own | Reported::Opens => None,
         };
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
@@ -270,6 +270,7 @@ impl Stage {
             // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
             Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
             Some(by) => truth.report_incoming(seen, by, now),
+            None if reported == Reported::Opens => self.begins(&seen),
             None => truth.own.report(seen, now),
         }
     }

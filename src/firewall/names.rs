@@ -159,12 +159,16 @@ pub enum Reported {
     Passed,
     /// It is from or to this machine, whatever its addresses look like. It may be dropped yet.
     Own,
+    /// The same, and it would open a connection.
+    Opens,
 }
 
 /// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
 const PASSED: &str = "passed";
 /// See [`PASSED`].
 const OWN: &str = "inside";
+/// See [`PASSED`].
+const OPENS: &str = "opened";
 /// What stands behind the number of a rule that stopped a packet on its way through.
 const STOPPED: &str = ":fwd";
 
@@ -178,6 +182,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Stopped(number) => format!("pfw:{generation:08x}:{number:06x}{STOPPED}"),
         Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
         Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
+        Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
     }
 }
 
@@ -189,6 +194,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
         Some(number) => Reported::Stopped(hex(number, 6)?),
         None if what == PASSED => Reported::Passed,
         None if what == OWN => Reported::Own,
+        None if what == OPENS => Reported::Opens,
         None => Reported::Dropped(hex(what, 6)?),
     };
     Some((hex(generation, 8)?, reported))
@@ -205,6 +211,7 @@ mod tests {
             (Reported::Stopped(0x12_3456), "pfw:0000feed:123456:fwd"),
             (Reported::Passed, "pfw:0000feed:passed"),
             (Reported::Own, "pfw:0000feed:inside"),
+            (Reported::Opens, "pfw:0000feed:opened"),
         ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);
             assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));

@@ -8,14 +8,25 @@ use super::span::Span;
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hasher};
 
-/// Bytes behind the IP header that count: a TCP header with all its options.
+/// Bytes behind the IP headers that count: a TCP header with all its options.
 const LOOKED_AT: usize = 64;
+/// The same of a first fragment, which has no fewer.
+const HEAD: usize = 8;
 /// Size of an IPv6 header.
 const IPV6_HEADER: usize = 40;
 
-/// The fingerprint of an IP packet: its source, and of all that is behind what neither a router nor a translation of
-/// the destination changes. A first fragment has that of the whole. `None` if it is no IP packet.
-pub(super) fn of(ethertype: u16, packet: &[u8]) -> Option<u64> {
+/// What stays the same in a packet when the kernel passes it on and translates its destination: two sightings of one
+/// packet have the same fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    /// Of its source and what is behind the IP headers.
+    pub whole: u64,
+    /// Of so much of it that a first fragment has it too.
+    pub head: u64,
+}
+
+/// The fingerprint of an IP packet; `None` if it is none, or ends before there is any to be had.
+pub(super) fn of(ethertype: u16, packet: &[u8]) -> Option<Fingerprint> {
     match ethertype {
         IPV4 => of_ipv4(packet),
         IPV6 => of_ipv6(packet),
@@ -23,24 +34,28 @@ pub(super) fn of(ethertype: u16, packet: &[u8]) -> Option<u64> {
     }
 }
 
-fn of_ipv4(packet: &[u8]) -> Option<u64> {
+fn of_ipv4(packet: &[u8]) -> Option<Fingerprint> {
     let &[first, _, _, _, id_high, id_low, _, _, _, protocol, _, _, a, b, c, d, ..] = packet.first_chunk::<20>()?;
     let payload = packet.get(usize::from(first & 0x0f) * 4..)?;
-    Some(hash(Protocol(protocol), &[id_high, id_low, a, b, c, d], payload))
+    Some(both(Protocol(protocol), &[id_high, id_low, a, b, c, d], payload))
 }
 
-fn of_ipv6(packet: &[u8]) -> Option<u64> {
+fn of_ipv6(packet: &[u8]) -> Option<Fingerprint> {
     let (header, behind) = packet.split_first_chunk::<IPV6_HEADER>()?;
     let (&[_, _, _, _, _, _, next, _], addresses) = header.split_first_chunk()?;
     let source = addresses.first_chunk::<16>()?;
     // What is wrong with it has been said.
     let chain = Chain::walk(Protocol(next), Span::new(behind, 0).open_ended(), &mut Faults::default());
-    Some(hash(chain.protocol, source, chain.payload?.bytes()))
+    Some(both(chain.protocol, source, chain.payload?.bytes()))
+}
+
+fn both(protocol: Protocol, source: &[u8], payload: &[u8]) -> Fingerprint {
+    let of = |size| hash(protocol, source, payload.get(..size).unwrap_or(payload));
+    Fingerprint { whole: of(LOOKED_AT), head: of(HEAD) }
 }
 
 /// The destination port and the checksum are left out.
 fn hash(protocol: Protocol, source: &[u8], payload: &[u8]) -> u64 {
-    let payload = payload.get(..LOOKED_AT).unwrap_or(payload);
     let mut hasher = FixedState::default().build_hasher();
     hasher.write_u8(protocol.0);
     hasher.write(source);
@@ -67,7 +82,7 @@ mod tests {
     const TCP: &str =
         "4500 003c 1234 4000 4006 0000 0a4d0002 0a4d0001  9c40 1f90 11223344 00000000 a002 fd78 aaaa 0000";
 
-    fn v4(text: &str) -> u64 {
+    fn v4(text: &str) -> Fingerprint {
         of(IPV4, &bytes(text)).unwrap()
     }
 
@@ -105,11 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn a_first_fragment_has_that_of_the_whole() {
-        let payload = "0fa0 1f90 0fa8 1111 78787878";
-        let whole = format!("6000 0000 000c 1140 fd77{:028} fd77{:028} {payload}", 2, 1);
-        let first = format!("6000 0000 0014 2c40 fd77{:028} fd77{:028} 11000001 00000009 {payload}", 2, 1);
-        assert_eq!(of(IPV6, &bytes(&whole)), of(IPV6, &bytes(&first)));
+    fn a_first_fragment_has_the_head_of_the_whole() {
+        let of = |text: String| of(IPV6, &bytes(&text)).unwrap();
+        let between = format!("fd77{:028} fd77{:028}", 2, 1);
+        let whole = of(format!("6000 0000 000c 1140 {between} 0fa0 1f90 0fa8 1111 78787878"));
+        let first = of(format!("6000 0000 0010 2c40 {between} 11000001 00000009 0fa0 0050 0fa8 2222"));
+        let other = of(format!("6000 0000 0010 2c40 {between} 11000001 00000009 0fa1 0050 0fa8 2222"));
+        assert_eq!(whole.head, first.head);
+        assert_ne!(whole.head, other.head);
         assert_eq!(v4(TCP), v4(&TCP.replace("4000", "2000")));
     }
 

@@ -30,6 +30,7 @@ mod testing;
 
 pub use checksum::has_wrong_checksum;
 pub use ethertype::ethertype_name;
+pub use fingerprint::Fingerprint;
 pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopback};
 pub use icmp::query as icmp_query;
 pub use link::Link;
@@ -224,9 +225,8 @@ pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     link::parse(link, bytes, original_len)
 }
 
-/// A fingerprint of what stays the same in a packet when a router passes it on and translates its destination: two
-/// sightings of one packet have the same. `None` for frames without IP.
-pub fn fingerprint(link: Link, bytes: &[u8]) -> Option<u64> {
+/// The fingerprint of a frame's packet. `None` for frames without IP.
+pub fn fingerprint(link: Link, bytes: &[u8]) -> Option<Fingerprint> {
     let (ethertype, packet) = link::payload(link, bytes);
     fingerprint::of(ethertype, packet)
 }

@@ -17,7 +17,7 @@ impl Stage {
         if seen.direction == Direction::Loopback || !self.forwarding.covers(ip, seen.time) {
             return false;
         }
-        if self.truth.as_mut().is_some_and(|truth| truth.own.take(seen)) {
+        if self.truth.as_mut().is_some_and(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
             return false;
         }
         self.forwarding.entered(ip, seen.time);
@@ -26,6 +26,13 @@ impl Stage {
             _ => self.duplicates += 1,
         }
         true
+    }
+
+    /// Takes in that a packet would open a connection to this machine.
+    pub(super) fn begins(&mut self, seen: &Seen) {
+        if let Net::Ip(ip) = &seen.packet.net {
+            self.forwarding.begins(ip, seen.time);
+        }
     }
 
     /// Whether a packet is what the kernel answers one with that it has rejected.

@@ -5,7 +5,7 @@
 
 use super::{By, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
 use crate::conntrack::Ends;
-use crate::packet::{Net, Packet};
+use crate::packet::{Fingerprint, Net, Packet};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -32,7 +32,7 @@ pub(super) struct Crossings {
     reports: VecDeque<Passage>,
     /// How many reports went before the first of these.
     gone: u64,
-    /// The numbers of reports without a frame, by fingerprint.
+    /// The numbers of reports without a frame, by fingerprint: of the whole and of the head.
     alone: HashMap<u64, VecDeque<u64>, RandomState>,
     /// Packets that came in for another machine, with their times, by what they were: the reports about them are not
     /// about what only looks like them.
@@ -82,7 +82,9 @@ impl Crossings {
     pub(super) fn push(&mut self, seen: Seen, by: Option<By>) {
         if let Some(fingerprint) = seen.fingerprint {
             let number = self.gone + self.reports.len() as u64;
-            self.alone.entry(fingerprint).or_default().push_back(number);
+            for key in [fingerprint.whole, fingerprint.head] {
+                self.alone.entry(key).or_default().push_back(number);
+            }
         }
         self.reports.push_back(Passage { seen, by, original: None });
     }
@@ -111,8 +113,9 @@ impl Crossings {
     /// that look alike (one sender tries many ports) it is the last; `rivals` are those behind this one.
     pub(super) fn take<'a>(&mut self, frame: &Seen, rivals: impl Iterator<Item = &'a Seen>) -> bool {
         let Some(fingerprint) = frame.fingerprint else { return false };
-        let Some(numbers) = self.alone.get(&fingerprint) else { return false };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
+        let key = if in_fragments { fingerprint.head } else { fingerprint.whole };
+        let Some(numbers) = self.alone.get(&key) else { return false };
         let latest = frame.time.plus(if in_fragments { HOLD_FRAGMENT } else { UNTIL_REPORTED });
         let at = |number: u64| usize::try_from(number - self.gone).ok();
         let is_near = |&number: &u64| {
@@ -134,15 +137,19 @@ impl Crossings {
         if let Some(passage) = at(number).and_then(|place| self.reports.get_mut(place)) {
             passage.original = Some(frame.packet);
         }
-        self.forget(fingerprint, number);
+        let reported =
+            at(number).and_then(|place| self.reports.get(place)).and_then(|passage| passage.seen.fingerprint);
+        self.forget(reported.unwrap_or(fingerprint), number);
         true
     }
 
-    fn forget(&mut self, fingerprint: u64, number: u64) {
-        let Some(numbers) = self.alone.get_mut(&fingerprint) else { return };
-        numbers.retain(|&one| one != number);
-        if numbers.is_empty() {
-            self.alone.remove(&fingerprint);
+    fn forget(&mut self, fingerprint: Fingerprint, number: u64) {
+        for key in [fingerprint.whole, fingerprint.head] {
+            let Some(numbers) = self.alone.get_mut(&key) else { continue };
+            numbers.retain(|&one| one != number);
+            if numbers.is_empty() {
+                self.alone.remove(&key);
+            }
         }
     }
 }

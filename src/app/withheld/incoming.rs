@@ -65,11 +65,18 @@ impl<T> Incoming<T> {
 
     /// Takes out the report of a packet, if there is one that is not in its turn: it stands behind others of a later
     /// time, or bears the time at which it was written instead of the packet's. The kernel has no stamp of a TCP segment
-    /// that was sent on this very machine.
-    pub fn take(&mut self, seen: &Seen) -> Option<T> {
+    /// that was sent on this very machine. `behind` are the next frames.
+    pub fn take<'a>(&mut self, seen: &Seen, behind: &(impl Iterator<Item = &'a Seen> + Clone)) -> Option<T> {
         let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
-        let latest = if unstamped { seen.time.plus(UNTIL_REPORTED) } else { stamp(seen) };
-        self.take_if(seen, |reported| (stamp(seen)..=latest).contains(&reported.time) && is_same(seen, reported))
+        let exact = |reported: &Seen| stamp(reported) == stamp(seen) && is_same(seen, reported);
+        let latest = seen.time.plus(UNTIL_REPORTED);
+        // A report that bears the stamp of one that is alike is about that.
+        let of_another =
+            |reported: &Seen| behind.clone().any(|one| stamp(one) == stamp(reported) && is_same(one, reported));
+        let near = |reported: &Seen| {
+            (seen.time..=latest).contains(&reported.time) && is_same(seen, reported) && !of_another(reported)
+        };
+        self.take_if(seen, exact).or_else(|| unstamped.then(|| self.take_if(seen, near)).flatten())
     }
 
     /// Takes out the first report between the ends of a packet that `is_of_packet` picks.

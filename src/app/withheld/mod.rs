@@ -12,7 +12,7 @@ mod incoming;
 use super::pipeline::Judgement;
 use crate::engine::Direction;
 use crate::nflog::BATCH_TIME;
-use crate::packet::{Net, Packet, Transport};
+use crate::packet::{Fingerprint, Net, Packet, Transport};
 use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
@@ -70,9 +70,8 @@ pub struct Seen {
     pub direction: Direction,
     /// The index of its interface.
     pub interface: u32,
-    /// What it can be known by behind a translation ([`packet::fingerprint`](crate::packet::fingerprint)), where it may
-    /// be translated.
-    pub fingerprint: Option<u64>,
+    /// What it can be known by behind a translation, where it may be translated.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// What is known of a packet once it has waited long enough.
@@ -132,6 +131,11 @@ impl Withheld {
         self.forwarded.push(seen, by);
     }
 
+    /// The next frames that wait, as far as they can be out of order.
+    pub fn next_frames(&self) -> impl Iterator<Item = &Seen> + Clone {
+        self.frames.iter().take(DISORDER).map(|(seen, _)| seen)
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
@@ -174,10 +178,10 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let (seen, judgement) = self.frames.pop_front_if(|(seen, _)| stamp(seen) <= settled)?;
-        let behind = self.frames.iter().take(DISORDER).map(|(seen, _)| seen);
-        Some(match self.incoming.take(&seen) {
+        let behind = || self.frames.iter().take(DISORDER).map(|(seen, _)| seen);
+        Some(match self.incoming.take(&seen, &behind()) {
             Some(by) => Settled::Dropped(seen, judgement, by),
-            None if self.forwarded.take(&seen, behind) => Settled::Entered(seen),
+            None if self.forwarded.take(&seen, behind()) => Settled::Entered(seen),
             None => Settled::Passed(seen, judgement),
         })
     }

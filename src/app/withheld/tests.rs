@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{Decision, Hit, RuleNumber, State, Step};
-use crate::packet::{Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
+use crate::packet::{Fingerprint, Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
 use crate::rules::Action;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -194,6 +194,12 @@ fn a_report_takes_one_segment_alone() {
 }
 
 #[test]
+fn of_two_segments_that_are_alike_the_one_is_dropped_whose_stamp_is_reported() {
+    let (first, second) = (tcp(at(0), 22), tcp(at(10), 22));
+    assert_eq!(release([first, second], [second]), [passed(first), dropped(second)]);
+}
+
+#[test]
 fn a_dropped_datagram_has_one_line_for_all_its_fragments() {
     let whole =
         |micros, port| seen(at(micros), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: port })));
@@ -262,7 +268,7 @@ fn beyond_what_there_is_room_for_the_oldest_go_early() {
 
 /// A packet by which a report knows it.
 fn known(seen: Seen, fingerprint: u64) -> Seen {
-    Seen { fingerprint: Some(fingerprint), ..seen }
+    Seen { fingerprint: Some(Fingerprint { whole: fingerprint, head: !fingerprint }), ..seen }
 }
 
 /// What is released once the tap has seen `frames` for this machine and `reports` have come of packets that pass
@@ -327,9 +333,22 @@ fn a_report_takes_one_frame_of_its_interface_that_came_in_just_before() {
 
 #[test]
 fn the_first_fragment_of_a_translated_datagram_is_taken_by_its_report() {
-    let (first, rest) = (known(part(at(1), 9, 0, 8080), 5), part(at(7_000), 9, 1480, 8080));
+    let rest = part(at(7_000), 9, 1480, 8080);
     let report = known(udp(at(7_100), 80), 5);
+    let fingerprint = Some(Fingerprint { whole: 6, head: !5 });
+    let first = Seen { fingerprint, ..part(at(1), 9, 0, 8080) };
     assert_eq!(cross(&[first, rest], &[report]), [Settled::Entered(first), passed(rest), crossed(report, Some(first))]);
+}
+
+#[test]
+fn a_report_of_a_packet_that_came_in_as_it_is_takes_no_other_that_is_alike() {
+    let mut withheld = Withheld::default();
+    let (report, frame) = (known(tcp(at(900), 80), 5), known(tcp(at(2), 8080), 5));
+    let entering = Seen { time: at(1), ..report };
+    withheld.entering(&entering);
+    withheld.hold(frame, judgement());
+    withheld.report_forwarded(report, Some(BY));
+    assert_eq!(release_until(&mut withheld, END), [passed(frame), crossed(report, None)]);
 }
 
 #[test]

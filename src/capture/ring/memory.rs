@@ -111,6 +111,10 @@ impl Filled<'_> {
 
 impl Drop for Filled<'_> {
     fn drop(&mut self) {
+        if let Some(count) = self.ring.word(self.number, FRAME_COUNT) {
+            // The kernel itself does so only when it begins to fill the block, and until then it looks filled.
+            count.store(0, Ordering::Relaxed);
+        }
         if let Some(status) = self.ring.word(self.number, STATUS) {
             // Release: our reads of the block are over before the kernel sees that it may write to it.
             status.store(libc::TP_STATUS_KERNEL, Ordering::Release);

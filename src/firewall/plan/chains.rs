@@ -102,17 +102,10 @@ impl<'a> Writer<'a> {
         self.numbered(number, conditions, &Target::Drop);
     }
 
-    /// Reports that no rule of ours drops a packet.
-    pub(super) fn report_passed(&mut self, conditions: &Match) {
-        if let Some(target) = self.log_target(Reported::Passed) {
-            self.built_in("forwarded", conditions, &target);
-        }
-    }
-
-    /// Reports that a packet is from or to this machine.
-    pub(super) fn report_own(&mut self, conditions: &Match) {
-        if let Some(target) = self.log_target(Reported::Own) {
-            self.built_in("own", conditions, &target);
+    /// Reports what is no drop.
+    pub(super) fn report(&mut self, id: &str, reported: Reported, conditions: &Match) {
+        if let Some(target) = self.log_target(reported) {
+            self.built_in(id, conditions, &target);
         }
     }
 

@@ -8,7 +8,7 @@ use super::icmp::of_type;
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
-use crate::firewall::names::Hook;
+use crate::firewall::names::{Hook, Reported};
 use crate::packet::Protocol;
 use crate::rules::address::AddressSet;
 use crate::rules::port::PortSet;
@@ -56,7 +56,7 @@ impl Steps<'_, '_> {
             self.defragment();
         }
         if self.options.forwards {
-            self.untranslated();
+            self.untranslated(direction);
         }
         if !later && !self.effective.lists_block() {
             return;
@@ -97,7 +97,7 @@ impl Steps<'_, '_> {
         if self.options.forwards {
             // One about no flow that is known would leave here unreported.
             let message = self.path_mtu_message();
-            self.writer.report_passed(&message.with(format!("{STATE} INVALID,UNTRACKED")));
+            self.writer.report("forwarded", Reported::Passed, &message.with(format!("{STATE} INVALID,UNTRACKED")));
         }
         self.path_mtu();
         self.blocked_ends();
@@ -109,17 +109,22 @@ impl Steps<'_, '_> {
     /// first packet leaves (`NEW` are all until the first answer). What belongs to no flow is reported packet by packet:
     /// nothing else stands for it.
     fn passed(&mut self) {
-        self.writer.report_passed(&Match::module("-m conntrack ! --ctstatus CONFIRMED"));
-        self.writer.report_passed(&Match::module(format!("{STATE} INVALID,UNTRACKED")));
+        self.writer.report("forwarded", Reported::Passed, &Match::module("-m conntrack ! --ctstatus CONFIRMED"));
+        let of_no_flow = Match::module(format!("{STATE} INVALID,UNTRACKED"));
+        self.writer.report("forwarded", Reported::Passed, &of_no_flow);
     }
 
     /// Packets that connection tracking does not translate although they bear the addresses of a flow that it does: what
     /// fits no connection, and errors about such a flow that begin or end here. The tap can't tell them from those on
-    /// their way through.
-    fn untranslated(&mut self) {
-        self.writer.report_own(&Match::module(format!("{STATE} INVALID")));
+    /// their way through; nor, so soon, that such a flow has ended, when a segment that comes late opens a connection.
+    fn untranslated(&mut self, direction: RuleDirection) {
+        self.writer.report("own", Reported::Own, &Match::module(format!("{STATE} INVALID")));
         let errors = Match::protocol(self.family().icmp()).with(format!("{STATE} RELATED"));
-        self.writer.report_own(&errors);
+        self.writer.report("own", Reported::Own, &errors);
+        if direction == RuleDirection::In {
+            let late = Match::protocol(Protocol::TCP).with("-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN");
+            self.writer.report("own", Reported::Opens, &late.with("-m conntrack ! --ctstatus CONFIRMED"));
+        }
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is

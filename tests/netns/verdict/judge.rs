@@ -27,13 +27,15 @@ pub struct Judge {
     engine: Engine,
     /// A rule of the rule set in force rejects.
     pub rejects: bool,
+    /// The host translates addresses.
+    pub translates: bool,
     /// Far ends of flows to the published port.
     published: HashSet<(IpAddr, Option<u16>)>,
 }
 
 impl Judge {
     pub fn new() -> Self {
-        Self { engine: Engine::new(Limits::default()), rejects: false, published: HashSet::new() }
+        Self { engine: Engine::new(Limits::default()), rejects: false, translates: false, published: HashSet::new() }
     }
 
     /// A forwarded packet as it was before its addresses were translated, if they were.
@@ -93,7 +95,10 @@ impl Judge {
                 decision = Engine::new(Limits::default()).decide(matcher, &before, &context);
             }
             let rule = matcher.rules()[decision.rule.0 as usize].id.to_string();
-            let cause = cause(&happening, &decision, self.rejects);
+            let cause = cause(&happening, &decision, self.rejects).or_else(|| {
+                // The log's engine has seen packets of translated flows before anybody could tell what they were.
+                (self.translates && matches!(happening.state, 'I' | 'L')).then_some("translated")
+            });
             verdicts.push(Verdict { happening, decision, rule, rejects: self.rejects, cause });
         }
         verdicts

@@ -176,6 +176,7 @@ impl Bench {
         // Answers to what the last rule set rejected are remembered for a while.
         let rejected = mem::replace(&mut self.rejected, rejects);
         self.judge.rejects = rejects || rejected;
+        self.judge.translates = machinery == Machinery::Translated;
         let verdicts = self.judge.decide(&matcher, happenings, &frames, name);
         let translates = machinery == Machinery::Translated;
         let expected = expected(&verdicts, &frames, &self.host, translates);
