@@ -69,7 +69,8 @@ impl Blocks {
 
     /// Block `number`, if [`Blocks::is_filled`].
     pub(super) fn filled(&mut self, number: usize) -> Option<Filled<'_>> {
-        self.is_filled(number).then_some(Filled { ring: self, number })
+        // Only then: to drop it is to hand the block back, which nobody may do with one that the kernel fills.
+        if self.is_filled(number) { Some(Filled { ring: self, number }) } else { None }
     }
 
     /// Where block `number` begins.
@@ -119,5 +120,43 @@ impl Drop for Filled<'_> {
             // Release: our reads of the block are over before the kernel sees that it may write to it.
             status.store(libc::TP_STATUS_KERNEL, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::os::fd::AsFd;
+
+    const BLOCK: usize = 4096;
+
+    /// A ring in a file, whose other side is the test.
+    fn ring() -> Blocks {
+        let file: File = tempfile::tempfile().unwrap();
+        file.set_len(2 * BLOCK as u64).unwrap();
+        Blocks::map(file.as_fd(), BLOCK, 2).unwrap()
+    }
+
+    fn put(ring: &Blocks, offset: usize, value: u32) {
+        ring.word(0, offset).unwrap().store(value, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_block_that_the_kernel_fills_is_left_alone() {
+        let mut ring = ring();
+        put(&ring, FRAME_COUNT, 3);
+        put(&ring, STATUS, 1 << 30);
+        assert!(ring.filled(0).is_none() && ring.is_begun(0));
+        assert_eq!(ring.word(0, STATUS).unwrap().load(Ordering::Relaxed) >> 30, 1, "its status is as it was");
+    }
+
+    #[test]
+    fn a_block_that_was_read_is_the_kernels_again_and_empty() {
+        let mut ring = ring();
+        put(&ring, FRAME_COUNT, 3);
+        put(&ring, STATUS, libc::TP_STATUS_USER);
+        assert_eq!(ring.filled(0).unwrap().bytes().len(), BLOCK);
+        assert!(!ring.is_filled(0) && !ring.is_begun(0));
     }
 }
