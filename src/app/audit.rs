@@ -1,53 +1,16 @@
 //! What the kernel's rules dropped, held against what was reported of it and what was logged.
 
-use crate::record::Summary;
-use serde::Serialize;
+use crate::control::limits::RULES_IN_AUDIT;
+use crate::control::report::{Account, AuditReport, RuleAccount};
+use crate::record::{Differences, Summary};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
-
-/// The account of a rule, or of all.
-///
-/// `dropped + unread = reported + missing`, always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Account {
-    /// Packets that the kernel's counters tell. They are those of the rules that drop (DROP, REJECT); a rule that
-    /// reports (NFLOG) stands in front of each, with a counter of its own that is not asked.
-    pub dropped: u64,
-    /// Packets that the kernel reported.
-    pub reported: u64,
-    /// Reports beyond what the counters told: of packets that were dropped after their rule's counter had been read for
-    /// the last time, be it that the rule was replaced an instant later or that this is under way. Counters that
-    /// somebody else has set to zero show up here too.
-    pub unread: u64,
-    /// Packets that were dropped, and of which no report came.
-    pub missing: u64,
-    /// Reports whose packets have a line in the log.
-    pub logged: u64,
-}
-
-impl Account {
-    /// What was dropped by a counter, reported and logged of one rule.
-    pub const fn new(dropped: u64, reported: u64, logged: u64) -> Self {
-        let (unread, missing) = (reported.saturating_sub(dropped), dropped.saturating_sub(reported));
-        Self { dropped, reported, unread, missing, logged }
-    }
-
-    /// Adds another account.
-    pub const fn add(&mut self, other: &Self) {
-        self.dropped += other.dropped;
-        self.reported += other.reported;
-        self.unread += other.unread;
-        self.missing += other.missing;
-        self.logged += other.logged;
-    }
-}
 
 /// The account of each rule, by id.
 pub type Accounts = BTreeMap<Arc<str>, Account>;
 
-/// What `pfw audit` shows: as a table, or serialized.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+/// What the kernel's rules dropped, reported and have lines of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Rules that dropped or reported anything, by id.
     pub rules: BTreeMap<String, Account>,
@@ -89,28 +52,22 @@ impl Audit {
         summary
     }
 
-    /// Whether each dropped packet was reported, or its report is known to be lost.
-    pub const fn adds_up(&self) -> bool {
-        self.unaccounted == 0
-    }
-}
-
-impl fmt::Display for Audit {
-    /// A line for each rule, their sum, and whether it adds up.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:>12} {:>12} {:>12} {:>12} {:>12}  rule", "dropped", "reported", "unread", "missing", "logged")?;
-        let all = self.rules.iter().map(|(id, account)| (id.as_str(), account));
-        for (id, account) in all.chain([("all together", &self.sum)]) {
-            let Account { dropped, reported, unread, missing, logged } = account;
-            writeln!(f, "{dropped:>12} {reported:>12} {unread:>12} {missing:>12} {logged:>12}  {id}")?;
-        }
-        writeln!(f, "reports lost: {}", self.lost)?;
-        if self.unreported {
-            writeln!(f, "nothing is logged, and so nothing is reported: the kernel's counters are all there is")
-        } else if self.adds_up() {
-            writeln!(f, "the kernel's counters, its reports and the losses add up")
-        } else {
-            writeln!(f, "{} packets were dropped of which neither a report nor its loss is known", self.unaccounted)
+    /// What is told of it: the rules that dropped most, with what else counts beside.
+    pub fn report(self, differences: Differences, lost_log: u64) -> AuditReport {
+        let mut rules: Vec<_> = self.rules.into_iter().map(|(id, account)| RuleAccount { id, account }).collect();
+        // The sort is stable, and the map is in the order of ids.
+        rules.sort_by_key(|rule| std::cmp::Reverse(rule.account.dropped.max(rule.account.reported)));
+        let left_out = rules.len().saturating_sub(RULES_IN_AUDIT);
+        rules.truncate(RULES_IN_AUDIT);
+        AuditReport {
+            rules,
+            left_out,
+            sum: self.sum,
+            lost_reports: self.lost,
+            lost_log,
+            unaccounted: self.unaccounted,
+            unreported: self.unreported,
+            differences: differences.iter().map(|(cause, n)| (cause.name().to_owned(), n)).collect(),
         }
     }
 }
@@ -118,6 +75,7 @@ impl fmt::Display for Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Cause;
 
     fn accounts(all: &[(&str, [u64; 3])]) -> Accounts {
         all.iter()
@@ -126,37 +84,32 @@ mod tests {
     }
 
     #[test]
-    fn the_table_shows_each_rule_and_the_sum() {
+    fn the_report_has_the_rules_that_dropped_most_first() {
         let audit = Audit::new(&accounts(&[("ping", [3, 3, 3]), ("web", [10, 8, 7]), ("idle", [0; 3])]), 2);
-        assert_eq!(
-            audit.to_string(),
-            "     dropped     reported       unread      missing       logged  rule
-           3            3            0            0            3  ping
-          10            8            0            2            7  web
-          13           11            0            2           10  all together
-reports lost: 2
-the kernel's counters, its reports and the losses add up
-"
-        );
+        let mut differences = Differences::default();
+        differences.add(Cause::Window);
+        let report = audit.report(differences, 5);
+        let ids: Vec<_> = report.rules.iter().map(|rule| rule.id.as_str()).collect();
+        assert_eq!((ids, report.left_out), (vec!["web", "ping"], 0));
+        assert_eq!(report.sum, Account { dropped: 13, reported: 11, unread: 0, missing: 2, logged: 10 });
+        assert_eq!((report.lost_reports, report.lost_log, report.unaccounted), (2, 5, 0));
+        assert_eq!(report.differences, BTreeMap::from([("window".to_owned(), 1)]));
+    }
+
+    #[test]
+    fn rules_that_find_no_room_in_the_report_are_counted_and_in_the_sum() {
+        let many: Accounts = (1..=u64::try_from(RULES_IN_AUDIT).unwrap() + 5)
+            .map(|n| (n.to_string().as_str().into(), Account::new(n, n, n)))
+            .collect();
+        let all: u64 = many.values().map(|account| account.dropped).sum();
+        let report = Audit::new(&many, 0).report(Differences::default(), 0);
+        assert_eq!((report.rules.len(), report.left_out, report.sum.dropped), (RULES_IN_AUDIT, 5, all));
+        assert!(report.rules.iter().all(|rule| rule.account.dropped > 5));
     }
 
     #[test]
     fn a_drop_that_nobody_told_is_seen_though_another_rule_has_reports_to_spare() {
         let audit = Audit::new(&accounts(&[("a", [5, 9, 9]), ("b", [4, 2, 2])]), 1);
         assert_eq!((audit.sum.unread, audit.sum.missing, audit.unaccounted), (4, 2, 1));
-        assert!(!audit.adds_up());
-        assert!(
-            audit.to_string().ends_with("\n1 packets were dropped of which neither a report nor its loss is known\n")
-        );
-        let json = serde_json::to_value(&audit).unwrap();
-        assert_eq!((&json["rules"]["b"]["missing"], &json["unaccounted"]), (&2.into(), &1.into()));
-    }
-
-    #[test]
-    fn both_sides_are_equal_whatever_was_counted() {
-        for (dropped, reported) in [(0, 0), (7, 3), (3, 7)] {
-            let account = Account::new(dropped, reported, 0);
-            assert_eq!(account.dropped + account.unread, account.reported + account.missing);
-        }
     }
 }

@@ -35,6 +35,8 @@ pub enum Order {
     Reload,
     /// The rules may stay.
     Confirm,
+    /// Hold what was dropped against what was reported and logged.
+    Audit,
     /// Take the rules out and end.
     Stop,
 }
@@ -142,6 +144,7 @@ impl Backend for Counter {
             }
             Request::Reload => self.hand_on(Order::Reload, reply),
             Request::Confirm => self.hand_on(Order::Confirm, reply),
+            Request::Audit => self.hand_on(Order::Audit, reply),
             Request::Stop => self.hand_on(Order::Stop, reply),
             // The server's own affair.
             Request::Subscribe { .. } => reply.refuse(Refusal::new(RefusalKind::Failed, "not subscribed")),

@@ -1,8 +1,9 @@
 //! The rule sets that were given to the kernel, one after the other: whose rule a report names, and the account of each.
 
-use super::audit::{Account, Accounts, Audit};
+use super::audit::{Accounts, Audit};
 use super::kernel_rules::{KernelRule, KernelRules};
 use super::withheld::By;
+use crate::control::report::Account;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -189,7 +190,7 @@ mod tests {
         generations.reported(&by(9, 7));
         let audit = generations.audit(0);
         assert_eq!((audit.rules["unknown"].reported, audit.rules["unknown"].unread), (2, 2));
-        assert!(audit.adds_up());
+        assert_eq!(audit.unaccounted, 0);
         assert!(generations.rule(&by(1, 0)).is_none() && generations.rule(&by(9, 1)).is_some());
     }
 

@@ -11,7 +11,8 @@ use super::board::Board;
 use super::clerk::Facts;
 use super::control;
 use super::enforcement::Enforcement;
-use super::office::{Count, Office, Orders};
+use super::office::Office;
+use super::orders::{Count, Orders};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
 use super::seeding::{Seeds, open_connections};
@@ -22,6 +23,7 @@ use super::vigil;
 use super::withheld::HOLD;
 use crate::capture::interfaces::LinkEvent;
 use crate::capture::{FrameSource, Live, LiveConfig, LiveKind};
+use crate::control::Answer;
 use crate::control::place::Role;
 use crate::control::waker::{Alarm, waker};
 use crate::engine::Matcher;
@@ -357,8 +359,7 @@ impl Watch {
         for Count { counted, reply, .. } in done {
             self.stage.count(&counted);
             if let Some(reply) = reply {
-                // Who does not wait any longer does not want to know.
-                let _ = reply.send(self.stage.audit());
+                reply.ok(Answer::Audit(Box::new(self.stage.audit_report())));
             }
         }
     }

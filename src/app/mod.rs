@@ -17,6 +17,7 @@ pub mod live;
 pub mod locality;
 mod lockout;
 mod office;
+mod orders;
 mod own;
 mod passing;
 mod pipeline;
@@ -31,6 +32,6 @@ pub mod threads;
 mod vigil;
 mod withheld;
 
-pub use audit::{Account, Audit};
+pub use audit::Audit;
 pub use enforcement::dry_run;
 pub use lockout::{Cuts, Verb};

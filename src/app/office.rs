@@ -1,14 +1,12 @@
 //! The main thread's part while pfw runs: answers events, compiles rules, has them enforced, and leaves them for the
 //! capture thread.
 
-use super::audit::Audit;
 use super::board::Board;
 use super::clerk::{Order, rfc3339};
 use super::enforcement::Enforcement;
-use super::generations::Counted;
-use super::kernel_rules::KernelRules;
 use super::live::{Desk, NewRules};
 use super::lockout::say_what_is_cut;
+use super::orders::Orders;
 use super::signals::Event;
 use super::stage::Rules;
 use super::vigil::Vigil;
@@ -21,136 +19,14 @@ use crate::record::PfwEvent;
 use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(300);
-
-/// How long the capture thread may take to answer: it reads on until all is reported that was counted.
-const ANSWER: Duration = Duration::from_secs(2);
-
-/// Counters of the kernel, and who wants to know what they amount to.
-pub struct Count {
-    /// The counters.
-    pub counted: Counted,
-    /// When they had been read.
-    pub at: Timestamp,
-    /// Where the audit goes once the reports of that time have been read.
-    pub reply: Option<Sender<Audit>>,
-}
-
-/// What the main thread leaves for the capture thread.
-#[derive(Default)]
-pub struct Orders {
-    /// The capture thread may end only after the rules have gone: it reports what they drop.
-    rules_first: bool,
-    /// The user wants the end.
-    asked: AtomicBool,
-    /// The capture thread is to end.
-    stop: AtomicBool,
-    /// There is something to be taken: asked for after each batch of frames, so it must cost nothing.
-    left: AtomicBool,
-    rules: Mutex<Vec<Rules>>,
-    named: AtomicBool,
-    names: Mutex<Vec<Arc<KernelRules>>>,
-    noted: AtomicBool,
-    notes: Mutex<Vec<Note>>,
-    has_counted: AtomicBool,
-    counts: Mutex<Vec<Count>>,
-}
-
-/// A line about pfw itself that the capture thread is to write.
-#[derive(Clone, Debug)]
-pub struct Note {
-    /// When it was.
-    pub time: Timestamp,
-    /// What.
-    pub event: PfwEvent,
-    /// In words.
-    pub reason: String,
-}
-
-impl Orders {
-    /// Nothing is left yet.
-    pub fn new(enforcing: bool) -> Self {
-        Self { rules_first: enforcing, ..Self::default() }
-    }
-
-    /// The user wants the end: known at once, whatever the main thread is busy with.
-    pub fn ask_to_stop(&self) {
-        self.asked.store(true, Ordering::Release);
-        if !self.rules_first {
-            self.stop();
-        }
-    }
-
-    /// Lets the capture thread end.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-    }
-
-    /// Whether the capture thread is to end.
-    pub fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    fn put(&self, rules: Rules) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
-        self.left.store(true, Ordering::Release);
-    }
-
-    /// Rules that are to be decided by, in the order in which they were left.
-    pub fn take(&self) -> Vec<Rules> {
-        take(&self.left, &self.rules)
-    }
-
-    /// Leaves the names of rules that are about to be in the kernel.
-    pub fn announce(&self, rules: Arc<KernelRules>) {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).push(rules);
-        self.named.store(true, Ordering::Release);
-    }
-
-    /// Leaves a line about pfw itself.
-    pub fn note(&self, event: PfwEvent, reason: &str) {
-        let note = Note { time: Timestamp::now(), event, reason: reason.to_owned() };
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
-        self.noted.store(true, Ordering::Release);
-    }
-
-    /// Lines that were left.
-    pub fn notes(&self) -> Vec<Note> {
-        take(&self.noted, &self.notes)
-    }
-
-    /// Leaves the kernel's counters.
-    fn count(&self, counted: Counted, reply: Option<Sender<Audit>>) {
-        let count = Count { counted, at: Timestamp::now(), reply };
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).push(count);
-        self.has_counted.store(true, Ordering::Release);
-    }
-
-    /// Counters that were left.
-    pub fn counts(&self) -> Vec<Count> {
-        take(&self.has_counted, &self.counts)
-    }
-
-    /// Names that were left.
-    pub fn announced(&self) -> Vec<Arc<KernelRules>> {
-        take(&self.named, &self.names)
-    }
-}
-
-fn take<T>(flag: &AtomicBool, left: &Mutex<Vec<T>>) -> Vec<T> {
-    if !flag.swap(false, Ordering::Acquire) {
-        return Vec::new();
-    }
-    mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner))
-}
 
 /// The main thread while pfw runs.
 pub struct Office {
@@ -219,7 +95,7 @@ impl Office {
         if self.confirm_by.is_none() {
             self.may_stay(desk);
         }
-        while !self.orders.asked.load(Ordering::Acquire) {
+        while !self.orders.is_asked_to_stop() {
             match self.next_event() {
                 Some(Event::Stop | Event::CaptureEnded) => break,
                 Some(Event::ThreadFailed(name)) => {
@@ -237,6 +113,7 @@ impl Office {
                 Some(Event::TablesChanged(change)) => self.hear_of(&change),
                 Some(Event::Asked(Order::Reload, reply)) => reply.send(self.reload(desk)),
                 Some(Event::Asked(Order::Confirm, reply)) => reply.send(self.confirm(desk)),
+                Some(Event::Asked(Order::Audit, reply)) => self.audit(reply),
                 Some(Event::Asked(Order::Stop, reply)) => {
                     self.stopping.push(reply);
                     break;
@@ -420,18 +297,17 @@ impl Office {
         }
     }
 
-    /// What the kernel's rules dropped, held against what it reported and what was logged. It takes some tenths of a
-    /// second.
-    ///
-    /// # Errors
-    ///
-    /// If nothing is enforced, the kernel's counters can't be read, or the capture thread is ending.
-    #[expect(dead_code, reason = "the control socket asks for it")]
-    pub fn audit(&self) -> Result<Audit> {
-        let enforcement = self.enforcement.as_ref().context("no rules are enforced")?;
-        let (reply, answer) = channel();
-        self.orders.count(enforcement.count()?, Some(reply));
-        answer.recv_timeout(ANSWER).context("the reports could not be read in time")
+    /// Has it answered what the kernel's rules dropped, held against what it reported and what was logged: by the
+    /// capture thread, as soon as it has read the reports of what was counted.
+    fn audit(&self, reply: Reply) {
+        match self.enforcement.as_ref().map(Enforcement::count) {
+            Some(Ok(counted)) => self.orders.count(counted, Some(reply)),
+            Some(Err(error)) => reply.refuse(failure(&error)),
+            None => {
+                let words = "no rules are enforced: nothing is dropped, and there is nothing to hold against it";
+                reply.refuse(Refusal::because(RefusalKind::Refused, words));
+            }
+        }
     }
 
     /// Looks whether the kernel has our rules as we put them there.

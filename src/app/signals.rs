@@ -1,7 +1,7 @@
 //! Signals as events. Ctrl-C comes through ctrlc, the others through signal-hook.
 
 use super::clerk::Order;
-use super::office::Orders;
+use super::orders::Orders;
 use super::threads;
 use crate::control::Reply;
 use crate::firewall::Change;

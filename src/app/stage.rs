@@ -18,6 +18,7 @@ use super::withheld::{HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Ends, Flow};
+use crate::control::report::AuditReport;
 use crate::engine::{Direction, Matcher, RuleInfo, Step};
 use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
@@ -392,6 +393,13 @@ impl Stage {
     /// How often each rule decided so far.
     pub fn hits(&self) -> Hits {
         self.pipeline.hits()
+    }
+
+    /// What is told to who asks for the audit.
+    pub fn audit_report(&mut self) -> AuditReport {
+        let lost_log = self.pipeline.log().map_or(0, |log| log.handle().counts().lost_log());
+        let differences = self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default();
+        self.audit().report(differences, lost_log)
     }
 
     /// What became of all frames.

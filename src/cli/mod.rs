@@ -1,5 +1,6 @@
 //! The command line: what a user types, as typed values. One small file per command; `main` only dispatches here.
 
+pub mod audit;
 pub mod check_rules;
 pub mod clean;
 pub mod completions;
@@ -67,6 +68,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Show the rules of the running pfw in the order in which they act, with how often each decided
     Rules(rules::RulesArgs),
+    /// Hold what the running pfw's rules dropped against what was reported and logged
+    Audit(audit::AuditArgs),
     /// Let the running pfw read its rules file again
     Reload(steer::SteerArgs),
     /// Let the rules of a 'pfw run --confirm' stay
@@ -111,6 +114,7 @@ impl Cli {
             Command::Replay(args) => replay::run(args),
             Command::Status(args) => status::run(args),
             Command::Rules(args) => rules::run(args),
+            Command::Audit(args) => audit::run(args),
             Command::Reload(args) => steer::run(args, &Request::Reload),
             Command::Confirm(args) => steer::run(args, &Request::Confirm),
             Command::Stop(args) => steer::run(args, &Request::Stop),

@@ -19,13 +19,15 @@
 //! | `status` | `status`: what pfw does, since when, what it counted, what is wrong |
 //! | `rules` (`from`: first row, 0 when missing) | `rules`: [`RULES_IN_PAGE`](super::limits::RULES_IN_PAGE) rows at most, in the order in which they act, with hits |
 //! | `stats` | `stats`: all that is counted |
+//! | `audit` | `audit`: what the kernel's rules dropped, held against its reports and the log |
 //! | `subscribe` (`kinds`: all when missing) | `subscribed`, then events for as long as the connection lives, and no other answer |
 //! | `reload` | `done` once the kernel has the rules of the file |
 //! | `confirm` | `done`: the rules of `pfw run --confirm` stay |
 //! | `stop` | `done` once the rules are out of the kernel |
 //!
 //! An event is a line of the JSON log (`--log-format json`), of the kinds `allowed`, `blocked`, `would-block`,
-//! `suspicious`, `lost` and `pfw`, whatever `--log` selects for the file. Who reads more slowly than events come loses
+//! `suspicious`, `lost` and `pfw`, also those that `--log blocked` keeps out of the file; with `--log none` nothing is
+//! captured, and there are none about packets. Who reads more slowly than events come loses
 //! some, and is told how many by a line of `event_type` `lost` with `cause` `not-read`, before the next event.
 //!
 //! **Version**: `v` is [`VERSION`]. A field or a request that is not known is an error, so that nobody is
@@ -35,7 +37,7 @@
 //! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
 
 use super::limits::{MAX_LINES, MAX_QUOTED};
-use super::report::{RulesPage, Stats, Status};
+use super::report::{AuditReport, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -57,6 +59,8 @@ pub enum Request {
     },
     /// All that is counted.
     Stats,
+    /// What the kernel's rules dropped, held against what was reported and logged.
+    Audit,
     /// Events from now on.
     Subscribe {
         /// Which; none means all.
@@ -73,11 +77,12 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 7] {
+    pub fn all() -> [Self; 8] {
         [
             Self::Status,
             Self::Rules { from: 0 },
             Self::Stats,
+            Self::Audit,
             Self::Subscribe { kinds: Vec::new() },
             Self::Reload,
             Self::Confirm,
@@ -115,6 +120,8 @@ pub enum Answer {
     Rules(RulesPage),
     /// To `stats`.
     Stats(Box<Stats>),
+    /// To `audit`.
+    Audit(Box<AuditReport>),
     /// To `subscribe`: events follow.
     Subscribed,
     /// To what changes something: it is done.
@@ -336,6 +343,7 @@ mod tests {
             Ok(Answer::Status(Box::new(testing::status()))),
             Ok(Answer::Rules(testing::rules())),
             Ok(Answer::Stats(Box::new(testing::stats()))),
+            Ok(Answer::Audit(Box::new(testing::audit()))),
             Ok(Answer::Subscribed),
             Ok(Answer::Done(Done::new("it").warning(["that".to_owned()]))),
             Err(Refusal::new(RefusalKind::Refused, "no")),

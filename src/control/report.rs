@@ -1,6 +1,7 @@
 //! What is told about a running pfw. Times are RFC 3339, durations seconds.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What pfw does, and how it fares.
@@ -165,6 +166,74 @@ pub struct RuleRow {
     pub hits: Option<u64>,
 }
 
+/// What the kernel's rules dropped, held against what it reported and what was logged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// The rules that dropped or reported most: [`RULES_IN_AUDIT`](super::limits::RULES_IN_AUDIT) at most.
+    pub rules: Vec<RuleAccount>,
+    /// How many more rules there are that dropped or reported anything. The sum has them.
+    pub left_out: usize,
+    /// All of them together.
+    pub sum: Account,
+    /// Reports that the kernel numbered and had no room for. Which rules made them is not known.
+    pub lost_reports: u64,
+    /// Lines that the log could not take.
+    pub lost_log: u64,
+    /// Dropped packets of which neither a report nor its loss is known.
+    pub unaccounted: u64,
+    /// Nothing is reported, because nothing is logged: the counters are all there is.
+    pub unreported: bool,
+    /// Packets with which the kernel did otherwise than was predicted, by cause.
+    pub differences: BTreeMap<String, u64>,
+}
+
+/// The account of one rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleAccount {
+    /// Its id.
+    pub id: String,
+    /// Its account.
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+/// The account of a rule, or of all.
+///
+/// `dropped + unread = reported + missing`, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Packets that the kernel's counters tell. They are those of the rules that drop (DROP, REJECT); a rule that
+    /// reports (NFLOG) stands in front of each, with a counter of its own that is not asked.
+    pub dropped: u64,
+    /// Packets that the kernel reported.
+    pub reported: u64,
+    /// Reports beyond what the counters told: of packets that were dropped after their rule's counter had been read for
+    /// the last time, be it that the rule was replaced an instant later or that this is under way. Counters that
+    /// somebody else has set to zero show up here too.
+    pub unread: u64,
+    /// Packets that were dropped, and of which no report came.
+    pub missing: u64,
+    /// Reports whose packets have a line in the log.
+    pub logged: u64,
+}
+
+impl Account {
+    /// What was dropped by a counter, reported and logged of one rule.
+    pub const fn new(dropped: u64, reported: u64, logged: u64) -> Self {
+        let (unread, missing) = (reported.saturating_sub(dropped), dropped.saturating_sub(reported));
+        Self { dropped, reported, unread, missing, logged }
+    }
+
+    /// Adds another account.
+    pub const fn add(&mut self, other: &Self) {
+        self.dropped += other.dropped;
+        self.reported += other.reported;
+        self.unread += other.unread;
+        self.missing += other.missing;
+        self.logged += other.logged;
+    }
+}
+
 #[cfg(test)]
 pub(super) mod testing {
     //! One of each, with something in every field that has an option.
@@ -194,7 +263,31 @@ pub(super) mod testing {
         RulesPage { total: 2, from: 1, generation: 1, rows: vec![row, RuleRow::default()] }
     }
 
+    pub(in crate::control) fn audit() -> AuditReport {
+        let account = Account::new(7, 5, 5);
+        let rules = vec![RuleAccount { id: "web".into(), account }];
+        AuditReport {
+            rules,
+            sum: account,
+            differences: BTreeMap::from([("window".into(), 1)]),
+            ..AuditReport::default()
+        }
+    }
+
     pub(in crate::control) fn stats() -> Stats {
         Stats { time: "t".into(), uptime: 5, ..Stats::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_of_an_account_are_equal_whatever_was_counted() {
+        for (dropped, reported) in [(0, 0), (7, 3), (3, 7)] {
+            let account = Account::new(dropped, reported, 0);
+            assert_eq!(account.dropped + account.unread, account.reported + account.missing);
+        }
     }
 }

@@ -2,9 +2,10 @@
 //! the log say of one another, and why the kernel did otherwise than was predicted.
 
 use crate::Case;
-use crate::common::{Running, wait_for};
+use crate::common::{Running, run_in, wait_for};
 use crate::enforce::{count, enforce, wait_for_lines};
 use crate::world::{HOST4, PEER4, World, on_peer, sh, try_sh};
+use serde_json::Value;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -16,6 +17,8 @@ pub const CASES: &[Case] = &[
     ("a_blocked_line_names_the_user_who_sent_the_packet", a_blocked_line_names_the_user),
     ("a_blocked_line_names_the_entry_of_a_long_list", a_blocked_line_names_the_entry),
     ("counters_reports_and_lines_add_up_over_reloads", counters_reports_and_lines_add_up),
+    ("the_audit_of_a_running_pfw_adds_up_while_packets_are_dropped", the_audit_of_a_running_pfw_adds_up),
+    ("without_enforcement_there_is_nothing_to_audit", without_enforcement_there_is_nothing_to_audit),
     ("drops_that_nobody_reported_are_said_at_the_end", drops_that_nobody_reported_are_said),
     ("a_connection_that_only_the_kernel_forgot_is_a_time_out", a_forgotten_connection_is_a_time_out),
     ("a_reply_that_is_not_tracked_is_a_difference_of_that_cause", an_untracked_reply_is_told),
@@ -131,6 +134,53 @@ fn counters_reports_and_lines_add_up() {
     assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
 }
 
+fn the_audit_of_a_running_pfw_adds_up() {
+    let world = World::new();
+    let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"], "block_protocols": ["icmp"] }"#, []);
+    let folder = world.folder.path();
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            on_peer(|| {
+                let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
+                for n in 0..FLOOD / 4 {
+                    socket.send_to(b"x", (HOST4, 9001)).expect("sent");
+                    if n % 10 == 0 {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            });
+        });
+        // The counters are read at one moment and the reports of that moment awaited: it adds up under way, too.
+        for _ in 0..5 {
+            let ran = run_in(folder, ["audit"]);
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+            assert!(ran.stdout.contains("reports and the losses add up"), "{ran:?}");
+        }
+        sender.join().expect("all were sent");
+    });
+    assert!(!try_sh(&format!("ping -q -c 3 -i 0.05 -W 0.3 {PEER4}")).status.success());
+    let ran = run_in(folder, ["audit", "--json"]);
+    let audit: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let flood = FLOOD / 4;
+    let rule = |id: &str| audit["rules"].as_array().and_then(|rules| rules.iter().find(|rule| rule["id"] == id));
+    for (id, n) in [("block_ports:9001/udp", flood), ("block_protocols:icmp", 3)] {
+        let account = rule(id).unwrap_or_else(|| panic!("{id} in {audit}"));
+        for name in ["dropped", "reported", "logged"] {
+            assert_eq!(account[name], n, "{id} {name}: {audit}");
+        }
+    }
+    assert_eq!((&audit["sum"]["dropped"], &audit["unaccounted"]), (&(flood + 3).into(), &0.into()));
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn without_enforcement_there_is_nothing_to_audit() {
+    let world = World::new();
+    let pfw = world.watch("{}", []);
+    let ran = run_in(world.folder.path(), ["audit"]);
+    assert!(ran.code == 1 && ran.stderr.starts_with("pfw: no rules are enforced"), "{ran:?}");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
 fn drops_that_nobody_reported_are_said() {
     let world = World::new();
     let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
@@ -146,6 +196,8 @@ fn drops_that_nobody_reported_are_said() {
         }
     });
     pfw.signal(libc::SIGCONT);
+    let ran = run_in(world.folder.path(), ["audit"]);
+    assert!(ran.code == 1 && ran.stdout.contains("\n3 packets were dropped of which neither"), "{ran:?}");
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(summary(&said, "unaccounted drops"), Some(3), "{said}");
 }

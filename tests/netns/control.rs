@@ -202,8 +202,15 @@ fn stop_answers_when_the_rules_are_gone() {
 
 fn without_a_pfw_each_command_says_so() {
     let world = World::new();
-    for args in [&["status"][..], &["rules"], &["reload"], &["confirm"], &["stop"], &["status", "--control", "no.sock"]]
-    {
+    for args in [
+        &["status"][..],
+        &["rules"],
+        &["audit"],
+        &["reload"],
+        &["confirm"],
+        &["stop"],
+        &["status", "--control", "no.sock"],
+    ] {
         let ran = steer(&world, args.iter().copied());
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(
