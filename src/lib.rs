@@ -11,6 +11,7 @@
 //! | room | what goes in and out | sees |
 //! |---|---|---|
 //! | [`cli`] | what a user types -> what is to be done; what happened -> messages and exit codes | all below |
+//! | [`tui`] | what a running pfw tells on its control socket -> a picture of it on a terminal; keys -> requests; no thread, file or privilege of its own | `control`'s client |
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
@@ -24,6 +25,7 @@
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, open connections, sessions | |
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets and inotify, made safe | |
+//! | [`text`] | numbers, durations, sizes and foreign words -> as people read them | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
 //!
 //! # The path of a packet
@@ -77,4 +79,6 @@ pub mod record;
 pub mod rules;
 pub mod runtime;
 mod sys;
+pub mod text;
 pub mod time;
+pub mod tui;

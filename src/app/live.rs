@@ -56,6 +56,7 @@ const REPORTED: Duration = HOLD.saturating_add(SHORT_WAIT).saturating_add(Durati
 
 /// What is to be watched, and how.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch that a user sets or not")]
 pub struct Options {
     /// The rules.
     pub ruleset: Ruleset,
@@ -75,6 +76,8 @@ pub struct Options {
     pub keep: bool,
     /// Take them back unless this is confirmed in that time.
     pub confirm: Option<Duration>,
+    /// Whether Enter on standard input confirms, too.
+    pub reads_enter: bool,
     /// The control socket, if there is to be one.
     pub control: Option<control::Options>,
 }
@@ -192,7 +195,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     } else {
         Ok(None)
     };
-    if options.confirm.is_some() {
+    if options.confirm.is_some() && options.reads_enter {
         let sender = sender.clone();
         threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
     }

@@ -12,11 +12,12 @@ pub mod run;
 pub mod say;
 pub mod status;
 pub mod steer;
-mod text;
+pub mod tui;
 
 use crate::control::{Request, effective_user};
 use crate::host;
 use crate::record::diagnostics;
+use crate::text;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
@@ -70,6 +71,8 @@ enum Command {
     Rules(rules::RulesArgs),
     /// Hold what the running pfw's rules dropped against what was reported and logged
     Audit(audit::AuditArgs),
+    /// Watch and steer the running pfw: chart, live log, rules, who talks most
+    Tui(tui::TuiArgs),
     /// Let the running pfw read its rules file again
     Reload(steer::SteerArgs),
     /// Let the rules of a 'pfw run --confirm' stay
@@ -115,6 +118,7 @@ impl Cli {
             Command::Status(args) => status::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Audit(args) => audit::run(args),
+            Command::Tui(args) => tui::run(args),
             Command::Reload(args) => steer::run(args, &Request::Reload),
             Command::Confirm(args) => steer::run(args, &Request::Confirm),
             Command::Stop(args) => steer::run(args, &Request::Stop),

@@ -4,6 +4,7 @@ use super::Exit;
 use super::options::{ConfigArgs, ControlArgs, LogArgs};
 use super::rules_file::{lines_of, make_default, refuse, rules_of, warn};
 use super::say::{Messages, say, say_at_last};
+use super::tui::Window;
 use crate::app::live::{Desk, NewRules, Options, Ready, run as watch};
 use crate::app::{Cuts, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
@@ -13,7 +14,8 @@ use crate::record::sink::parse_size;
 use crate::record::{Selection, WhenFull};
 use crate::rules::{self, Ruleset};
 use crate::time::Timestamp;
-use anyhow::{Context, Result};
+use crate::tui::check_terminal;
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -79,6 +81,10 @@ pub struct RunArgs {
     /// Have no control socket: pfw status, reload and the like don't reach this pfw
     #[arg(long, conflicts_with_all = ["control", "control_group"])]
     no_control: bool,
+
+    /// Show the live view, as 'pfw tui' does; who leaves it ends the firewall
+    #[arg(long, conflicts_with_all = ["no_control", "print", "dry_run"])]
+    tui: bool,
 }
 
 /// The number of a group by its name.
@@ -112,6 +118,10 @@ impl From<CaptureKind> for LiveKind {
 pub fn run(args: &RunArgs) -> Result<Exit> {
     // Before anything that takes time.
     let caught = signals::catch()?;
+    if let Err(error) = args.check_window() {
+        say(&format!("pfw: {error:#}"));
+        return Ok(Exit::Usage);
+    }
     make_default(&args.config)?;
     let loaded = match rules_of(&args.config) {
         Ok(loaded) => loaded,
@@ -133,6 +143,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         messages: Messages::start()?,
         confirm: args.confirm.filter(|_| !args.monitor_only),
         was_there: io::stderr().is_terminal(),
+        wants_window: args.tui,
+        window: None,
     };
     let watched = watch(args.options(loaded.ruleset), caught, &mut desk);
     // What was said comes before the last words.
@@ -171,13 +183,22 @@ impl RunArgs {
             },
             log: self.log.config(&self.log_file, WhenFull::Lose),
             selection: self.log.log,
-            print: (self.print || io::stdout().is_terminal()) && !self.logs_to_stdout(),
+            print: (self.print || io::stdout().is_terminal()) && !self.logs_to_stdout() && !self.tui,
             enforce: !self.monitor_only,
             keep: self.keep,
             confirm: self.confirm.filter(|_| !self.monitor_only).map(|seconds| Duration::from_secs(seconds.into())),
+            reads_enter: !self.tui,
             control: (!self.no_control)
                 .then(|| control::Options { path: self.control.control.clone(), group: self.control_group }),
         }
+    }
+
+    /// Whether a window can be had, if one is wanted.
+    fn check_window(&self) -> Result<()> {
+        if self.tui && self.logs_to_stdout() {
+            bail!("the view and '--log-file -' can't both have standard output");
+        }
+        if self.tui { check_terminal() } else { Ok(()) }
     }
 
     fn logs_to_stdout(&self) -> bool {
@@ -208,6 +229,18 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidInput)
 }
 
+impl Terminal {
+    fn open_window(&mut self, ready: &Ready) {
+        let Some(control) = ready.control.clone() else {
+            return self.say("pfw: without a control socket there is no view; Ctrl-C ends pfw");
+        };
+        match Window::open(control) {
+            Ok(window) => self.window = Some(window),
+            Err(error) => self.say(&format!("pfw: no view: {error:#}; Ctrl-C ends pfw")),
+        }
+    }
+}
+
 /// Tells the user on standard error, and reads the rules file when asked to.
 struct Terminal {
     config: PathBuf,
@@ -219,6 +252,9 @@ struct Terminal {
     confirm: Option<u32>,
     /// Standard error was a terminal when pfw was started.
     was_there: bool,
+    /// `--tui`
+    wants_window: bool,
+    window: Option<Window>,
 }
 
 impl Desk for Terminal {
@@ -250,6 +286,9 @@ impl Desk for Terminal {
         }
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        if self.wants_window {
+            self.open_window(ready);
+        }
     }
 
     fn say(&mut self, words: &str) {

@@ -2,8 +2,9 @@
 //! panic, nor to wait longer than a moment.
 
 use crate::app::threads;
+use crate::record::terminal;
 use anyhow::Result;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -105,7 +106,7 @@ impl Drop for Messages {
 
 fn tell(bytes: &[u8]) {
     // Nobody is left to be told that nobody listens.
-    let _ = io::stderr().write_all(bytes);
+    let _ = terminal::Messages.write_all(bytes);
 }
 
 #[cfg(test)]

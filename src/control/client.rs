@@ -5,6 +5,7 @@ use super::limits::MAX_ANSWER;
 use super::os;
 use super::place::Role;
 use super::protocol::{Answer, Refusal, RefusalKind, Request, read_answer};
+use crate::record::tap::Kind;
 use crate::runtime;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -120,10 +121,44 @@ impl Client {
         Ok(line)
     }
 
+    /// Asks for events of these kinds, of all if none is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::ask`].
+    pub fn subscribe(mut self, kinds: Vec<Kind>) -> Result<Events, Error> {
+        self.ask(&Request::Subscribe { kinds })?;
+        // There may be none for as long as it likes.
+        self.stream.get_ref().set_read_timeout(None)?;
+        Ok(Events { client: self })
+    }
+
     /// Waits until the other end closes the connection: a pfw that stops does so last.
     pub fn wait_for_end(mut self) {
         // However it ends.
         while self.line().is_ok_and(|line| !line.is_empty()) {}
+    }
+}
+
+/// Events, one after the other.
+#[derive(Debug)]
+pub struct Events {
+    client: Client,
+}
+
+impl Events {
+    /// The next, however long that takes; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails.
+    pub fn next_line(&mut self) -> io::Result<Vec<u8>> {
+        self.client.line()
+    }
+
+    /// Whether the next is here already.
+    pub fn has_more(&self) -> bool {
+        self.client.stream.buffer().contains(&b'\n')
     }
 }
 

@@ -4,7 +4,7 @@
 //! for few messages: it drops what does not fit its queue, and its guard waits a second at most at the end.
 
 use super::escape::{Place, push_escaped};
-use super::terminal::wants_colours;
+use super::terminal::{Messages, wants_colours};
 use std::fmt;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -31,10 +31,8 @@ pub fn init(verbosity: u8) -> anyhow::Result<WorkerGuard> {
         }
         _ => EnvFilter::new(default_filter(verbosity)),
     };
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE_LINES)
-        .thread_name("pfw-messages")
-        .finish(std::io::stderr());
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(QUEUE_LINES).thread_name("pfw-messages").finish(Messages);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .event_format(Message { style: Style::of_stderr() })

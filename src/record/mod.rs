@@ -21,7 +21,7 @@ pub mod sink;
 mod stamp;
 pub mod summary;
 pub mod tap;
-mod terminal;
+pub mod terminal;
 
 pub use difference::{Cause, Differences};
 pub use escape::EscapedName;

@@ -3,11 +3,65 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 /// How long a target that asks for patience (a pipe or terminal that somebody made non-blocking) is given each time.
 const PATIENCE: Duration = Duration::from_millis(5);
+
+/// Bytes of messages that are kept while a view has the terminal; what comes then is counted.
+const MAX_KEPT: usize = 256 * 1024;
+
+/// Messages that wait until a view has given the terminal back; none while nobody has it.
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    missed: u64,
+}
+
+fn kept() -> MutexGuard<'static, Option<Kept>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps what is said on standard error from now on, since a view has the terminal.
+pub fn keep_messages() {
+    kept().get_or_insert_default();
+}
+
+/// Lets messages through again, and hands out those that were kept.
+pub fn release_messages() -> String {
+    let Some(Kept { bytes, missed }) = kept().take() else { return String::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    match missed {
+        0 => text.into_owned(),
+        missed => format!("{text}pfw: {missed} more messages came while the view had the terminal\n"),
+    }
+}
+
+/// Standard error, for whole messages: they are kept while a view has the terminal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Messages;
+
+impl Write for Messages {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kept) = &mut *kept() {
+            if kept.bytes.len() + bytes.len() <= MAX_KEPT {
+                kept.bytes.extend_from_slice(bytes);
+            } else {
+                kept.missed += 1;
+            }
+            return Ok(bytes.len());
+        }
+        io::stderr().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// Whether lines on standard output are to have colours: on a terminal, unless `NO_COLOR` is set.
 pub fn stdout_wants_colours() -> bool {

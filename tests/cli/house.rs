@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("sys", &[]),
+    ("text", &[]),
     ("netlink", &["sys"]),
     ("host", &["netlink"]),
     ("packet", &["time"]),
@@ -37,7 +38,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("cli", &["app", "control", "firewall", "capture", "engine", "host", "packet", "record", "rules", "time"]),
+    ("tui", &["control", "text"]),
+    (
+        "cli",
+        &[
+            "app", "control", "firewall", "capture", "engine", "host", "packet", "record", "rules", "text", "time",
+            "tui",
+        ],
+    ),
 ];
 
 /// Words that change files.

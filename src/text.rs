@@ -1,9 +1,9 @@
-//! Values as people read them.
+//! Values as people read them. Knows nothing of pfw.
 
 use jiff::tz::TimeZone;
 
 /// `text` without what changes the order or the look of the text around it on a terminal.
-pub(super) fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let unseen = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -12,7 +12,7 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// A number with a comma between each three digits.
-pub(super) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let commas = digits.char_indices().flat_map(|(index, digit)| {
         let comma = (index > 0 && (digits.len() - index).is_multiple_of(3)).then_some(',');
@@ -22,7 +22,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Seconds in the two largest units that say something: `2 h 5 min`.
-pub(super) fn duration(seconds: u64) -> String {
+pub fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -33,7 +33,7 @@ pub(super) fn duration(seconds: u64) -> String {
 }
 
 /// Bytes in the largest unit that keeps a digit before the point: `12.3 MiB`.
-pub(super) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     units.into_iter().find(|&(_, unit)| bytes >= unit).map_or_else(
         || format!("{bytes} bytes"),
@@ -42,7 +42,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// An RFC 3339 time in this machine's zone, to the second; as it is if it is none.
-pub(super) fn time(text: &str) -> String {
+pub fn time(text: &str) -> String {
     let local = |time: jiff::Timestamp| time.to_zoned(TimeZone::system()).strftime("%F %T").to_string();
     text.parse().map_or_else(|_| visible(text), local)
 }

@@ -1,0 +1,156 @@
+//! The panes as text, at the smallest size and at a usual one. `PFW_BLESS=1 cargo test panes` writes what they look like
+//! now; what changed is then to be read in the diff.
+
+use super::*;
+use crate::tui::draw::{Theme, draw};
+use ratatui::Terminal as Screen;
+use ratatui::backend::TestBackend;
+use ratatui::style::Color;
+use std::fs;
+use std::path::Path;
+
+const SIZES: [(u16, u16); 2] = [(80, 24), (120, 40)];
+
+fn screen(state: &State, colours: bool) -> TestBackend {
+    let (width, height) = state.size;
+    let mut screen = Screen::new(TestBackend::new(width, height)).unwrap();
+    screen.draw(|frame| draw(frame, state, Theme { colours })).unwrap();
+    screen.backend().clone()
+}
+
+fn text(state: &State) -> String {
+    let backend = screen(state, true);
+    let buffer = backend.buffer();
+    let width = usize::from(buffer.area.width);
+    let lines = buffer.content().chunks(width).map(|row| {
+        let row: String = row.iter().map(ratatui::buffer::Cell::symbol).collect();
+        row.trim_end().to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+/// Holds a screen against the one that is kept.
+fn hold(name: &str, state: &State) {
+    let (width, height) = state.size;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tui/tests/screens/{name}-{width}x{height}.txt"));
+    let now = text(state);
+    if std::env::var_os("PFW_BLESS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(now, kept, "{} has changed; it is now:\n{now}", path.display());
+}
+
+fn at_each_size(name: &str, prepare: impl Fn(&mut State)) {
+    for size in SIZES {
+        let mut state = state(size);
+        prepare(&mut state);
+        hold(name, &state);
+    }
+}
+
+#[test]
+fn the_live_pane() {
+    at_each_size("live", |_| {});
+}
+
+#[test]
+fn a_log_that_is_held_and_filtered() {
+    at_each_size("held", |state| {
+        press(state, KeyCode::Char('f'));
+        type_in(state, "in !udp");
+        press(state, KeyCode::Enter);
+        press(state, KeyCode::Up);
+        press(state, KeyCode::Up);
+    });
+}
+
+#[test]
+fn all_about_one_line() {
+    at_each_size("details", |state| {
+        press(state, KeyCode::Char('/'));
+        type_in(state, ":445");
+        press(state, KeyCode::Enter);
+        press(state, KeyCode::Enter);
+    });
+}
+
+#[test]
+fn a_filter_that_is_typed_and_wrong() {
+    at_each_size("typed", |state| {
+        press(state, KeyCode::Char('f'));
+        type_in(state, "blocked :http port:99999");
+        press(state, KeyCode::Enter);
+    });
+}
+
+#[test]
+fn the_rules() {
+    at_each_size("rules", |state| {
+        press(state, KeyCode::Char('2'));
+        press(state, KeyCode::Down);
+    });
+}
+
+#[test]
+fn who_talks_most() {
+    at_each_size("talkers", |state| drop(press(state, KeyCode::Char('3'))));
+}
+
+#[test]
+fn the_help() {
+    at_each_size("help", |state| drop(press(state, KeyCode::Char('?'))));
+}
+
+#[test]
+fn a_pfw_that_has_much_to_say() {
+    at_each_size("trouble", |state| {
+        let mut status = status(100_000);
+        status.counts.lost_kernel = 77;
+        status.counts.differences = 3;
+        status.enforcing = false;
+        status.tools = None;
+        status.warnings = vec!["the rules file was refused at 19:40, and the rules before it stay: rules.json:3:5: \"block_portz\": unknown key; did you mean \"block_ports\"?".into(); 2];
+        hear(state, &Request::Status, Answer::Status(Box::new(status)));
+        press(state, KeyCode::Char('w'));
+    });
+}
+
+#[test]
+fn a_connection_that_is_lost() {
+    at_each_size("lost", |state| {
+        state.update(Incoming::News(News::Down("pfw has ended, or closed the connection".into())));
+    });
+}
+
+#[test]
+fn a_view_that_knows_nothing_yet() {
+    for size in SIZES {
+        hold("empty", &State::new(size, Status::default(), false));
+    }
+}
+
+#[test]
+fn a_screen_that_is_too_small_says_so_and_no_size_is_a_surprise() {
+    let mut state = state((80, 24));
+    state.update(Incoming::Terminal(Terminal::Resize(60, 20)));
+    assert!(text(&state).starts_with("pfw needs 80x24, this is 60x20; q leaves\n"));
+    press(&mut state, KeyCode::Char('?'));
+    for width in 1..130 {
+        for height in [1, 2, 3, 5, 23, 24, 25, 60] {
+            state.update(Incoming::Terminal(Terminal::Resize(width, height)));
+            text(&state);
+        }
+    }
+}
+
+#[test]
+fn without_colours_there_are_none() {
+    let mut state = state((120, 40));
+    for pane in ['1', '2', '3', '?'] {
+        press(&mut state, KeyCode::Char(pane));
+        let backend = screen(&state, false);
+        let plain = |cell: &ratatui::buffer::Cell| cell.fg == Color::Reset && cell.bg == Color::Reset;
+        assert!(backend.buffer().content().iter().all(plain), "{pane}");
+    }
+}
