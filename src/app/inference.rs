@@ -209,7 +209,7 @@ impl Peers {
                 v4: blocked.v4.difference(&negated.v4).union(&allowed.v4),
                 v6: blocked.v6.difference(&negated.v6).union(&allowed.v6),
             },
-            in_bulk: lists.flat_map(|list| &list.networks).collect(),
+            in_bulk: lists.flat_map(|list| list.networks.iter()).collect(),
         }
     }
 
@@ -341,7 +341,7 @@ mod tests {
         let list = |first: &str, last: &str| crate::rules::BlockList {
             id: "block_lists:x".into(),
             path: "x".into(),
-            networks: vec![entry(first, last, false).value],
+            networks: vec![entry(first, last, false).value].into(),
             expires: None,
             enabled: true,
             comment: None,

@@ -154,7 +154,7 @@ impl Builder<'_> {
         let words = format!(" is in block_lists {name}");
         let rule = self.catalogue.add_entry(&list.id, Step::BlockIps, &words, list.comment.as_deref());
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for network in &list.networks {
+        for network in list.networks.iter() {
             match network {
                 AddressRange::V4 { first, last } => v4.push((first.to_bits(), last.to_bits())),
                 AddressRange::V6 { first, last } => v6.push((first.to_bits(), last.to_bits())),

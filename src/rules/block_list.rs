@@ -7,12 +7,13 @@ use super::address::AddressRange;
 use super::diagnostic::Place;
 use super::limits::{MAX_LIST_ERRORS, MAX_LIST_NETWORKS};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     /// The networks in file order.
-    pub(super) networks: Vec<AddressRange>,
+    pub(super) networks: Arc<[AddressRange]>,
     /// What is wrong, [`MAX_LIST_ERRORS`] at most; the last then counts the rest.
     pub(super) errors: Vec<(Place, String)>,
     /// How many networks have host bits set.
@@ -23,7 +24,7 @@ pub(super) struct Content {
 
 /// Reads a file of `most` networks at most.
 pub(super) fn parse(bytes: &[u8], most: usize) -> Content {
-    let mut content = Content::default();
+    let (mut content, mut networks) = (Content::default(), Vec::new());
     let mut wrong = Wrong::default();
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     for (line, number) in bytes.split(|&byte| byte == b'\n').zip(1..) {
@@ -36,18 +37,19 @@ pub(super) fn parse(bytes: &[u8], most: usize) -> Content {
             wrong.note(number, uncommented);
             continue;
         };
-        if content.networks.len() == most {
+        if networks.len() == most {
             let message = format!("more than {MAX_LIST_NETWORKS} networks in all block lists");
             wrong.places.push((Place { line: number, column: 1 }, message));
             break;
         }
-        content.networks.push(range);
+        networks.push(range);
         if has_host_bits {
             content.host_bits += 1;
             content.first_host_bits = if content.host_bits == 1 { number } else { content.first_host_bits };
         }
     }
     content.errors = wrong.told();
+    content.networks = networks.into();
     content
 }
 

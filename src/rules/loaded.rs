@@ -1,16 +1,19 @@
 //! From bytes to a rule set or to all that is wrong with them.
 
+use super::block_list;
 use super::diagnostic::{Diagnostic, Errors, Finding, locate};
 use super::file;
 use super::json::Node;
-use super::limits::{MAX_ERRORS, MAX_FILE_BYTES, MAX_LIST_BYTES};
+use super::limits::{MAX_ERRORS, MAX_FILE_BYTES, MAX_LIST_NETWORKS};
 use super::lint::lint;
+use super::lists::Lists;
 use super::model::Ruleset;
-use super::read::Reader;
+use super::read::{Reader, Source};
 use crate::host::Host;
 use crate::time::Timestamp;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A rules file that was read without an error.
 #[derive(Clone, Debug)]
@@ -61,6 +64,11 @@ impl Loaded {
 
 /// Reads the rules file `path` and the block lists that it names.
 pub fn load(path: &Path) -> Result<Loaded, Errors> {
+    load_with(path, &mut Lists::default())
+}
+
+/// The same, but of the block lists only those that are not known yet, or have changed since.
+pub fn load_with(path: &Path, lists: &mut Lists) -> Result<Loaded, Errors> {
     let name = path.display().to_string();
     let unreadable = |error: io::Error| Diagnostic {
         file: name.clone(),
@@ -69,19 +77,32 @@ pub fn load(path: &Path) -> Result<Loaded, Errors> {
         message: error.to_string(),
     };
     let bytes = file::read(path, MAX_FILE_BYTES).map_err(unreadable)?;
+    parse_with(bytes, path, lists)
+}
+
+/// What `bytes` say if they are the content of the rules file `path`, with its block lists as by [`load_with`].
+pub fn parse_with(bytes: Vec<u8>, path: &Path, lists: &mut Lists) -> Result<Loaded, Errors> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    let read = |path: &Path| file::read(path, MAX_LIST_BYTES);
-    parse(bytes, &Origin { file: &name, folder: &folder, read: &read })
+    lists.begin();
+    let parsed =
+        parse_from(bytes, &path.display().to_string(), Source { folder: &folder, list: &|path| lists.read(path) });
+    lists.end();
+    parsed
 }
 
 /// Reads the rules file whose content is `bytes`: the rule set with its warnings, or all errors.
 pub fn parse(bytes: Vec<u8>, origin: &Origin<'_>) -> Result<Loaded, Errors> {
-    let text = text_of(bytes, origin.file)?;
-    let root = Node::root(&text).map_err(|fault| at(&text, fault.offset, fault.message, origin.file))?;
-    let mut reader = Reader::new(origin);
+    let list = |path: &Path| Ok(Arc::new(block_list::parse(&(origin.read)(path)?, MAX_LIST_NETWORKS)));
+    parse_from(bytes, origin.file, Source { folder: origin.folder, list: &list })
+}
+
+fn parse_from(bytes: Vec<u8>, file: &str, source: Source<'_>) -> Result<Loaded, Errors> {
+    let text = text_of(bytes, file)?;
+    let root = Node::root(&text).map_err(|fault| at(&text, fault.offset, fault.message, file))?;
+    let mut reader = Reader::new(source);
     let ruleset = reader.ruleset(&root);
-    let (warnings, more_warnings) = reader.findings.finish(origin.file, &text)?;
-    Ok(Loaded { ruleset, warnings, more_warnings, file: origin.file.to_owned(), text })
+    let (warnings, more_warnings) = reader.findings.finish(file, &text)?;
+    Ok(Loaded { ruleset, warnings, more_warnings, file: file.to_owned(), text })
 }
 
 /// The text of a file, if it can be JSON at all.

@@ -17,6 +17,7 @@ mod id;
 mod json;
 pub mod limits;
 mod lint;
+mod lists;
 mod loaded;
 pub mod model;
 pub mod order;
@@ -36,7 +37,8 @@ mod tests;
 
 pub use diagnostic::{Diagnostic, Errors, Finding, Place};
 pub use lint::lint;
-pub use loaded::{Loaded, Origin, load, parse};
+pub use lists::Lists;
+pub use loaded::{Loaded, Origin, load, load_with, parse, parse_with};
 pub use model::*;
 
 /// The JSON Schema (draft 2020-12) of rules files, for editors: `pfw check-rules --schema`.

@@ -106,8 +106,9 @@ pub struct BlockList {
     pub id: Arc<str>,
     /// The file, resolved against the folder of the rules file.
     pub path: PathBuf,
-    /// Its networks in file order, as written (they may overlap), each IPv4 or IPv6.
-    pub networks: Vec<AddressRange>,
+    /// Its networks in file order, as written (they may overlap), each IPv4 or IPv6. The same value for as long as the
+    /// file stays as it is and is read with the same [`Lists`](super::Lists).
+    pub networks: Arc<[AddressRange]>,
     /// From this time on the list is as if it were not there.
     pub expires: Option<Timestamp>,
     /// `"enabled": false` keeps it in the file without effect.

@@ -223,7 +223,7 @@ impl Row {
 
 impl ListSummary {
     fn of(list: &BlockList) -> Self {
-        let mut distinct = list.networks.clone();
+        let mut distinct = list.networks.to_vec();
         distinct.sort_unstable();
         distinct.dedup();
         let set: AddressSet = distinct.iter().collect();

@@ -4,12 +4,14 @@ use super::Reader;
 use super::list::{Item, Listed};
 use super::meta::Meta;
 use super::object::Fields;
-use crate::rules::block_list;
+use crate::rules::address::AddressRange;
 use crate::rules::id;
 use crate::rules::json::{Kind, Node};
+use crate::rules::limits::MAX_LIST_NETWORKS;
 use crate::rules::model::{BlockList, Entry};
 use crate::rules::parsed::Parsed;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// One element of a list: a value, or an object with one or more.
@@ -134,7 +136,7 @@ impl Reader<'_> {
         }
         let path = self.origin.folder.join(&*name);
         // A list that is switched off has no effect, not even that of its mistakes.
-        let networks = if meta.enabled { self.networks_of(file, &name, &path)? } else { Vec::new() };
+        let networks = if meta.enabled { self.networks_of(file, &name, &path)? } else { Arc::default() };
         let derived = || id::of_entry("block_lists", false, &name).into();
         Some(BlockList {
             id: meta.id.unwrap_or_else(derived),
@@ -147,17 +149,11 @@ impl Reader<'_> {
         })
     }
 
-    fn networks_of(
-        &mut self,
-        node: &Node<'_, '_>,
-        name: &str,
-        path: &std::path::Path,
-    ) -> Option<Vec<crate::rules::address::AddressRange>> {
-        let bytes = (self.origin.read)(path).map_err(|error| self.error(node, format!("{name}: {error}"))).ok()?;
-        let list = block_list::parse(&bytes, crate::rules::limits::MAX_LIST_NETWORKS.saturating_sub(self.networks));
+    fn networks_of(&mut self, node: &Node<'_, '_>, name: &str, path: &Path) -> Option<Arc<[AddressRange]>> {
+        let list = (self.origin.list)(path).map_err(|error| self.error(node, format!("{name}: {error}"))).ok()?;
         let at = (node.offset(), node.path.to_string());
-        for (place, message) in list.errors {
-            self.findings.error_elsewhere((at.0, &at.1), name, place, message);
+        for (place, message) in &list.errors {
+            self.findings.error_elsewhere((at.0, &at.1), name, *place, message.clone());
         }
         if list.host_bits > 0 {
             let first = list.first_host_bits;
@@ -167,6 +163,10 @@ impl Reader<'_> {
             self.warning(node, message);
         }
         self.networks += list.networks.len();
-        Some(list.networks)
+        if self.networks > MAX_LIST_NETWORKS {
+            self.error(node, format!("more than {MAX_LIST_NETWORKS} networks in all block lists"));
+            return None;
+        }
+        Some(Arc::clone(&list.networks))
     }
 }

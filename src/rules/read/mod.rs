@@ -10,7 +10,7 @@ mod policy;
 mod rule;
 mod sets;
 
-use super::Origin;
+use super::block_list::Content;
 use super::diagnostic::Findings;
 use super::json::{Kind, Node};
 use super::limits::MAX_ENTRIES;
@@ -19,6 +19,8 @@ use super::{port, protocol};
 pub(super) use rule::RULE_KEYS;
 use sets::Sets;
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The keys of the file itself. `$schema` is for editors.
@@ -36,10 +38,19 @@ pub(super) const KEYS: [&str; 11] = [
     "rules",
 ];
 
+/// Where block lists come from.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'o> {
+    /// The folder that their names start from.
+    pub(super) folder: &'o Path,
+    /// Reads one.
+    pub(super) list: &'o dyn Fn(&Path) -> io::Result<Arc<Content>>,
+}
+
 /// What is known while a file is read.
 pub(super) struct Reader<'o> {
     pub(super) findings: Findings,
-    origin: &'o Origin<'o>,
+    origin: Source<'o>,
     sets: Sets,
     /// Sets are what is being read: none of them can be used yet.
     reading_sets: bool,
@@ -52,7 +63,7 @@ pub(super) struct Reader<'o> {
 }
 
 impl<'o> Reader<'o> {
-    pub(super) fn new(origin: &'o Origin<'o>) -> Self {
+    pub(super) fn new(origin: Source<'o>) -> Self {
         Self {
             findings: Findings::default(),
             origin,
