@@ -42,6 +42,11 @@ fn options(control: Option<PathBuf>, owns: bool, stop: Arc<AtomicBool>) -> Optio
 }
 
 fn start(name: &str, work: Work) -> Result<()> {
+    let own_name = name.to_owned();
+    let work = move || {
+        threads::rehearse_panic(&own_name);
+        work();
+    };
     threads::start(name, work).map(drop)
 }
 

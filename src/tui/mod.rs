@@ -102,7 +102,7 @@ pub fn run(options: &Options, start: impl Fn(&str, Work) -> Result<()>) -> Resul
     let state = State::new(size().unwrap_or_default(), *status, options.owns);
     let shown = show(state, &mut screen, &incoming, &ask, options);
     is_over.store(true, Ordering::Release);
-    shown.context("cannot draw on the terminal")
+    shown.context("the view can't go on")
 }
 
 /// Hands on what is typed, until the view is over.
@@ -140,8 +140,11 @@ fn show(
                 Effect::Leave => return Ok(()),
             }
         }
-        if options.stop.load(Ordering::Acquire) || !Screen::is_taken() {
+        if options.stop.load(Ordering::Acquire) {
             return Ok(());
+        }
+        if !Screen::is_taken() {
+            return Err(io::Error::other("a thread has failed"));
         }
         let next = incoming.recv_timeout(TICK.min(FRAME));
         let is_key = matches!(next, Ok(Incoming::Terminal(_)));

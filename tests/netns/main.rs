@@ -30,6 +30,8 @@ mod needs;
 mod nflog;
 mod open;
 mod store;
+mod terminal;
+mod tui;
 mod variant;
 mod verdict;
 mod world;
@@ -61,6 +63,7 @@ fn cases() -> Vec<Case> {
         nflog::CASES,
         open::CASES,
         store::CASES,
+        tui::CASES,
         verdict::CASES,
     ]
     .concat()

@@ -143,6 +143,7 @@ fn remark(rule: &RuleRow) -> String {
         (Some(why), None) => why.clone(),
         (Some(why), Some(comment)) => format!("{why} # {comment}"),
         (None, Some(comment)) => format!("# {comment}"),
+        (None, None) if rule.list == "rules" => rule.id.clone(),
         (None, None) => rule.list.clone(),
     }
 }
