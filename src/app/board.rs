@@ -2,6 +2,7 @@
 //! waits for one who reads.
 
 use super::hits::Hits;
+use super::tracking::Tracking;
 use crate::control::report::RefusedFile;
 use crate::control::waker::Waker;
 use crate::record::Summary;
@@ -21,10 +22,16 @@ pub struct Board {
     interfaces: Mutex<Vec<String>>,
     hits_wanted: AtomicBool,
     hits: Mutex<Option<Hits>>,
+    tracking_wanted: AtomicBool,
+    /// Where the page of connections begins that is wanted.
+    tracking_from: Mutex<usize>,
+    tracking: Mutex<Option<Tracking>>,
     notice: Mutex<Notice>,
     closing: AtomicBool,
     /// Wakes the capture thread.
     capture: Waker,
+    /// Wakes the control thread, if there is one.
+    clerk: Option<Waker>,
 }
 
 /// What the main thread tells.
@@ -59,16 +66,20 @@ impl Notice {
 }
 
 impl Board {
-    /// A board with nothing on it. `capture` ends the capture thread's wait.
-    pub fn new(capture: Waker) -> Self {
+    /// A board with nothing on it. `capture` ends the capture thread's wait, `clerk` the control thread's.
+    pub fn new(capture: Waker, clerk: Option<Waker>) -> Self {
         Self {
             counts: Mutex::default(),
             interfaces: Mutex::default(),
             hits_wanted: AtomicBool::new(false),
             hits: Mutex::default(),
+            tracking_wanted: AtomicBool::new(false),
+            tracking_from: Mutex::default(),
+            tracking: Mutex::default(),
             notice: Mutex::default(),
             closing: AtomicBool::new(false),
             capture,
+            clerk,
         }
     }
 
@@ -109,11 +120,43 @@ impl Board {
     /// Puts up the hits of all rules.
     pub fn put_hits(&self, hits: Hits) {
         *read(&self.hits) = Some(hits);
+        self.call_clerk();
     }
 
     /// Hits that were put up since this was asked last.
     pub fn take_hits(&self) -> Option<Hits> {
         read(&self.hits).take()
+    }
+
+    /// Asks the capture thread for a page of the connections that it tracks.
+    pub fn want_tracking(&self, from: usize) {
+        *read(&self.tracking_from) = from;
+        self.capture.wake();
+        self.tracking_wanted.store(true, Ordering::Release);
+    }
+
+    /// Where the page of connections begins, if one is wanted since this was asked last.
+    pub fn is_tracking_wanted(&self) -> Option<usize> {
+        let is_wanted =
+            self.tracking_wanted.load(Ordering::Relaxed) && self.tracking_wanted.swap(false, Ordering::Acquire);
+        is_wanted.then(|| *read(&self.tracking_from))
+    }
+
+    /// Puts up a page of connections.
+    pub fn put_tracking(&self, tracking: Tracking) {
+        *read(&self.tracking) = Some(tracking);
+        self.call_clerk();
+    }
+
+    /// The page of connections that was put up since this was asked last.
+    pub fn take_tracking(&self) -> Option<Tracking> {
+        read(&self.tracking).take()
+    }
+
+    fn call_clerk(&self) {
+        if let Some(clerk) = &self.clerk {
+            clerk.wake();
+        }
     }
 
     /// Changes the main thread's notice.

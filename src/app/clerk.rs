@@ -14,6 +14,7 @@ use crate::record::tap::Outlet;
 use crate::rules::order::{Row, Section, sections};
 use crate::rules::{Policy, Ruleset};
 use crate::time::Timestamp;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -76,6 +77,9 @@ struct Counter {
     waiting: Vec<(usize, Reply)>,
     since: Option<Instant>,
     rows: Option<Rows>,
+    /// Who waits for a page of connections: one after the other, the first since then.
+    pages: VecDeque<(usize, Reply)>,
+    asked: Instant,
 }
 
 /// The rules in the order in which they act, as of a moment.
@@ -107,6 +111,8 @@ impl Clerk {
             waiting: Vec::new(),
             since: None,
             rows: None,
+            pages: VecDeque::new(),
+            asked: Instant::now(),
         };
         Self { server, outlet, office }
     }
@@ -128,6 +134,7 @@ impl Clerk {
         }
         // Who still waits for hits is told that this is the end.
         self.office.waiting.clear();
+        self.office.pages.clear();
         self.server.finish(LAST_PATIENCE);
     }
 }
@@ -141,6 +148,12 @@ impl Backend for Counter {
                 self.board.want_hits();
                 self.waiting.push((from, reply));
                 self.since.get_or_insert_with(Instant::now);
+            }
+            Request::Connections { from } => {
+                self.pages.push_back((from, reply));
+                if self.pages.len() == 1 {
+                    self.want_page();
+                }
             }
             Request::Reload => self.hand_on(Order::Reload, reply),
             Request::Confirm => self.hand_on(Order::Confirm, reply),
@@ -159,7 +172,32 @@ impl Counter {
     }
 
     fn patience(&self) -> Duration {
-        if self.waiting.is_empty() { TURN } else { HITS_PATIENCE }
+        if self.waiting.is_empty() && self.pages.is_empty() { TURN } else { HITS_PATIENCE }
+    }
+
+    /// Asks for the connections that the first of those who wait wants.
+    fn want_page(&mut self) {
+        if let Some((from, _)) = self.pages.front() {
+            self.board.want_tracking(*from);
+            self.asked = Instant::now();
+        }
+    }
+
+    /// Answers who waits for connections.
+    fn tell_connections(&mut self, now: Instant) {
+        // A page that came too late for who had asked for it is nobody's.
+        let wanted = self.pages.front().map(|(from, _)| *from);
+        if let Some(tracking) = self.board.take_tracking().filter(|tracking| Some(tracking.from) == wanted) {
+            if let Some((_, reply)) = self.pages.pop_front() {
+                reply.ok(Answer::Connections(tracking.told()));
+            }
+            self.want_page();
+        } else if now.saturating_duration_since(self.asked) >= HITS_PATIENCE {
+            let words = "the capture thread has more to do than to tell its connections; ask again";
+            for (_, reply) in self.pages.drain(..) {
+                reply.refuse(Refusal::new(RefusalKind::Failed, words));
+            }
+        }
     }
 
     fn tick(&mut self, now: Instant) {
@@ -172,6 +210,9 @@ impl Counter {
             for (from, reply) in std::mem::take(&mut self.waiting) {
                 reply.ok(Answer::Rules(self.rules(from, now)));
             }
+        }
+        if !self.pages.is_empty() {
+            self.tell_connections(now);
         }
         self.rows.take_if(|rows| now.saturating_duration_since(rows.made) > ROWS_KEPT);
     }

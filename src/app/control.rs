@@ -72,6 +72,11 @@ impl Opened {
         &self.path
     }
 
+    /// Ends the wait of the thread that will serve it.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
     /// Serves it from now on; the log hands events to its subscribers.
     ///
     /// # Errors

@@ -131,7 +131,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let (opened, without) = control::open(options.control.as_ref(), role, &options.log.zone)?;
     let control = opened.as_ref().map(|opened| opened.path().clone());
     let (capture_waker, alarm) = waker()?;
-    let board = Arc::new(Board::new(capture_waker));
+    let board = Arc::new(Board::new(capture_waker, opened.as_ref().map(control::Opened::waker)));
 
     let host = Arc::new(host::read());
     let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
@@ -387,6 +387,10 @@ impl Watch {
         if self.board.are_hits_wanted() {
             self.alarm.clear();
             self.board.put_hits(self.stage.hits());
+        }
+        if let Some(from) = self.board.is_tracking_wanted() {
+            self.alarm.clear();
+            self.board.put_tracking(self.stage.connections(from, Timestamp::now()));
         }
     }
 

@@ -29,6 +29,7 @@ mod seeding;
 pub mod signals;
 mod stage;
 pub mod threads;
+mod tracking;
 mod vigil;
 mod withheld;
 

@@ -2,7 +2,8 @@
 
 use super::hits::Hits;
 use super::seeding::Seeds;
-use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo};
+use crate::control::limits::CONNECTIONS_IN_PAGE;
+use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo, TrackedPage};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
 use crate::time::Timestamp;
@@ -223,6 +224,12 @@ impl Pipeline {
         };
         let context = Context { direction: around.direction, interface: around.interface.class, time: around.time };
         self.engine.decide(&self.rules.matcher, ip, &context)
+    }
+
+    /// A page of the connections that are tracked, how many there are, and the rules in force.
+    pub fn connections(&self, from: usize, now: Timestamp) -> (TrackedPage, usize, Arc<Matcher>) {
+        let page = self.engine.connections(from, CONNECTIONS_IN_PAGE, now);
+        (page, self.engine.counters().connections, Arc::clone(&self.rules.matcher))
     }
 
     /// What was counted of packets so far, without the hits of rules.

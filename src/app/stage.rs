@@ -14,6 +14,7 @@ use super::own::Own;
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
 use super::seeding::Seeds;
+use super::tracking::Tracking;
 use super::withheld::{HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
@@ -388,6 +389,12 @@ impl Stage {
         };
         self.conntrack.add_to(&mut summary);
         summary
+    }
+
+    /// A page of the connections that are tracked.
+    pub fn connections(&self, from: usize, now: Timestamp) -> Tracking {
+        let (page, total, matcher) = self.pipeline.connections(from, now);
+        Tracking { from, page, total, matcher, host: Arc::clone(&self.host), now }
     }
 
     /// How often each rule decided so far.

@@ -19,6 +19,7 @@
 //! | `status` | `status`: what pfw does, since when, what it counted, what is wrong |
 //! | `rules` (`from`: first row, 0 when missing) | `rules`: [`RULES_IN_PAGE`](super::limits::RULES_IN_PAGE) rows at most, in the order in which they act, with hits |
 //! | `stats` | `stats`: all that is counted |
+//! | `connections` (`from`: where the page before has its `next`, 0 when missing) | `connections`: [`CONNECTIONS_IN_PAGE`](super::limits::CONNECTIONS_IN_PAGE) tracked connections at most, each with the rule that it lives by |
 //! | `audit` | `audit`: what the kernel's rules dropped, held against its reports and the log |
 //! | `subscribe` (`kinds`: all when missing) | `subscribed`, then events for as long as the connection lives, and no other answer |
 //! | `reload` | `done` once the kernel has the rules of the file |
@@ -37,7 +38,7 @@
 //! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
 
 use super::limits::{MAX_LINES, MAX_QUOTED};
-use super::report::{AuditReport, RulesPage, Stats, Status};
+use super::report::{AuditReport, ConnectionsPage, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -61,6 +62,12 @@ pub enum Request {
     Stats,
     /// What the kernel's rules dropped, held against what was reported and logged.
     Audit,
+    /// The connections that are tracked.
+    Connections {
+        /// Where the page begins: 0, or what the page before gave as its `next`.
+        #[serde(default)]
+        from: usize,
+    },
     /// Events from now on.
     Subscribe {
         /// Which; none means all.
@@ -77,12 +84,13 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 8] {
+    pub fn all() -> [Self; 9] {
         [
             Self::Status,
             Self::Rules { from: 0 },
             Self::Stats,
             Self::Audit,
+            Self::Connections { from: 0 },
             Self::Subscribe { kinds: Vec::new() },
             Self::Reload,
             Self::Confirm,
@@ -122,6 +130,8 @@ pub enum Answer {
     Stats(Box<Stats>),
     /// To `audit`.
     Audit(Box<AuditReport>),
+    /// To `connections`.
+    Connections(ConnectionsPage),
     /// To `subscribe`: events follow.
     Subscribed,
     /// To what changes something: it is done.
@@ -344,6 +354,7 @@ mod tests {
             Ok(Answer::Rules(testing::rules())),
             Ok(Answer::Stats(Box::new(testing::stats()))),
             Ok(Answer::Audit(Box::new(testing::audit()))),
+            Ok(Answer::Connections(testing::connections())),
             Ok(Answer::Subscribed),
             Ok(Answer::Done(Done::new("it").warning(["that".to_owned()]))),
             Err(Refusal::new(RefusalKind::Refused, "no")),

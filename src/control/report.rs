@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// What pfw does, and how it fares.
@@ -166,6 +167,47 @@ pub struct RuleRow {
     pub hits: Option<u64>,
 }
 
+/// Some of the connections that are tracked, in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionsPage {
+    /// How many there are, those included that have expired and were not noticed yet.
+    pub total: usize,
+    /// What the next page is to be asked by; none behind the last. A connection that comes or goes in between may be in
+    /// both pages or in none.
+    pub next: Option<usize>,
+    /// The connections.
+    pub rows: Vec<ConnectionRow>,
+}
+
+/// One connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionRow {
+    /// The protocol's name.
+    pub protocol: String,
+    /// Who opened it.
+    pub src: IpAddr,
+    /// The opener's port, if the protocol has any.
+    pub src_port: Option<u16>,
+    /// The other end.
+    pub dst: IpAddr,
+    /// Its port.
+    pub dst_port: Option<u16>,
+    /// Which way it was opened: `incoming`, `outgoing`, `loopback`, `forwarded`.
+    pub direction: String,
+    /// Of TCP the state, as `conntrack -L` names it; else nothing.
+    pub state: String,
+    /// Whether an answer was seen.
+    pub answered: bool,
+    /// For how many seconds it is known.
+    pub known_for: u64,
+    /// In how many seconds it is forgotten if nothing more comes.
+    pub expires_in: u64,
+    /// The rule that the opener's next packet meets. The interface is not remembered: conditions on it are not met.
+    pub rule: String,
+    /// Whether that lets it through.
+    pub allowed: bool,
+}
+
 /// What the kernel's rules dropped, held against what it reported and what was logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditReport {
@@ -272,6 +314,24 @@ pub(super) mod testing {
             differences: BTreeMap::from([("window".into(), 1)]),
             ..AuditReport::default()
         }
+    }
+
+    pub(in crate::control) fn connections() -> ConnectionsPage {
+        let row = ConnectionRow {
+            protocol: "TCP".into(),
+            src: "192.0.2.1".parse().unwrap(),
+            src_port: Some(50_000),
+            dst: "2001:db8::1".parse().unwrap(),
+            dst_port: None,
+            direction: "outgoing".into(),
+            state: "ESTABLISHED".into(),
+            answered: true,
+            known_for: 7,
+            expires_in: 432_000,
+            rule: "default_policy".into(),
+            allowed: true,
+        };
+        ConnectionsPage { total: 3, next: Some(1_024), rows: vec![row] }
     }
 
     pub(in crate::control) fn stats() -> Stats {

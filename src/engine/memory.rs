@@ -4,7 +4,7 @@ use super::decision::{Context, Decision, State};
 use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
 use super::subject::{Header, Passage, Subject};
-use super::tracker::{MAX_CONNECTIONS, Tracker};
+use super::tracker::{MAX_CONNECTIONS, TrackedPage, Tracker};
 use crate::host::connections::Connection;
 use crate::packet::Ip;
 use crate::time::Timestamp;
@@ -91,6 +91,11 @@ impl Engine {
     /// Forgets all connections.
     pub fn forget_connections(&mut self) {
         self.tracker.forget();
+    }
+
+    /// The connections that are remembered, from the place `from` on (0 for the first page), `most` of them at most.
+    pub fn connections(&self, from: usize, most: usize, now: Timestamp) -> TrackedPage {
+        self.tracker.page(from, most, now)
     }
 
     /// What happened to the engine's memory so far.

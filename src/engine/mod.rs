@@ -40,7 +40,7 @@ pub use matcher::Matcher;
 pub use memory::{Counters, Engine, Limits};
 pub use peers::ListEntry;
 pub use protected::{Protection, Spared, SparedNetwork};
-pub use tracker::MAX_CONNECTIONS;
+pub use tracker::{MAX_CONNECTIONS, Tracked, TrackedPage};
 
 #[cfg(test)]
 mod agreement;

@@ -73,6 +73,11 @@ impl Entry {
         millis(now).wrapping_sub(self.opened) > span
     }
 
+    /// How long ago it was opened, modulo 2^32 ms.
+    pub(super) fn age(&self, now: Timestamp) -> Duration {
+        Duration::from_millis(millis(now).wrapping_sub(self.opened).into())
+    }
+
     fn is_over(&self, now: Timestamp) -> bool {
         self.expires <= now
     }
@@ -189,6 +194,18 @@ impl<const N: usize> Connections<N> {
     pub(super) fn clear(&mut self) {
         self.slots.fill(Slot::FREE);
         self.len = 0;
+    }
+
+    /// How many places the table has.
+    pub(super) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The connection at a place of the table, if there is one that has not expired.
+    pub(super) fn at(&self, place: usize, now: Timestamp) -> Option<(&Key<N>, &Entry)> {
+        let slot = self.slots.get(place)?;
+        // A free slot has expired before all time.
+        (!slot.entry.is_over(now)).then_some((&slot.key, &slot.entry))
     }
 
     /// Bytes on the heap.

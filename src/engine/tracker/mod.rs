@@ -9,11 +9,13 @@
 //! (one with a DATA chunk, say) invalid. Chunks are not looked at here, so that any first packet is new.
 
 mod connections;
+mod listing;
 mod marks;
 mod tcp;
 mod tuple;
 
 pub use connections::MAX_CONNECTIONS;
+pub use listing::{Tracked, TrackedPage};
 
 use super::decision::State;
 use crate::host::connections::{Connection, Phase};
