@@ -1,13 +1,12 @@
 //! The lines that there must be, by what the kernel did and what the wires saw, held against those that there are.
 
-use super::ground::{Frames, Happening, identification, packet_of};
+use super::ground::{Frames, Happening, identification, is_for_another, packet_of};
 use super::judge::{Verdict, direction, word};
 use super::lines::{Key, Line};
 use pfw::host::Host;
 use pfw::nflog::Hook;
 use pfw::packet::{Ip, Malformed, Net, Packet};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// A line that there must be.
 #[derive(Clone, Debug)]
@@ -170,12 +169,6 @@ impl Account<'_> {
                 && (!told || ip.fragment.is_some())
         })
     }
-}
-
-/// Whether a packet to this address can only be on its way through.
-fn is_for_another(dst: IpAddr, host: &Host) -> bool {
-    let to_many = dst.is_multicast() || ["255.255.255.255", "10.77.0.255"].contains(&dst.to_string().as_str());
-    host.forwards_v4 && !to_many && !host.owns(dst)
 }
 
 /// Whether a packet has this length, or had it before the kernel took the header of an only fragment out.

@@ -2,11 +2,13 @@
 //!
 //! Rules of the test's own stand in `mangle`, in front of pfw, and at the end of `filter`, behind it: what the first
 //! ones report *reached* the firewall, with what conntrack calls it, and what the second ones report came *through*.
-//! What is delivered at the other ends is seen on their wires.
+//! Two more stand around the `raw` table, where long lists act: of what comes in there, only what does not come through
+//! is of interest, since the rest reaches the others. What is delivered at the other ends is seen on their wires.
 
 use super::raw::{Passed, Sender, Wire};
 use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
+use pfw::host::Host;
 use pfw::nflog::{Event, Hook, Reader};
 use pfw::packet::{Ip, Link, Net, parse};
 use std::net::IpAddr;
@@ -121,7 +123,7 @@ impl Ground {
         routes(&macs, vlan.status.success());
         settings();
         silence();
-        watch_behind();
+        watch(&world);
         // What hosts say when a wire is plugged in.
         std::thread::sleep(Duration::from_secs(2));
         let wire = |host| on(host, || End { sends: Wire::open("eth0"), sees: Wire::open("eth0") });
@@ -191,7 +193,7 @@ impl Ground {
     }
 
     /// What has happened until nothing happens any more.
-    pub fn happened(&mut self) -> Vec<Happening> {
+    pub fn happened(&mut self, host: &Host) -> Vec<Happening> {
         let mut account = Account { loopback: index("lo"), ..Account::default() };
         loop {
             let before = account.events;
@@ -202,6 +204,10 @@ impl Ground {
         }
         assert_eq!(self.reader.counters().lost, 0, "the test itself lost nothing");
         assert_eq!(account.strays, 0, "what comes through has reached it");
+        account.happenings.retain(|one| one.hook != Hook::PreRouting || !one.through);
+        for one in account.happenings.iter_mut().filter(|one| one.hook == Hook::PreRouting) {
+            one.hook = if is_for_another(one.ip.dst, host) { Hook::Forward } else { Hook::Input };
+        }
         account.happenings
     }
 
@@ -282,6 +288,12 @@ impl Account {
     }
 }
 
+/// Whether a packet to this address can only be on its way through.
+pub fn is_for_another(dst: IpAddr, host: &Host) -> bool {
+    let to_many = dst.is_multicast() || ["255.255.255.255", "10.77.0.255"].contains(&dst.to_string().as_str());
+    host.forwards_v4 && !to_many && !host.owns(dst)
+}
+
 /// The identification of an IPv4 packet, or the flow label of an IPv6 one; sixteen bits of it.
 pub fn identification(packet: &[u8]) -> u32 {
     match packet {
@@ -331,8 +343,19 @@ fn routes(macs: &Macs, vlan: bool) {
     sh(&format!("ip route add default via {PEER4} dev eth0 && ip -6 route add default via {PEER6} dev eth0"));
 }
 
-/// The rules behind pfw, once and for all.
-fn watch_behind() {
+/// The rules behind pfw and around the raw table, once and for all. Those are `nft`'s, since `iptables` has nothing that
+/// stands in front of that table: behind what puts fragments together (-400), and in front of connection tracking (-200).
+fn watch(world: &World) {
+    let chain = |name: &str, priority: i32, prefix: &str| {
+        let base = format!("type filter hook prerouting priority {priority}; policy accept;");
+        let log = format!("iifname != \"lo\" log prefix \"{prefix}\" group {GROUP} queue-threshold 64");
+        format!("chain {name} {{ {base} {log}; }}\n")
+    };
+    let chains = [chain("reached", -350, "r:-"), chain("through", -250, "p")].concat();
+    let tables = ["ip", "ip6"].map(|family| format!("table {family} around_raw {{ {chains} }}\n"));
+    let path = world.path("around-raw");
+    std::fs::write(&path, tables.concat()).expect("the scratch folder is writable");
+    sh(&format!("nft -f {}", path.display()));
     for tool in ["iptables", "ip6tables"] {
         for chain in ["INPUT", "FORWARD", "OUTPUT"] {
             sh(&format!("{tool} -A {chain} -j NFLOG --nflog-group {GROUP} --nflog-prefix p --nflog-threshold 64"));
