@@ -34,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "packet",
             "record",
             "rules",
+            "sys",
             "time",
         ],
     ),
