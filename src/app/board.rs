@@ -2,8 +2,9 @@
 //! waits for one who reads.
 
 use super::hits::Hits;
+use super::regime::Regime;
 use super::tracking::Tracking;
-use crate::control::report::RefusedFile;
+use crate::control::report::{RefusedFile, TemporaryChange};
 use crate::control::waker::Waker;
 use crate::record::Summary;
 use crate::rules::Ruleset;
@@ -49,6 +50,12 @@ pub struct Notice {
     pub forwards: bool,
     /// Why the rules file was refused when it was read last.
     pub refused: Option<RefusedFile>,
+    /// What does not go its usual way.
+    pub regime: Regime,
+    /// Changes that are not in the file.
+    pub temporary: Vec<TemporaryChange>,
+    /// Why the file is not followed, if it is to be.
+    pub unfollowed: Option<String>,
     /// Until when the user must have confirmed.
     pub confirm_by: Option<Instant>,
     /// What happened to the rules in the kernel, and when.

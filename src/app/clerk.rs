@@ -7,7 +7,7 @@ use super::rate::Rate;
 use super::signals::Event;
 use crate::control::limits::RULES_IN_PAGE;
 use crate::control::report::{Counts, LogState, RuleRow, RulesPage, RulesState, Stats, Status};
-use crate::control::{Answer, Backend, Refusal, RefusalKind, Reply, Request, Server};
+use crate::control::{Activity, Answer, Backend, Change, Refusal, RefusalKind, Reply, Request, Resumed, Server};
 use crate::record::Summary;
 use crate::record::sink::Handle;
 use crate::record::tap::Outlet;
@@ -30,8 +30,25 @@ const ROWS_KEPT: Duration = Duration::from_secs(5);
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What the main thread is to do, and answer then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// Change the rules, as process so-and-so asks.
+    Change(Change, Option<u32>),
+    /// Take the last change back, as process so-and-so asks.
+    Undo(Option<u32>),
+    /// Let something rest, for so many seconds.
+    Pause(Activity, Option<u64>),
+    /// Block all but loopback.
+    Panic {
+        /// For so many seconds.
+        seconds: Option<u64>,
+        /// Even if it cuts the caller's session.
+        force: bool,
+        /// Who asks.
+        caller: Option<u32>,
+    },
+    /// Go on with something.
+    Resume(Resumed),
     /// Read the rules file again and put it in force.
     Reload,
     /// The rules may stay.
@@ -140,7 +157,7 @@ impl Clerk {
 }
 
 impl Backend for Counter {
-    fn ask(&mut self, request: Request, reply: Reply) {
+    fn ask(&mut self, request: Request, caller: Option<u32>, reply: Reply) {
         match request {
             Request::Status => reply.ok(Answer::Status(Box::new(self.status()))),
             Request::Stats => reply.ok(Answer::Stats(Box::new(self.stats()))),
@@ -155,6 +172,13 @@ impl Backend for Counter {
                     self.want_page();
                 }
             }
+            Request::Change(change) => self.hand_on(Order::Change(change, caller), reply),
+            Request::Undo => self.hand_on(Order::Undo(caller), reply),
+            Request::Pause { what, for_seconds } => self.hand_on(Order::Pause(what, for_seconds), reply),
+            Request::Panic { for_seconds: seconds, force } => {
+                self.hand_on(Order::Panic { seconds, force, caller }, reply);
+            }
+            Request::Resume { what } => self.hand_on(Order::Resume(what), reply),
             Request::Reload => self.hand_on(Order::Reload, reply),
             Request::Confirm => self.hand_on(Order::Confirm, reply),
             Request::Audit => self.hand_on(Order::Audit, reply),
@@ -238,6 +262,8 @@ impl Counter {
             counts: self.counts(&self.board.counts()),
             packets_per_second: self.rate.per_second(),
             log: self.log_state(),
+            regime: notice.regime.report(),
+            temporary: notice.temporary.clone(),
             confirm: notice.confirm_by.map(|by| by.saturating_duration_since(now).as_secs()),
             warnings: warnings(&notice, self.facts.enforcing),
         }
@@ -337,7 +363,8 @@ fn warnings(notice: &Notice, enforcing: bool) -> Vec<String> {
     let forwards = (enforcing && notice.forwards && narrow)
         .then(|| "this machine forwards packets: the lists act on them, rules and default_policy don't".to_owned());
     let remarks = notice.remarks.iter().map(|(at, words)| format!("{}: {words}", rfc3339(*at)));
-    refused.chain(forwards).chain(remarks).collect()
+    let unfollowed = notice.unfollowed.clone();
+    refused.chain(unfollowed).chain(forwards).chain(remarks).collect()
 }
 
 /// A time in seconds, RFC 3339, UTC.

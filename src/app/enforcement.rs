@@ -23,20 +23,35 @@ pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
     Plan::new(ruleset, host, options, Timestamp::now()).to_string()
 }
 
-/// The plan for a rule set, with rules in the raw table where there is one.
+/// Rules, and the machine that they are for.
+#[derive(Clone, Copy)]
+pub struct Acting<'a> {
+    /// The rules.
+    pub ruleset: &'a Ruleset,
+    /// The machine.
+    pub host: &'a Host,
+}
+
+/// The plan for a rule set that comes after another, with rules in the raw table where there is one.
 fn plan(
     tools: &Tools,
-    ruleset: &Ruleset,
-    host: &Host,
-    (generation, nflog_group): (u32, Option<u16>),
+    before: Option<&Plan>,
+    Acting { ruleset, host }: Acting<'_>,
+    marks: (u32, Option<u16>),
     now: Timestamp,
 ) -> Plan {
-    let options = Options { generation, nflog_group, raw: true, forwards: firewall::forwards() };
-    let plan = Plan::new(ruleset, host, options, now);
-    if plan.uses_raw() && !tools.have_raw() {
-        return Plan::new(ruleset, host, Options { raw: false, ..options }, now);
-    }
-    plan
+    let options = options(marks);
+    let compile = |options| match before {
+        Some(before) => before.next(ruleset, host, options, now),
+        None => Plan::new(ruleset, host, options, now),
+    };
+    let plan = compile(options);
+    if plan.uses_raw() && !tools.have_raw() { compile(Options { raw: false, ..options }) } else { plan }
+}
+
+/// Options of a plan with this generation and group for reports.
+fn options((generation, nflog_group): (u32, Option<u16>)) -> Options {
+    Options { generation, nflog_group, raw: true, forwards: firewall::forwards() }
 }
 
 /// The rules in force.
@@ -68,8 +83,8 @@ pub struct Look {
 impl Enforcement {
     /// Puts the rules in force. `announce` is told their names before, `say` what is to be said to the user.
     pub fn start(
-        ruleset: &Ruleset,
-        host: &Host,
+        acting: Acting<'_>,
+        matcher: &Arc<Matcher>,
         nflog_group: Option<u16>,
         keep: bool,
         announce: impl Fn(Arc<KernelRules>),
@@ -79,8 +94,8 @@ impl Enforcement {
         let now = Timestamp::now();
         // Another number than the last run's: its sets may still be there.
         let first = u32::try_from(now.parts().0 & i64::from(u32::MAX)).unwrap_or(1);
-        let plan = plan(&tools, ruleset, host, (first, nflog_group), now);
-        let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
+        let plan = plan(&tools, None, acting, (first, nflog_group), now);
+        let names = Arc::new(KernelRules::new(&plan, Arc::clone(matcher), now));
         announce(Arc::clone(&names));
         let tracks = plan.tracks();
         if tracks {
@@ -108,19 +123,24 @@ impl Enforcement {
         format!("{tools}{lacks}")
     }
 
-    /// Puts other rules in force, in one transaction for each family. On failure the old ones are. Returns what those
-    /// that are replaced had dropped by an instant before: the kernel forgets it with them.
+    /// Puts other rules in force, or none at all, in one transaction for each family. On failure the old ones are.
+    /// `matcher` is the same rules compiled for packets. Returns what those that are replaced had dropped by an instant
+    /// before: the kernel forgets it with them.
     pub fn replace(
         &mut self,
-        ruleset: &Ruleset,
-        host: &Host,
+        acting: Option<Acting<'_>>,
+        matcher: &Arc<Matcher>,
         announce: impl Fn(Arc<KernelRules>),
         say: &mut dyn FnMut(&str),
     ) -> Result<Counted> {
         let generation = self.installed.plan().generation().wrapping_add(1);
         let now = Timestamp::now();
-        let plan = plan(self.installed.tools(), ruleset, host, (generation, self.nflog_group), now);
-        let names = Arc::new(KernelRules::new(&plan, Matcher::new(ruleset, host, now), now));
+        let marks = (generation, self.nflog_group);
+        let plan = match acting {
+            Some(acting) => plan(self.installed.tools(), Some(self.installed.plan()), acting, marks, now),
+            None => Plan::nothing(options(marks)),
+        };
+        let names = Arc::new(KernelRules::new(&plan, Arc::clone(matcher), now));
         announce(Arc::clone(&names));
         let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
         let seeds = tracks.then(|| seed_kernel(say));

@@ -151,7 +151,7 @@ mod tests {
     fn kernel(generation: u32, announced: i64) -> Arc<KernelRules> {
         let rules = ["ping", "web"].map(|id| RuleInfo { id: id.into(), step: Step::Rules });
         let rules = rules.map(|info| KernelRule { info, rejects: false }).into();
-        let matcher = Matcher::new(&Ruleset::default(), &Host::default(), Timestamp::MIN);
+        let matcher = Arc::new(Matcher::new(&Ruleset::default(), &Host::default(), Timestamp::MIN));
         Arc::new(KernelRules { generation, rules, matcher, announced: Timestamp::from_parts(announced, 0) })
     }
 

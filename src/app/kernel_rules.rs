@@ -13,7 +13,7 @@ pub struct KernelRules {
     /// The rules.
     pub rules: Vec<KernelRule>,
     /// The same rules as the engine has them: they tell an entry of a list that is one rule in the kernel.
-    pub matcher: Matcher,
+    pub matcher: Arc<Matcher>,
     /// They come into force some time after this.
     pub announced: Timestamp,
 }
@@ -29,7 +29,7 @@ pub struct KernelRule {
 
 impl KernelRules {
     /// The rules of a plan, compiled as `matcher`.
-    pub fn new(plan: &Plan, matcher: Matcher, now: Timestamp) -> Self {
+    pub fn new(plan: &Plan, matcher: Arc<Matcher>, now: Timestamp) -> Self {
         let known = |rule: &PlannedRule| KernelRule {
             info: RuleInfo { id: Arc::clone(&rule.id), step: step(rule.origin) },
             rejects: rule.rejects,

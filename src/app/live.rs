@@ -8,10 +8,12 @@
 //! `control` goes last: who asked for the end sees it.
 
 use super::board::Board;
+use super::book::Book;
 use super::clerk::Facts;
 use super::control;
-use super::enforcement::Enforcement;
-use super::office::Office;
+use super::enforcement::{Acting, Enforcement};
+use super::files::Files;
+use super::office::{InForce, Office};
 use super::orders::{Count, Orders};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
@@ -33,7 +35,7 @@ use crate::record::printer::printer;
 use crate::record::{
     self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, Writer, stdout_wants_colours,
 };
-use crate::rules::Ruleset;
+use crate::rules::Errors;
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::mem;
@@ -58,10 +60,10 @@ const REPORTED: Duration = HOLD.saturating_add(SHORT_WAIT).saturating_add(Durati
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch that a user sets or not")]
 pub struct Options {
-    /// The rules.
-    pub ruleset: Ruleset,
-    /// Their file, for those who ask.
-    pub rules_file: PathBuf,
+    /// The rules as they were read.
+    pub book: Book,
+    /// Put them in force again when their file or a block list changes: whose changes count, beside root's.
+    pub watch: Option<u32>,
     /// Which frames, and from where.
     pub capture: LiveConfig,
     /// Where lines go.
@@ -95,17 +97,6 @@ pub struct Ready {
     pub control: Option<PathBuf>,
 }
 
-/// A rules file that was read again.
-#[derive(Debug)]
-pub struct NewRules {
-    /// The rules.
-    pub ruleset: Ruleset,
-    /// The file's name.
-    pub file: String,
-    /// What is surely not meant in it, a line each.
-    pub warnings: Vec<String>,
-}
-
 /// What `run` reports while it goes on, and asks for.
 pub trait Desk {
     /// pfw is ready.
@@ -114,8 +105,8 @@ pub trait Desk {
     /// Something is to be said to the user.
     fn say(&mut self, words: &str);
 
-    /// The rules file is to be read again. If it can't be used: why, a line each.
-    fn read_rules(&mut self) -> Result<NewRules, Vec<String>>;
+    /// What is wrong with a rules file, a line each.
+    fn lines_of(&self, errors: &Errors) -> Vec<String>;
 
     /// Whether the terminal that pfw was started from is gone.
     fn is_abandoned(&self) -> bool;
@@ -134,7 +125,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let board = Arc::new(Board::new(capture_waker, opened.as_ref().map(control::Opened::waker)));
 
     let host = Arc::new(host::read());
-    let matcher = Arc::new(Matcher::new(&options.ruleset, &host, Timestamp::now()));
+    let ruleset = Arc::new(options.book.loaded().ruleset.clone());
+    let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
     // Where no packet has a line the kernel alone looks at packets: its counters say how many it dropped.
     let looks = !options.enforce || options.selection != Selection::None;
     let reports = (options.enforce && looks).then(Reports::open).transpose();
@@ -155,7 +147,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         since,
         started,
         enforcing: options.enforce,
-        rules_file: options.rules_file,
+        rules_file: std::path::absolute(options.book.path()).unwrap_or_else(|_| options.book.path().to_owned()),
         log_file: options.log.file().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned())),
     };
     let (log, record) = Record::start(options.log, options.print, &sender)?;
@@ -191,7 +183,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let started = if options.enforce {
         let announce = |rules| orders.announce(rules);
         let say: &mut dyn FnMut(&str) = &mut |words| desk.say(&format!("pfw: {words}"));
-        Enforcement::start(&options.ruleset, &host, group, options.keep, announce, say).map(Some)
+        let acting = Acting { ruleset: &ruleset, host: &host };
+        Enforcement::start(acting, &matcher, group, options.keep, announce, say).map(Some)
     } else {
         Ok(None)
     };
@@ -202,7 +195,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let served = started.and_then(|enforcement| {
         let enforced_by = enforcement.as_ref().map(Enforcement::tools);
         let (orders, board) = (Arc::clone(&orders), Arc::clone(&board));
-        let mut office = Office::new(events, orders, board, options.ruleset, host, &matcher, enforcement);
+        let files = options.watch.map(|user| Files::watch(options.book.files(), user, &sender)).transpose()?;
+        let rules = InForce { ruleset, matcher, host };
+        let mut office = Office::new(events, orders, board, options.book, rules, enforcement, files);
         desk.ready(&Ready { watched, remarks, enforced_by, control });
         threads::rehearse_panic("main");
         office.serve(desk, record.handle(), options.confirm);
@@ -352,6 +347,7 @@ impl Watch {
             self.stage.note(&PfwLine { time: note.time, event: note.event, interface: None, reason: &note.reason });
         }
         self.counts.extend(self.orders.counts());
+        self.stage.rest(self.orders.rests());
     }
 
     /// Takes the counters whose drops have all been reported and have their lines, and answers who asked for them.

@@ -12,6 +12,7 @@ use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::process;
 
 /// Connections that are named; how many more there are is said.
 const NAMED: usize = 10;
@@ -55,7 +56,8 @@ pub enum Verb {
 impl Cuts {
     /// The open connections that `ruleset` would cut. What keeps them from being read is said.
     pub fn by(ruleset: &Ruleset, host: &Host, say: &mut dyn FnMut(&str)) -> Self {
-        Judge::new(open_connections(say).open, host).cuts(ruleset)
+        let matcher = Matcher::new(ruleset, host, Timestamp::now());
+        Judge::new(open_connections(say).open, host, process::id()).cuts(&matcher)
     }
 
     /// Whether the user must agree: somebody at another machine would be cut off.
@@ -73,19 +75,37 @@ impl Cuts {
         lines
     }
 
+    /// The open connections that `new` rules would cut and `old` ones, if there are any, do not; `caller` is the process
+    /// of who asks for it.
+    pub fn anew(
+        old: Option<&Matcher>,
+        new: &Matcher,
+        host: &Host,
+        caller: Option<u32>,
+        say: &mut dyn FnMut(&str),
+    ) -> Self {
+        let judge = Judge::new(open_connections(say).open, host, caller.unwrap_or_else(process::id));
+        let cuts = judge.cuts(new);
+        if cuts.cuts.is_empty() {
+            return cuts;
+        }
+        match old {
+            Some(old) => cuts.without(&judge.cuts(old)),
+            None => cuts,
+        }
+    }
+
+    /// What becomes of the session of who asks, in words, if it would be cut.
+    pub fn own(&self) -> Option<String> {
+        let own = self.cuts.iter().find(|cut| matches!(cut.whose, Whose::Own { .. }));
+        own.map(|cut| cut.words(Verb::WouldBe))
+    }
+
     /// Those that `before` does not have.
     fn without(self, before: &Self) -> Self {
         let ends = |cut: &Cut| (cut.connection.local, cut.connection.remote, cut.connection.phase == Phase::Udp);
         let known: HashSet<_> = before.cuts.iter().map(ends).collect();
         Self { cuts: self.cuts.into_iter().filter(|cut| !known.contains(&ends(cut))).collect() }
-    }
-}
-
-/// Says which open connections `new` rules cut that `old` ones did not.
-pub fn say_what_is_cut(old: &Ruleset, new: &Ruleset, host: &Host, say: &mut dyn FnMut(&str)) {
-    let judge = Judge::new(open_connections(say).open, host);
-    for line in judge.cuts(new).without(&judge.cuts(old)).lines(Verb::Is) {
-        say(&line);
     }
 }
 
@@ -123,19 +143,18 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(connections: Vec<Connection>, host: &'a Host) -> Self {
-        let session = host::own_session(&connections);
+    fn new(connections: Vec<Connection>, host: &'a Host, caller: u32) -> Self {
+        let session = host::session_of(caller, &connections);
         Self { connections, session, host, interfaces: host::interfaces_by_address() }
     }
 
-    fn cuts(&self, ruleset: &Ruleset) -> Cuts {
+    fn cuts(&self, matcher: &Matcher) -> Cuts {
         let now = Timestamp::now();
-        let matcher = Matcher::new(ruleset, self.host, now);
         let mut engine = Engine::new(Limits::default());
         engine.enter(&self.connections, now);
         let mut cuts: Vec<Cut> = Vec::new();
         for connection in self.connections.iter().filter(|connection| self.matters(connection)) {
-            if let Some(by) = self.blocking_rule(&mut engine, &matcher, connection, now) {
+            if let Some(by) = self.blocking_rule(&mut engine, matcher, connection, now) {
                 cuts.push(Cut { connection: *connection, whose: self.whose(connection), by });
             }
         }
@@ -233,7 +252,8 @@ mod tests {
     fn cuts(rules: &str, connections: &[Connection], session: Option<Session>) -> Cuts {
         let host = Host { addresses: vec![([10, 0, 0, 1].into(), 24), ([127, 0, 0, 1].into(), 8)], ..Host::default() };
         let interfaces = HashMap::from([([10, 0, 0, 1].into(), "eth0".to_owned())]);
-        Judge { connections: connections.to_vec(), session, host: &host, interfaces }.cuts(&ruleset(rules))
+        let matcher = Matcher::new(&ruleset(rules), &host, Timestamp::now());
+        Judge { connections: connections.to_vec(), session, host: &host, interfaces }.cuts(&matcher)
     }
 
     fn lines(rules: &str, connections: &[Connection]) -> Vec<String> {

@@ -1,16 +1,19 @@
-//! The main thread's part while pfw runs: answers events, compiles rules, has them enforced, and leaves them for the
-//! capture thread.
+//! The main thread's part while pfw runs: answers events, has the rules enforced, and leaves them for the capture
+//! thread. What becomes of changes that somebody asks for is in `steering`.
 
 use super::board::Board;
+use super::book::{Book, Pages};
 use super::clerk::{Order, rfc3339};
-use super::enforcement::Enforcement;
-use super::live::{Desk, NewRules};
-use super::lockout::say_what_is_cut;
+use super::enforcement::{Acting, Enforcement};
+use super::files::Files;
+use super::live::Desk;
+use super::lockout::{Cuts, Verb};
 use super::orders::Orders;
+use super::regime::{Regime, panic_rules};
 use super::signals::Event;
 use super::stage::Rules;
 use super::vigil::Vigil;
-use crate::control::report::RefusedFile;
+use crate::control::report::TemporaryChange;
 use crate::control::{Answer, Done, Outcome, Refusal, RefusalKind, Reply};
 use crate::engine::Matcher;
 use crate::firewall::Change;
@@ -20,7 +23,6 @@ use crate::record::sink::Handle;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::{Error, Result, anyhow};
-use std::mem;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -28,19 +30,41 @@ use std::time::{Duration, Instant};
 /// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// Rules, and the machine that they were compiled for.
+pub struct InForce {
+    /// The rules.
+    pub ruleset: Arc<Ruleset>,
+    /// The same, compiled.
+    pub matcher: Arc<Matcher>,
+    /// The machine.
+    pub host: Arc<Host>,
+}
+
+/// Who asks for other rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// The user's file, or the time: nobody who could be asked back.
+    Nobody,
+    /// A process that is told if it would cut its own session.
+    Process(Option<u32>),
+}
+
 /// The main thread while pfw runs.
 pub struct Office {
     events: Receiver<Event>,
     orders: Arc<Orders>,
-    board: Arc<Board>,
-    ruleset: Arc<Ruleset>,
-    host: Arc<Host>,
+    pub(super) board: Arc<Board>,
+    pub(super) book: Book,
+    pub(super) regime: Regime,
+    /// What acts: the rules of the book, unless there is a panic.
+    acting: InForce,
     enforcement: Option<Enforcement>,
+    pub(super) files: Option<Files>,
     started: Instant,
-    /// Until when the rules hold that were handed over last.
-    horizon: Timestamp,
-    /// When these come into force.
-    wake_at: Timestamp,
+    /// When the next entry of the rules in force expires.
+    expires_at: Timestamp,
+    /// The rules of that time have been left for the capture thread.
+    is_expiry_prepared: bool,
     /// When a change of addresses is to be looked at.
     moved_at: Option<Instant>,
     /// The watch over the kernel's rules, if they are in force.
@@ -54,38 +78,38 @@ pub struct Office {
 }
 
 impl Office {
-    /// An office for rules that are in force as `matcher` has them.
+    /// An office for rules that are in force.
     pub fn new(
         events: Receiver<Event>,
         orders: Arc<Orders>,
         board: Arc<Board>,
-        ruleset: Ruleset,
-        host: Arc<Host>,
-        matcher: &Matcher,
+        book: Book,
+        acting: InForce,
         enforcement: Option<Enforcement>,
+        files: Option<Files>,
     ) -> Self {
-        let horizon = matcher.valid_until();
         let started = Instant::now();
         let vigil = enforcement.as_ref().map(|enforcement| Vigil::new(enforcement.is_told(), started));
-        let (moved_at, confirm_by) = (None, None);
-        let mut office = Self {
+        let expires_at = acting.matcher.valid_until();
+        let office = Self {
             events,
             orders,
             board,
-            ruleset: Arc::new(ruleset),
-            host,
+            book,
+            regime: Regime::default(),
+            acting,
             enforcement,
+            files,
             started,
-            horizon,
-            wake_at: horizon,
-            moved_at,
+            expires_at,
+            is_expiry_prepared: false,
+            moved_at: None,
             vigil,
-            confirm_by,
+            confirm_by: None,
             failed: None,
             stopping: Vec::new(),
         };
         office.tell_rules();
-        office.prepare_expiry();
         office
     }
 
@@ -95,7 +119,9 @@ impl Office {
         if self.confirm_by.is_none() {
             self.may_stay(desk);
         }
+        self.say_whether_followed(desk);
         while !self.orders.is_asked_to_stop() {
+            self.do_what_is_due(desk);
             match self.next_event() {
                 Some(Event::Stop | Event::CaptureEnded) => break,
                 Some(Event::ThreadFailed(name)) => {
@@ -105,26 +131,39 @@ impl Office {
                 Some(Event::ReadRules) if desk.is_abandoned() => break,
                 // Whoever sent the signal reads the messages.
                 Some(Event::ReadRules) => drop(self.reload(desk)),
+                Some(Event::FilesChanged(changed)) => self.follow_files(desk, &changed),
                 Some(Event::ReopenLog) => log.reopen(),
                 Some(Event::Confirmed) => drop(self.confirm(desk)),
                 Some(Event::AddressesChanged) => {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 Some(Event::TablesChanged(change)) => self.hear_of(&change),
-                Some(Event::Asked(Order::Reload, reply)) => reply.send(self.reload(desk)),
-                Some(Event::Asked(Order::Confirm, reply)) => reply.send(self.confirm(desk)),
-                Some(Event::Asked(Order::Audit, reply)) => self.audit(reply),
                 Some(Event::Asked(Order::Stop, reply)) => {
                     self.stopping.push(reply);
                     break;
                 }
+                Some(Event::Asked(order, reply)) => self.meet(desk, order, reply),
                 None => {}
             }
             if is_due(self.confirm_by) {
                 desk.say("pfw: not confirmed in time: everything is taken back");
                 break;
             }
-            self.do_what_is_due(desk);
+        }
+    }
+
+    /// Does what somebody asks for through the control socket.
+    fn meet(&mut self, desk: &mut impl Desk, order: Order, reply: Reply) {
+        match order {
+            Order::Reload => reply.send(self.reload(desk)),
+            Order::Confirm => reply.send(self.confirm(desk)),
+            Order::Change(change, caller) => reply.send(self.change(desk, &change, caller)),
+            Order::Undo(caller) => reply.send(self.undo(desk, caller)),
+            Order::Pause(what, seconds) => reply.send(self.pause(desk, what, seconds)),
+            Order::Resume(what) => reply.send(self.resume(desk, what)),
+            Order::Panic { seconds, force, caller } => reply.send(self.panic(desk, seconds, force, caller)),
+            Order::Audit => self.audit(reply),
+            Order::Stop => self.stopping.push(reply),
         }
     }
 
@@ -156,33 +195,6 @@ impl Office {
         self.failed.map_or(Ok(()), |name| Err(anyhow!("the {name} thread has failed")))
     }
 
-    /// Reads the rules file again and puts it in force. Says what came of it, too.
-    fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
-        let NewRules { ruleset, file, warnings } = match desk.read_rules() {
-            Ok(rules) => rules,
-            Err(errors) => {
-                for error in &errors {
-                    desk.say(error);
-                }
-                let words = "the rules that were in force stay";
-                desk.say(&format!("pfw: {words}"));
-                let refusal = Refusal::because(RefusalKind::Refused, format!("the rules file was refused; {words}"));
-                let refusal = refusal.detailed(errors);
-                let (at, errors) = (rfc3339(Timestamp::now()), refusal.details.clone());
-                self.board.change(|notice| notice.refused = Some(RefusedFile { at, errors }));
-                return Err(refusal);
-            }
-        };
-        for warning in &warnings {
-            desk.say(warning);
-        }
-        let before = self.ruleset.len();
-        self.change(desk, ruleset).map_err(|error| failure(&error))?;
-        let words = format!("read {file} again: {} rules (before: {before})", self.ruleset.len());
-        desk.say(&format!("pfw: {words}"));
-        Ok(Answer::Done(Done::new(words).warning(warnings)))
-    }
-
     /// Lets the rules stay.
     fn confirm(&mut self, desk: &mut impl Desk) -> Outcome {
         if self.confirm_by.is_none() {
@@ -204,20 +216,31 @@ impl Office {
     fn tell_rules(&self) {
         let tools = self.enforcement.as_ref().map(Enforcement::tools);
         self.board.change(|notice| {
-            notice.ruleset = Arc::clone(&self.ruleset);
+            notice.ruleset = Arc::clone(&self.acting.ruleset);
             notice.generation += 1;
             notice.since = Timestamp::now();
             notice.tools = tools;
-            notice.forwards = self.host.forwards_v4 || self.host.forwards_v6;
-            notice.refused = None;
+            notice.forwards = self.acting.host.forwards_v4 || self.acting.host.forwards_v6;
+            notice.regime = self.regime;
         });
+        self.tell_temporary();
+    }
+
+    /// Tells what is not in the file.
+    pub(super) fn tell_temporary(&self) {
+        let told = self.book.temporary().iter();
+        let told = told.map(|one| TemporaryChange { what: one.words.clone(), until: one.until.map(rfc3339) });
+        let told: Vec<_> = told.collect();
+        self.board.change(|notice| notice.temporary = told);
     }
 
     /// The next event, or `None` when something is due.
     fn next_event(&self) -> Option<Event> {
-        let expiry = (self.wake_at < Timestamp::MAX).then(|| self.wake_at.since(Timestamp::now()));
+        let ends = [self.book.ends_at(), self.regime.ends_at()].into_iter().flatten();
+        let next = ends.chain([self.expires_at]).min().unwrap_or(Timestamp::MAX);
+        let next = (next < Timestamp::MAX).then(|| next.since(Timestamp::now()));
         let others = [self.moved_at, self.vigil.as_ref().map(Vigil::next), self.confirm_by].into_iter().flatten();
-        let times = others.map(|at| at.saturating_duration_since(Instant::now())).chain(expiry);
+        let times = others.map(|at| at.saturating_duration_since(Instant::now())).chain(next);
         let received = match times.min() {
             Some(time) => self.events.recv_timeout(time),
             None => self.events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -230,56 +253,144 @@ impl Office {
     }
 
     fn do_what_is_due(&mut self, desk: &mut impl Desk) {
+        let now = Timestamp::now();
         if is_due(self.moved_at) {
             self.moved_at = None;
             self.follow_addresses(desk);
         }
-        if self.wake_at <= Timestamp::now() {
-            // The engine was told ahead of time; the kernel is now.
-            let _ = self.enforce(desk);
+        if self.expires_at <= now {
+            self.expire(desk);
+        }
+        if !self.is_expiry_prepared {
             self.prepare_expiry();
+        }
+        if self.book.ends_at().is_some_and(|end| end <= now) {
+            self.end_temporary(desk);
+        }
+        if self.regime.ends_at().is_some_and(|end| end <= now) {
+            self.end_spells(desk);
         }
         if is_due(self.vigil.as_ref().map(Vigil::next)) {
             self.look_after(desk);
         }
     }
 
-    /// Puts other rules in force: in the kernel first, and nowhere if that fails.
-    fn change(&mut self, desk: &mut impl Desk, ruleset: Ruleset) -> Result<()> {
-        let old = mem::replace(&mut self.ruleset, Arc::new(ruleset));
-        self.host = Arc::new(host::read());
-        if self.enforcement.is_some() {
-            // Before they are: afterwards the words may reach nobody.
-            say_what_is_cut(&old, &self.ruleset, &self.host, &mut |words| self.remark(desk, words));
+    /// Whether rules are enforced, be it that this rests now.
+    pub(super) fn is_enforcing(&self) -> bool {
+        self.enforcement.is_some()
+    }
+
+    /// The machine as it was read last.
+    pub(super) fn host(&self) -> &Host {
+        &self.acting.host
+    }
+
+    /// Leaves a line about pfw itself.
+    pub(super) fn note(&self, event: PfwEvent, reason: &str) {
+        self.orders.note(event, reason);
+    }
+
+    /// Has allowed packets pass without a line, or with one again.
+    pub(super) fn rest(&self, rests: bool) {
+        self.orders.rest(rests);
+        self.board.change(|notice| notice.regime = self.regime);
+    }
+
+    /// Reads what this machine is anew.
+    pub(super) fn look_around(&mut self) {
+        self.acting.host = Arc::new(host::read());
+    }
+
+    /// Puts the rules of `pages` in force under `regime`: in the kernel first, and nowhere if that fails.
+    ///
+    /// # Errors
+    ///
+    /// If that would cut the session of who asks, or the kernel does not take them.
+    pub(super) fn put_in_force(
+        &mut self,
+        desk: &mut impl Desk,
+        pages: &Pages,
+        regime: Regime,
+        asker: Asker,
+        why: &str,
+    ) -> Result<(), Refusal> {
+        let host = Arc::clone(&self.acting.host);
+        let ruleset = match regime.panic {
+            Some(_) => panic_rules(&host),
+            None => pages.loaded().ruleset.clone(),
+        };
+        let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
+        let acting = InForce { ruleset: Arc::new(ruleset), matcher, host };
+        if self.is_enforcing() && regime.enforces() {
+            self.ask_back(desk, &acting, asker)?;
         }
-        if let Err(error) = self.enforce(desk) {
-            self.ruleset = old;
-            return Err(error);
-        }
-        self.put_in_force("the rules were read again");
+        self.enforce(desk, &acting, regime).map_err(|error| failure(&error))?;
+        self.acting = acting;
+        self.regime = regime;
+        self.decide_by_these(why);
         self.tell_rules();
+        Ok(())
+    }
+
+    /// Says which connections rules would cut that are not yet in force; an error if it is the session of who asks.
+    fn ask_back(&self, desk: &mut impl Desk, next: &InForce, asker: Asker) -> Result<(), Refusal> {
+        let before = self.regime.enforces().then_some(&*self.acting.matcher);
+        let caller = if let Asker::Process(caller) = asker { caller } else { None };
+        // Before they are: afterwards the words may reach nobody.
+        let cuts = Cuts::anew(before, &next.matcher, &next.host, caller, &mut |words| self.remark(desk, words));
+        if let (Some(words), Asker::Process(_)) = (cuts.own(), asker) {
+            return Err(needs_force(&words));
+        }
+        cuts.lines(Verb::Is).iter().for_each(|line| self.remark(desk, line));
         Ok(())
     }
 
     /// Compiles the rules anew if the machine has become another one to them.
     fn follow_addresses(&mut self, desk: &mut impl Desk) {
         let host = host::read();
-        if host == *self.host {
+        if host == *self.acting.host {
             return;
         }
-        self.host = Arc::new(host);
-        // What failed was said.
-        let _ = self.enforce(desk);
-        self.put_in_force("this machine's addresses have changed");
+        let ruleset = match self.regime.panic {
+            Some(_) => Arc::new(panic_rules(&host)),
+            None => Arc::clone(&self.acting.ruleset),
+        };
+        let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
+        self.acting = InForce { ruleset, matcher, host: Arc::new(host) };
+        self.enforce_acting(desk);
+        self.decide_by_these("this machine's addresses have changed");
     }
 
-    /// Gives the kernel the rules as they are now; says it if that fails.
-    fn enforce(&mut self, desk: &mut impl Desk) -> Result<()> {
+    /// Gives the kernel the rules without what has expired. The engine was told ahead of time; the kernel is now.
+    fn expire(&mut self, desk: &mut impl Desk) {
+        let InForce { ruleset, host, .. } = &self.acting;
+        self.acting.matcher = Arc::new(Matcher::new(ruleset, host, Timestamp::now()));
+        self.enforce_acting(desk);
+        self.expires_at = self.acting.matcher.valid_until();
+        self.is_expiry_prepared = false;
+    }
+
+    /// Gives the kernel the rules that act. What fails is said.
+    fn enforce_acting(&mut self, desk: &mut impl Desk) {
+        let InForce { ruleset, matcher, host } = &self.acting;
+        let acting = InForce { ruleset: Arc::clone(ruleset), matcher: Arc::clone(matcher), host: Arc::clone(host) };
+        let _ = self.enforce(desk, &acting, self.regime);
+    }
+
+    /// Gives the kernel these rules, or none while enforcement rests; says it if that fails.
+    fn enforce(&mut self, desk: &mut impl Desk, next: &InForce, regime: Regime) -> Result<()> {
         let Some(enforcement) = &mut self.enforcement else { return Ok(()) };
         let orders = &self.orders;
         let mut words = Vec::new();
         let mut say = |said: &str| words.push(said.to_owned());
-        let replaced = enforcement.replace(&self.ruleset, &self.host, |rules| orders.announce(rules), &mut say);
+        let acting = Acting { ruleset: &next.ruleset, host: &next.host };
+        let announce = |rules| orders.announce(rules);
+        let replaced = if regime.enforces() {
+            enforcement.replace(Some(acting), &next.matcher, announce, &mut say)
+        } else {
+            let nothing = Arc::new(Matcher::new(&Ruleset::default(), &next.host, Timestamp::now()));
+            enforcement.replace(None, &nothing, announce, &mut say)
+        };
         for words in &words {
             self.remark(desk, words);
         }
@@ -325,37 +436,47 @@ impl Office {
     }
 
     /// Says what somebody should look at, and keeps it for who asks.
-    fn remark(&self, desk: &mut impl Desk, words: &str) {
+    pub(super) fn remark(&self, desk: &mut impl Desk, words: &str) {
         desk.say(&format!("pfw: {words}"));
         self.board.change(|notice| notice.remark(words));
     }
 
-    /// Compiles the rules for the machine as it is now; the next packet is decided by them.
-    fn put_in_force(&mut self, why: &'static str) {
-        self.horizon = self.hand_over(Timestamp::now(), Timestamp::MIN, why);
-        self.prepare_expiry();
+    /// The next packet is decided by the rules that act.
+    fn decide_by_these(&mut self, why: &str) {
+        let InForce { matcher, .. } = &self.acting;
+        self.expires_at = matcher.valid_until();
+        self.is_expiry_prepared = false;
+        let matcher = Arc::clone(matcher);
+        self.hand_over(matcher, Timestamp::MIN, why);
     }
 
     /// Compiles the rules as they will be when the next entry has expired, ahead of time: a packet of the very moment
     /// is then decided by them.
     fn prepare_expiry(&mut self) {
-        self.wake_at = self.horizon;
-        if self.wake_at < Timestamp::MAX {
-            self.horizon = self.hand_over(self.wake_at, self.wake_at, "an entry has expired");
+        self.is_expiry_prepared = true;
+        if self.expires_at < Timestamp::MAX {
+            let InForce { ruleset, host, .. } = &self.acting;
+            let matcher = Arc::new(Matcher::new(ruleset, host, self.expires_at));
+            self.hand_over(matcher, self.expires_at, "an entry has expired");
         }
     }
 
-    /// Gives the capture thread the rules as they are at a time. Returns how long they stay so.
-    fn hand_over(&mut self, at: Timestamp, from: Timestamp, why: &'static str) -> Timestamp {
-        let matcher = Arc::new(Matcher::new(&self.ruleset, &self.host, at));
-        let valid_until = matcher.valid_until();
+    /// Gives the capture thread rules that are to be decided by from a time on.
+    fn hand_over(&mut self, matcher: Arc<Matcher>, from: Timestamp, why: &str) {
         let seeds = self.enforcement.as_mut().and_then(Enforcement::take_seeds).map(Arc::new);
-        self.orders.put(Rules { matcher, host: Arc::clone(&self.host), from, why, seeds });
-        valid_until
+        let enforced = self.enforcement.is_none() || self.regime.enforces();
+        let host = Arc::clone(&self.acting.host);
+        self.orders.put(Rules { matcher, host, from, why: why.into(), enforced, seeds });
     }
 }
 
-fn failure(error: &Error) -> Refusal {
+/// What a caller is told who would cut itself off.
+pub(super) fn needs_force(words: &str) -> Refusal {
+    Refusal::because(RefusalKind::NeedsForce, format!("{words}; nothing was changed; --force does it all the same"))
+}
+
+/// A refusal that tells all causes of an error.
+pub(super) fn failure(error: &Error) -> Refusal {
     Refusal::because(RefusalKind::Failed, format!("{error:#}"))
 }
 

@@ -37,6 +37,7 @@ pub struct Orders {
     names: Mutex<Vec<Arc<KernelRules>>>,
     noted: AtomicBool,
     notes: Mutex<Vec<Note>>,
+    rests: AtomicBool,
     has_counted: AtomicBool,
     counts: Mutex<Vec<Count>>,
 }
@@ -108,6 +109,16 @@ impl Orders {
     /// Lines that were left.
     pub fn notes(&self) -> Vec<Note> {
         take(&self.noted, &self.notes)
+    }
+
+    /// Packets that are allowed have no line from now on, or have one again.
+    pub fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
+    }
+
+    /// Whether packets that are allowed have no line.
+    pub fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
     }
 
     /// Leaves the kernel's counters.

@@ -69,15 +69,17 @@ pub struct Pipeline {
 /// A rule set: compiled, with what lines say of each rule and how often each decided.
 struct InForce {
     epoch: u32,
+    /// Whether anybody carries it out; of an enforcing pfw, whose pause this may be.
+    enforced: bool,
     matcher: Arc<Matcher>,
     texts: Vec<RuleText>,
     hits: Vec<u64>,
 }
 
 impl InForce {
-    fn new(epoch: u32, matcher: Arc<Matcher>) -> Self {
+    fn new(epoch: u32, matcher: Arc<Matcher>, enforced: bool) -> Self {
         let texts: Vec<RuleText> = matcher.rules().iter().map(RuleText::new).collect();
-        Self { epoch, hits: vec![0; texts.len()], texts, matcher }
+        Self { epoch, enforced, hits: vec![0; texts.len()], texts, matcher }
     }
 
     /// The rules that decided at least once, with how often.
@@ -91,7 +93,7 @@ impl Pipeline {
     pub fn new(matcher: Arc<Matcher>, log: Option<Log>, selection: Selection) -> Self {
         Self {
             engine: Engine::new(Limits::default()),
-            rules: InForce::new(0, matcher),
+            rules: InForce::new(0, matcher, true),
             replaced: VecDeque::new(),
             past_hits: BTreeMap::new(),
             log: log.map(|log| log.selecting(selection)),
@@ -104,9 +106,10 @@ impl Pipeline {
         &self.rules.matcher
     }
 
-    /// Puts other rules in force. What is known of connections and fragments stays, and so do all counts.
-    pub fn replace(&mut self, matcher: Arc<Matcher>) {
-        let next = InForce::new(self.rules.epoch.wrapping_add(1), matcher);
+    /// Puts other rules in force; while enforcement rests they are not `enforced`. What is known of connections and
+    /// fragments stays, and so do all counts.
+    pub fn replace(&mut self, matcher: Arc<Matcher>, enforced: bool) {
+        let next = InForce::new(self.rules.epoch.wrapping_add(1), matcher, enforced);
         self.replaced.push_front(mem::replace(&mut self.rules, next));
         while self.replaced.len() > REMEMBERED {
             let Some(forgotten) = self.replaced.pop_back() else { return };
@@ -194,9 +197,18 @@ impl Pipeline {
         self.log.as_ref().is_some_and(|log| log.selects(verdict))
     }
 
+    /// Whether the rule set that decided was made while enforcement rested.
+    pub fn is_at_rest(&self, judgement: &Judgement) -> bool {
+        self.of(judgement).is_some_and(|rules| !rules.enforced)
+    }
+
+    fn of(&self, judgement: &Judgement) -> Option<&InForce> {
+        iter::once(&self.rules).chain(&self.replaced).find(|rules| rules.epoch == judgement.epoch)
+    }
+
     /// The rule that decided, while its rule set is remembered.
     pub fn rule(&self, judgement: &Judgement) -> Option<&RuleInfo> {
-        let rules = iter::once(&self.rules).chain(&self.replaced).find(|rules| rules.epoch == judgement.epoch)?;
+        let rules = self.of(judgement)?;
         rules.matcher.rules().get(judgement.decision.rule.0 as usize)
     }
 

@@ -196,7 +196,7 @@ impl Stage {
     /// Sets the clock to a packet's time; what has expired by then is not in force for it.
     fn tick(&mut self, time: Timestamp) {
         let Some(matcher) = self.calendar.turn_to(time) else { return };
-        self.pipeline.replace(matcher);
+        self.pipeline.replace(matcher, true);
         let matcher = self.pipeline.matcher();
         self.loopback = interface(matcher, Some("lo"));
         self.interfaces = self.names.iter().map(|name| interface(matcher, name.as_deref())).collect();

@@ -5,6 +5,7 @@ use super::orders::Orders;
 use super::threads;
 use crate::control::Reply;
 use crate::firewall::Change;
+use crate::rules::watch::Changed;
 use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
@@ -26,6 +27,8 @@ pub enum Event {
     AddressesChanged,
     /// The kernel's tables have changed.
     TablesChanged(Change),
+    /// A rules file or a block list says something else.
+    FilesChanged(Vec<Changed>),
     /// A thread has panicked.
     ThreadFailed(&'static str),
     /// Somebody asks for something through the control socket.

@@ -45,7 +45,9 @@ pub struct Rules {
     /// From this time on they are in force: the first packet that is not older puts them there.
     pub from: Timestamp,
     /// What made them other rules.
-    pub why: &'static str,
+    pub why: Arc<str>,
+    /// They are carried out: enforcement does not rest.
+    pub enforced: bool,
     /// Connections that the kernel was told of when it got them.
     pub seeds: Option<Arc<Seeds>>,
 }
@@ -165,13 +167,13 @@ impl Stage {
     fn change_rules(&mut self, time: Timestamp) {
         while self.coming.front().is_some_and(|coming| coming.from <= time) {
             let Some(rules) = self.coming.pop_front() else { return };
-            self.pipeline.replace(rules.matcher);
+            self.pipeline.replace(rules.matcher, rules.enforced);
             if let Some(seeds) = rules.seeds {
                 self.pipeline.seed(&seeds, time);
             }
             self.host = rules.host;
             self.known.clear();
-            self.note(&PfwLine { time, event: PfwEvent::RulesLoaded, interface: None, reason: rules.why });
+            self.note(&PfwLine { time, event: PfwEvent::RulesLoaded, interface: None, reason: &rules.why });
         }
     }
 
@@ -346,6 +348,13 @@ impl Stage {
         };
         let name = EscapedName::new(name.as_bytes());
         self.note(&PfwLine { time: now, event: kind, interface: Some(&name), reason: &event.to_string() });
+    }
+
+    /// Has packets that are allowed pass without a line, for now.
+    pub fn rest(&mut self, rests: bool) {
+        if let Some(log) = self.pipeline.log() {
+            log.rest(rests);
+        }
     }
 
     /// Writes a line about pfw itself.

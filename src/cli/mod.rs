@@ -1,10 +1,13 @@
 //! The command line: what a user types, as typed values. One small file per command; `main` only dispatches here.
 
 pub mod audit;
+pub mod change;
 pub mod check_rules;
 pub mod clean;
 pub mod completions;
+mod duration;
 pub mod options;
+pub mod pause;
 pub mod replay;
 pub mod rules;
 mod rules_file;
@@ -14,7 +17,7 @@ pub mod status;
 pub mod steer;
 pub mod tui;
 
-use crate::control::{Request, effective_user};
+use crate::control::{Op, Request, effective_user};
 use crate::host;
 use crate::record::diagnostics;
 use crate::text;
@@ -73,6 +76,29 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Watch and steer the running pfw: chart, live log, rules, who talks most
     Tui(tui::TuiArgs),
+    /// Block an address, a port or a protocol, and write it into the rules file
+    Block(change::AddArgs),
+    /// Take out what blocks an address, a port or a protocol, or what has an id
+    Unblock(change::PickArgs),
+    /// Let an address, a port or a protocol through
+    Allow(change::AddArgs),
+    /// Switch on a rule or an entry that is switched off
+    Enable(change::PickArgs),
+    /// Switch off a rule or an entry: it stays in the file without effect
+    Disable(change::PickArgs),
+    /// Take the last change back
+    Undo(steer::SteerArgs),
+    /// Let enforcement or monitoring rest
+    Pause(pause::PauseArgs),
+    /// Go on with what rests, or end a panic
+    Resume(pause::ResumeArgs),
+    /// Block all traffic but that of this machine with itself
+    #[command(
+        long_about = "Block all traffic but that of this machine with itself.\n\nOnly loopback, neighbour discovery and \
+                            path MTU messages pass; open connections and forwarded traffic are cut. pfw itself can be \
+                            reached: its socket is local."
+    )]
+    Panic(pause::PanicArgs),
     /// Let the running pfw read its rules file again
     Reload(steer::SteerArgs),
     /// Let the rules of a 'pfw run --confirm' stay
@@ -119,6 +145,15 @@ impl Cli {
             Command::Rules(args) => rules::run(args),
             Command::Audit(args) => audit::run(args),
             Command::Tui(args) => tui::run(args),
+            Command::Block(args) => change::add(args, Op::Block),
+            Command::Unblock(args) => change::pick(args, Op::Unblock),
+            Command::Allow(args) => change::add(args, Op::Allow),
+            Command::Enable(args) => change::pick(args, Op::Enable),
+            Command::Disable(args) => change::pick(args, Op::Disable),
+            Command::Undo(args) => steer::run(args, &Request::Undo),
+            Command::Pause(args) => pause::pause(args),
+            Command::Resume(args) => pause::resume(args),
+            Command::Panic(args) => pause::panic(args),
             Command::Reload(args) => steer::run(args, &Request::Reload),
             Command::Confirm(args) => steer::run(args, &Request::Confirm),
             Command::Stop(args) => steer::run(args, &Request::Stop),

@@ -45,7 +45,7 @@ pub struct ReplayArgs {
 /// Replays a capture file.
 pub fn run(args: &ReplayArgs) -> Result<Exit> {
     let loaded = match rules_of(&args.config) {
-        Ok(loaded) => loaded,
+        Ok((loaded, _)) => loaded,
         Err(errors) => return Ok(refuse(&errors)),
     };
     let lines_wanted = !args.quiet && (!args.json || args.log_file.is_some());

@@ -4,7 +4,7 @@ use super::Exit;
 use super::options::{ConfigArgs, DEFAULT_CONFIG};
 use super::say::say;
 use crate::host::Host;
-use crate::rules::{self, Diagnostic, Errors, Loaded};
+use crate::rules::{self, Diagnostic, Errors, Lists, Loaded};
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::fs::OpenOptions;
@@ -28,9 +28,10 @@ impl ConfigArgs {
     }
 }
 
-/// Reads the rules file.
-pub fn rules_of(config: &ConfigArgs) -> Result<Loaded, Errors> {
-    rules::load(&config.path())
+/// Reads the rules file, with the block lists that it names.
+pub fn rules_of(config: &ConfigArgs) -> Result<(Loaded, Lists), Errors> {
+    let mut lists = Lists::default();
+    rules::load_with(&config.path(), &mut lists).map(|loaded| (loaded, lists))
 }
 
 /// Makes the default rules file, with empty lists, if it does not exist and no other was named.

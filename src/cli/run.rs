@@ -5,15 +5,15 @@ use super::options::{ConfigArgs, ControlArgs, LogArgs};
 use super::rules_file::{lines_of, make_default, refuse, rules_of, warn};
 use super::say::{Messages, say, say_at_last};
 use super::tui::Window;
-use crate::app::live::{Desk, NewRules, Options, Ready, run as watch};
+use crate::app::book::Book;
+use crate::app::live::{Desk, Options, Ready, run as watch};
 use crate::app::{Cuts, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
-use crate::control::group_id;
+use crate::control::{effective_user, group_id};
 use crate::host::{self, Host};
 use crate::record::sink::parse_size;
 use crate::record::{Selection, WhenFull};
-use crate::rules::{self, Ruleset};
-use crate::time::Timestamp;
+use crate::rules::{Errors, Ruleset};
 use crate::tui::check_terminal;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -71,6 +71,10 @@ pub struct RunArgs {
     #[arg(long)]
     keep: bool,
 
+    /// Don't follow the rules file: it is read again by pfw reload and SIGHUP alone
+    #[arg(long)]
+    no_watch: bool,
+
     #[command(flatten)]
     control: ControlArgs,
 
@@ -123,7 +127,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     make_default(&args.config)?;
-    let loaded = match rules_of(&args.config) {
+    let (loaded, lists) = match rules_of(&args.config) {
         Ok(loaded) => loaded,
         Err(errors) => return Ok(refuse(&errors)),
     };
@@ -146,7 +150,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         wants_window: args.tui,
         window: None,
     };
-    let watched = watch(args.options(loaded.ruleset), caught, &mut desk);
+    let book = Book::new(args.config.path(), loaded, lists);
+    let watched = watch(args.options(book), caught, &mut desk);
     // What was said comes before the last words.
     drop(desk);
     match watched {
@@ -170,11 +175,11 @@ fn dry_run(ruleset: &Ruleset, host: &Host, selection: Selection) -> Result<Exit>
 }
 
 impl RunArgs {
-    fn options(&self, ruleset: Ruleset) -> Options {
+    fn options(&self, book: Book) -> Options {
         let bytes = usize::try_from(self.ring_size).unwrap_or(usize::MAX);
         Options {
-            ruleset,
-            rules_file: absolute(self.config.path()),
+            book,
+            watch: (!self.no_watch).then(trusted_user),
             capture: LiveConfig {
                 kind: self.capture.into(),
                 names: self.interfaces.clone(),
@@ -219,9 +224,11 @@ impl RunArgs {
     }
 }
 
-/// A path that means the same in any folder.
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
+/// The user whose changes of the rules file are followed, beside root's: who runs this, or called sudo.
+fn trusted_user() -> u32 {
+    let user = effective_user();
+    let caller = std::env::var("SUDO_UID").ok().filter(|_| user == 0);
+    caller.and_then(|caller| caller.parse().ok()).unwrap_or(user)
 }
 
 /// Whether an error is a matter of what the user typed: an interface that does not exist, an impossible size.
@@ -295,11 +302,8 @@ impl Desk for Terminal {
         self.messages.say(words);
     }
 
-    fn read_rules(&mut self) -> Result<NewRules, Vec<String>> {
-        let loaded = rules::load(&self.config).map_err(|errors| lines_of(&errors))?;
-        let warnings = loaded.all_warnings(&host::read(), Timestamp::now());
-        let warnings = warnings.iter().map(ToString::to_string).collect();
-        Ok(NewRules { ruleset: loaded.ruleset, file: loaded.file, warnings })
+    fn lines_of(&self, errors: &Errors) -> Vec<String> {
+        lines_of(errors)
     }
 
     fn is_abandoned(&self) -> bool {

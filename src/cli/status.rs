@@ -4,7 +4,7 @@ use super::Exit;
 use super::options::ControlArgs;
 use super::steer::{ask, print, print_json, unexpected};
 use super::text::{duration, grouped, size, time, visible};
-use crate::control::report::{Counts, Status};
+use crate::control::report::{Counts, Spell, Status};
 use crate::control::{Answer, Request};
 use anyhow::Result;
 use clap::Args;
@@ -51,8 +51,12 @@ fn shown(status: &Status) -> String {
 }
 
 fn headline(status: &Status) -> String {
+    let tools = status.tools.as_ref().map(|tools| visible(tools));
+    let regime = &status.regime;
     let doing = match &status.tools {
-        Some(tools) => format!("enforcing the rules by {}", visible(tools)),
+        _ if regime.panic.is_some() => "blocking all but loopback (panic)".to_owned(),
+        _ if regime.enforcement_paused.is_some() => "paused: nothing is blocked".to_owned(),
+        Some(_) => format!("enforcing the rules by {}", tools.unwrap_or_default()),
         None if status.enforcing => "about to enforce the rules".to_owned(),
         None => "watching; nothing is blocked".to_owned(),
     };
@@ -101,7 +105,26 @@ fn attention(status: &Status) -> Vec<String> {
     let confirm = status.confirm.map(|left| {
         format!("not confirmed: all is taken back in {left} s, unless 'pfw confirm' says that the rules stay")
     });
-    confirm.into_iter().chain(status.warnings.iter().cloned()).collect()
+    let regime = &status.regime;
+    let spells = [
+        (&regime.panic, "panic: all but loopback is blocked", "panic"),
+        (&regime.enforcement_paused, "enforcement is paused: nothing is blocked", "enforcement"),
+        (&regime.monitoring_paused, "monitoring is paused: packets that are allowed have no line", "monitoring"),
+    ];
+    let spells = spells.into_iter().filter_map(|(spell, words, name)| {
+        let Spell { since, until } = spell.as_ref()?;
+        let end =
+            until.as_ref().map_or_else(|| format!("'pfw resume {name}' ends it"), |end| format!("until {}", time(end)));
+        Some(format!("{words}, since {}; {end}", time(since)))
+    });
+    let temporary = status.temporary.iter().map(|change| {
+        let end = change
+            .until
+            .as_ref()
+            .map_or_else(|| "while this pfw runs".to_owned(), |end| format!("until {}", time(end)));
+        format!("temporary, {end}: {}", change.what)
+    });
+    confirm.into_iter().chain(spells).chain(status.warnings.iter().cloned()).chain(temporary).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `pfw reload`, `pfw confirm` and `pfw stop`: what a running pfw is told to do. Also how every command asks one.
+//! `pfw reload`, `confirm`, `undo`, `stop` and the like: what a running pfw is told to do. Also how every command asks one.
 
 use super::Exit;
 use super::options::ControlArgs;
@@ -59,7 +59,8 @@ pub(super) fn print(text: &str) -> Result<()> {
     stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 
-fn tell(done: &Done, json: bool) -> Result<()> {
+/// Says what was changed.
+pub(super) fn tell(done: &Done, json: bool) -> Result<()> {
     if json {
         return print_json(done);
     }
@@ -70,7 +71,7 @@ fn tell(done: &Done, json: bool) -> Result<()> {
 }
 
 /// Says why it was not done.
-fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
+pub(super) fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
     if json {
         print_json(refusal)?;
     } else {

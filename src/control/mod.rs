@@ -2,6 +2,7 @@
 //!
 //! - [`protocol`] is what is said: one JSON object a line, in both directions, with a version.
 //! - [`report`] is what is told about a running pfw.
+//! - [`change`] is what may be changed.
 //! - [`place`] is where the socket is, and [`socket`] puts it there so that nobody else can.
 //! - [`access`] is who may ask: by the kernel's word, not by the caller's.
 //! - [`server`] serves many clients on one thread, each within bounds ([`limits`]), so that none can hurt another.
@@ -11,6 +12,7 @@
 //! [`reply::Reply`]. Nothing here starts a thread.
 
 pub mod access;
+pub mod change;
 pub mod client;
 pub mod limits;
 mod lines;
@@ -25,6 +27,7 @@ pub mod socket;
 pub mod waker;
 
 pub use access::Access;
+pub use change::{Activity, Change, Op, Resumed};
 pub use client::Client;
 pub use os::{effective_user, group_id};
 pub use protocol::{Answer, Done, Outcome, Refusal, RefusalKind, Request};

@@ -22,6 +22,11 @@
 //! | `connections` (`from`: where the page before has its `next`, 0 when missing) | `connections`: [`CONNECTIONS_IN_PAGE`](super::limits::CONNECTIONS_IN_PAGE) tracked connections at most, each with the rule that it lives by |
 //! | `audit` | `audit`: what the kernel's rules dropped, held against its reports and the log |
 //! | `subscribe` (`kinds`: all when missing) | `subscribed`, then events for as long as the connection lives, and no other answer |
+//! | `change` ([`Change`]) | `done` once the kernel has it, and the file if it is not temporary |
+//! | `undo` | `done`: the last change is taken back |
+//! | `pause` (`what`: `enforcement` or `monitoring`; `for_seconds`) | `done` |
+//! | `panic` (`for_seconds`, `force`) | `done`: all but loopback is blocked |
+//! | `resume` (`what`: `enforcement`, `monitoring` or `panic`) | `done` |
 //! | `reload` | `done` once the kernel has the rules of the file |
 //! | `confirm` | `done`: the rules of `pfw run --confirm` stay |
 //! | `stop` | `done` once the rules are out of the kernel |
@@ -37,6 +42,7 @@
 //! **Errors** carry a `kind` for programs and a `message` for people; `details` has further lines (each error of a
 //! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
 
+use super::change::{Activity, Change, Op, Resumed};
 use super::limits::{MAX_LINES, MAX_QUOTED};
 use super::report::{AuditReport, ConnectionsPage, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
@@ -74,6 +80,32 @@ pub enum Request {
         #[serde(default)]
         kinds: Vec<Kind>,
     },
+    /// Change the rules.
+    Change(Change),
+    /// Take the last change back.
+    Undo,
+    /// Have something rest.
+    Pause {
+        /// What.
+        what: Activity,
+        /// For how many seconds; until it is resumed if this is missing.
+        #[serde(default)]
+        for_seconds: Option<u64>,
+    },
+    /// Block all but loopback.
+    Panic {
+        /// For how many seconds; until it is resumed if this is missing.
+        #[serde(default)]
+        for_seconds: Option<u64>,
+        /// Even if it cuts the caller's own session.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Go on.
+    Resume {
+        /// With what, or from what.
+        what: Resumed,
+    },
     /// Read the rules file again and put it in force.
     Reload,
     /// The rules may stay.
@@ -84,7 +116,7 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 9] {
+    pub fn all() -> [Self; 14] {
         [
             Self::Status,
             Self::Rules { from: 0 },
@@ -92,6 +124,11 @@ impl Request {
             Self::Audit,
             Self::Connections { from: 0 },
             Self::Subscribe { kinds: Vec::new() },
+            Self::Change(Change::new(Op::Block, "192.0.2.1")),
+            Self::Undo,
+            Self::Pause { what: Activity::Monitoring, for_seconds: Some(60) },
+            Self::Panic { for_seconds: Some(60), force: false },
+            Self::Resume { what: Resumed::Panic },
             Self::Reload,
             Self::Confirm,
             Self::Stop,
@@ -191,6 +228,8 @@ pub enum RefusalKind {
     Version,
     /// It can't be done: nothing was changed.
     Refused,
+    /// It would cut the caller off, or block this machine itself; `force` does it all the same.
+    NeedsForce,
     /// It was tried and failed.
     Failed,
     /// pfw ended before it could answer.
@@ -308,8 +347,16 @@ mod tests {
 
     #[test]
     fn each_request_comes_back_as_it_went() {
+        let change = Change {
+            for_seconds: Some(7_200),
+            comment: Some("c\"".into()),
+            temporary: true,
+            ..Change::new(Op::Allow, "445/tcp")
+        };
         let with_kinds = Request::Subscribe { kinds: vec![Kind::Blocked, Kind::Lost] };
-        for request in Request::all().into_iter().chain([with_kinds, Request::Rules { from: 7 }]) {
+        for request in
+            Request::all().into_iter().chain([with_kinds, Request::Rules { from: 7 }, Request::Change(change)])
+        {
             let line = request.to_line();
             assert_eq!(Request::from_line(without_end(&line)), Ok(request), "{}", String::from_utf8_lossy(&line));
         }
@@ -332,6 +379,16 @@ mod tests {
             (r#"{"v":1,"request":"status"}"#, Request::Status),
             (r#"{"v":1,"request":{"rules":{"from":1000}}}"#, Request::Rules { from: 1000 }),
             (r#"{"v":1,"request":{"rules":{}}}"#, Request::Rules { from: 0 }),
+            (
+                r#"{"v":1,"request":{"change":{"op":"unblock","target":"80"}}}"#,
+                Request::Change(Change::new(Op::Unblock, "80")),
+            ),
+            (
+                r#"{"v":1,"request":{"pause":{"what":"enforcement"}}}"#,
+                Request::Pause { what: Activity::Enforcement, for_seconds: None },
+            ),
+            (r#"{"v":1,"request":{"panic":{}}}"#, Request::Panic { for_seconds: None, force: false }),
+            (r#"{"v":1,"request":{"resume":{"what":"panic"}}}"#, Request::Resume { what: Resumed::Panic }),
             (
                 r#"{"v":1,"request":{"subscribe":{"kinds":["blocked","would-block"]}}}"#,
                 Request::Subscribe { kinds: vec![Kind::Blocked, Kind::WouldBlock] },

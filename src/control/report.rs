@@ -30,10 +30,43 @@ pub struct Status {
     pub packets_per_second: u64,
     /// The log.
     pub log: LogState,
+    /// What does not go its usual way, and until when.
+    pub regime: Regime,
+    /// Changes that are not in the file and go with this pfw.
+    pub temporary: Vec<TemporaryChange>,
     /// Seconds until all is taken back, if it has to be confirmed.
     pub confirm: Option<u64>,
     /// What somebody should look at, in words.
     pub warnings: Vec<String>,
+}
+
+/// What rests, and what is blocked beyond the rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Regime {
+    /// Enforcement rests.
+    pub enforcement_paused: Option<Spell>,
+    /// Monitoring rests.
+    pub monitoring_paused: Option<Spell>,
+    /// All but loopback is blocked.
+    pub panic: Option<Spell>,
+}
+
+/// A time that has begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spell {
+    /// When.
+    pub since: String,
+    /// When it ends by itself, if it does.
+    pub until: Option<String>,
+}
+
+/// A change that is not in the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemporaryChange {
+    /// What was changed, in words.
+    pub what: String,
+    /// When it ends, if it does before pfw.
+    pub until: Option<String>,
 }
 
 /// The rules in force.
@@ -293,6 +326,8 @@ pub(super) mod testing {
             },
             interfaces: vec!["eth0".into()],
             log: LogState { file: Some("firewall.log".into()), size: Some(7), lines: 1 },
+            regime: Regime { panic: Some(Spell { since: "t".into(), until: None }), ..Regime::default() },
+            temporary: vec![TemporaryChange { what: "added x".into(), until: Some("t".into()) }],
             confirm: Some(3),
             warnings: vec!["w".into()],
             ..Status::default()

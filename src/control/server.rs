@@ -23,8 +23,9 @@ const RESPITE: Duration = Duration::from_millis(100);
 
 /// What says the answers.
 pub trait Backend {
-    /// Meets a request, at once or later, on whatever thread. `subscribe` is met by the server.
-    fn ask(&mut self, request: Request, reply: Reply);
+    /// Meets a request of a process (if the kernel tells which), at once or later, on whatever thread. `subscribe` is
+    /// met by the server.
+    fn ask(&mut self, request: Request, caller: Option<u32>, reply: Reply);
 }
 
 /// The server.
@@ -46,6 +47,7 @@ pub struct Server {
 struct Client {
     stream: UnixStream,
     user: u32,
+    process: Option<u32>,
     session: Session,
     /// The other end has gone.
     gone: bool,
@@ -179,12 +181,12 @@ impl Server {
             return;
         }
         let judged = match Peer::of(stream.as_fd()) {
-            Ok(peer) => self.judge(&peer).map(|()| peer.user),
+            Ok(peer) => self.judge(&peer).map(|()| peer),
             Err(_) => Err(Refusal::new(RefusalKind::NotAllowed, "the kernel does not say who asks")),
         };
         match judged {
-            Ok(user) => {
-                let client = Client { stream, user, session: Session::new(now), gone: false };
+            Ok(Peer { user, process, .. }) => {
+                let client = Client { stream, user, process, session: Session::new(now), gone: false };
                 self.clients.insert(self.next, client);
                 self.next += 1;
             }
@@ -238,7 +240,9 @@ impl Server {
                     let kinds = if kinds.is_empty() { Kinds::ALL } else { kinds.into_iter().collect() };
                     client.session.subscribe(kinds, now);
                 }
-                Some(request) => backend.ask(request, Reply::new(token, self.sender.clone(), self.waker.clone())),
+                Some(request) => {
+                    backend.ask(request, client.process, Reply::new(token, self.sender.clone(), self.waker.clone()));
+                }
                 None => {}
             }
         }

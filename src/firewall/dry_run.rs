@@ -8,8 +8,8 @@ use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.set_text().is_empty() {
-            write_command(f, "ipset restore", self.set_text())?;
+        if !self.sets().is_empty() {
+            write_command(f, "ipset restore", &self.set_text())?;
         }
         for family in Family::BOTH {
             let transaction = Wanted::of(self.chains(family)).transaction(&Table::default()).unwrap_or_default();

@@ -233,9 +233,10 @@ impl Installed {
         let there = kernel::sets(&self.tools)?;
         let mut text = self.plan.set_text_of(|set| !there.contains_key(&set.name));
         for set in self.plan.sets().iter().filter(|set| there.get(&set.name).is_some_and(|&n| n != set.entries)) {
-            text += &self.plan.set_text_again(set);
+            text += &Plan::set_text_again(set);
         }
-        if text.is_empty() { Ok(()) } else { kernel::make_sets(&self.tools, &text, self.plan.sets()) }
+        let made: Vec<_> = self.plan.sets().iter().collect();
+        if text.is_empty() { Ok(()) } else { kernel::make_sets(&self.tools, &text, &made) }
     }
 
     /// The number of the latest change to the tables, where they have such numbers.
@@ -254,21 +255,20 @@ impl Installed {
     /// Returns what the rules of the plan that was in force had counted.
     fn apply(&mut self, plan: &Plan) -> Result<Vec<Counter>, Error> {
         let generation = self.generation();
-        let mut before = BTreeMap::new();
-        for family in self.tools.families() {
-            before.insert(family, kernel::table(&self.tools, family)?.adopt_empty());
-        }
-        let sets_before = kernel::sets(&self.tools)?;
+        let before = self.tables(generation)?;
         let result = self.change_all(plan, &before);
         match result {
             Ok((changed, counters)) => {
+                let leaves_sets = !self.is_in_force() || self.plan.sets().iter().any(|set| !plan.has_set(&set.name));
                 self.learn(generation, changed.values().map(|changed| changed.commits).sum());
                 self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
-                // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
-                let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
+                if leaves_sets {
+                    // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
+                    let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
+                }
                 Ok(counters)
             }
-            Err(first) => match self.go_back(&before, |name| sets_before.contains_key(name)) {
+            Err(first) => match self.go_back(&before) {
                 Ok(()) => Err(first),
                 Err(then) => Err(Error::NotUndone { first: first.into(), then: then.into() }),
             },
@@ -281,14 +281,19 @@ impl Installed {
         plan: &Plan,
         before: &BTreeMap<Family, Table>,
     ) -> Result<(BTreeMap<Family, Changed>, Vec<Counter>), Error> {
-        kernel::make_sets(&self.tools, plan.set_text(), plan.sets())?;
+        let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
+        kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
         for (&family, table) in before {
-            if let Some(transaction) = Wanted::of(plan.chains(family)).transaction(table) {
+            let transaction = Wanted::of(plan.chains(family)).transaction(table);
+            let untried = transaction.and_then(|transaction| self.untried(plan, family, transaction));
+            if let Some(transaction) = untried {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
         let (mut all, mut counters) = (BTreeMap::new(), self.no_counters());
-        for family in self.tools.families() {
+        // First where it makes a difference.
+        let (same, new): (Vec<_>, Vec<_>) = self.tools.families().partition(|&family| self.is_as_now(plan, family));
+        for family in new.into_iter().chain(same) {
             if let Some(table) = before.get(&family) {
                 // What is dropped from here on to the change is counted by nobody who will be asked.
                 self.add_counters(family, &mut counters)?;
@@ -299,14 +304,49 @@ impl Installed {
         Ok((all, counters))
     }
 
-    fn go_back(&self, before: &BTreeMap<Family, Table>, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
+    /// The tables now. They need not be read where nobody has changed them since they were.
+    fn tables(&self, generation: Option<u32>) -> Result<BTreeMap<Family, Table>, Error> {
+        if generation.is_some() && generation == self.known.get() {
+            return Ok(self.printed.clone());
+        }
+        let read = |family| Ok((family, kernel::table(&self.tools, family)?.adopt_empty()));
+        self.tools.families().map(read).collect()
+    }
+
+    /// Whether a set is one of the plan in force.
+    fn has(&self, set: &PlannedSet) -> bool {
+        self.is_in_force() && self.plan.has_set(&set.name)
+    }
+
+    fn is_in_force(&self) -> bool {
+        !self.printed.is_empty()
+    }
+
+    /// Whether a plan has nothing else for a family than the one in force, but for its marks.
+    fn is_as_now(&self, plan: &Plan, family: Family) -> bool {
+        let is_alike = |table| plan.is_alike(&self.plan, family, table);
+        self.is_in_force() && is_alike(TableName::Raw) && is_alike(TableName::Filter)
+    }
+
+    /// The part of a transaction that has rules of a form that the kernel has not taken yet. To validate the others
+    /// again would cost more than all the rest of a small change: the kernel waits for all its processors then.
+    fn untried(&self, plan: &Plan, family: Family, transaction: String) -> Option<String> {
+        let is_known = |table| self.is_in_force() && plan.is_like(&self.plan, family, table);
+        match (is_known(TableName::Raw), is_known(TableName::Filter)) {
+            (true, true) => None,
+            (false, _) => Some(transaction),
+            (true, false) => Some(section(&transaction, TableName::Filter)),
+        }
+    }
+
+    fn go_back(&self, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
         for (&family, wanted) in before {
             let current = kernel::table(&self.tools, family)?.adopt_empty();
             if current != *wanted {
                 kernel::change(&self.tools, family, &wanted.as_wanted(), &current)?;
             }
         }
-        kernel::destroy_sets(&self.tools, keep)
+        kernel::destroy_sets(&self.tools, |name| self.is_in_force() && self.plan.has_set(name))
     }
 
     fn undo(&mut self) -> Result<(), Error> {
@@ -333,6 +373,12 @@ fn refuse_strangers(tools: &Tools) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The part of a transaction that is about one table.
+fn section(transaction: &str, table: TableName) -> String {
+    let begins = format!("*{}\n", table.word());
+    transaction.split_inclusive("COMMIT\n").filter(|section| section.starts_with(&begins)).collect()
 }
 
 /// What is wrong with a set of which so many entries are there.

@@ -83,8 +83,8 @@ pub(super) fn sets(tools: &Tools) -> Result<BTreeMap<String, usize>, Error> {
     Ok(found)
 }
 
-/// Makes the sets of a plan. None of their names may be taken: a set is never filled that somebody else made.
-pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[PlannedSet]) -> Result<(), Error> {
+/// Makes sets by `text`, and makes sure that those `planned` are there. None of their names may be taken: a set is never filled that somebody else made.
+pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> Result<(), Error> {
     if planned.is_empty() {
         return Ok(());
     }

@@ -163,6 +163,8 @@ pub enum Reported {
     Opens,
 }
 
+/// Digits of a rule's number in a prefix.
+const NUMBER_DIGITS: usize = 6;
 /// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
 const PASSED: &str = "passed";
 /// See [`PASSED`].
@@ -186,6 +188,21 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
     }
 }
 
+/// A rule, or the name of a chain, without what tells the rule sets of two generations apart.
+pub(super) fn without_marks(text: &str, generation: u32) -> String {
+    let text = text.replace(&format!("{RAW_PREFIX}{generation:08x}-"), RAW_PREFIX);
+    let mark = format!("pfw:{generation:08x}:");
+    let mut parts = text.split(&mark);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for behind in parts {
+        let number = behind.bytes().take_while(u8::is_ascii_hexdigit).count();
+        plain.push_str("pfw:");
+        // A word that is no number stays.
+        plain.push_str(behind.get(if number == NUMBER_DIGITS { number } else { 0 }..).unwrap_or_default());
+    }
+    plain
+}
+
 /// Reads the prefix of an NFLOG event: the generation, and what it says. `None` if the event is not ours.
 pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
     let (generation, what) = prefix.strip_prefix("pfw:")?.split_once(':')?;
@@ -203,6 +220,21 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_of_two_generations_are_the_same_without_their_marks() {
+        let rule = |generation, number, address: &str| {
+            let prefix = nflog_prefix(generation, Reported::Dropped(number));
+            let chain = further_raw_chain(generation, 3);
+            without_marks(&format!("-s {address} -j NFLOG --nflog-prefix \"{prefix}\" -g {chain}"), generation)
+        };
+        assert_eq!(rule(7, 1, "192.0.2.1"), rule(0xfeed, 0x00ab_cdef, "192.0.2.1"));
+        assert_ne!(rule(7, 1, "192.0.2.1"), rule(7, 1, "192.0.2.2"));
+        let reports = |reported| without_marks(&nflog_prefix(7, reported), 7);
+        assert_ne!(reports(Reported::Passed), reports(Reported::Own));
+        assert_ne!(reports(Reported::Dropped(1)), reports(Reported::Stopped(1)));
+        assert_eq!(without_marks("--match-set PFW4-00000007-00000 src", 7), "--match-set PFW4-00000007-00000 src");
+    }
 
     #[test]
     fn a_prefix_is_read_back_and_a_foreign_one_is_not() {

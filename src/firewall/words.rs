@@ -51,9 +51,50 @@ impl Fingerprint {
     }
 }
 
+/// Options whose value is a number, an address, or a text that any rule of the same form may have.
+const VALUED: [&str; 11] = [
+    "-s",
+    "-d",
+    "--comment",
+    "--nflog-prefix",
+    "--match-set",
+    "--ports",
+    "--sports",
+    "--dports",
+    "--sport",
+    "--dport",
+    "--nflog-group",
+];
+
+/// The form of a rule that we have written: without the values in it, and the numbers of chains.
+pub(super) fn form(specification: &str) -> String {
+    let mut form = String::with_capacity(specification.len());
+    let mut is_value = false;
+    for word in words(specification) {
+        let chain =
+            word.starts_with("PFW-").then(|| word.trim_end_matches(|c: char| c.is_ascii_hexdigit() || c == '-'));
+        form.push_str(if is_value { "*" } else { chain.unwrap_or(&word) });
+        form.push(' ');
+        is_value = VALUED.contains(&word.as_str());
+    }
+    form
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_of_one_form_differ_in_values_alone() {
+        let rule = |address: &str, id: &str, target: &str| {
+            form(&format!("-s {address} -m comment --comment \"{id}\" -j {target} --nflog-prefix \"pfw:{id}\""))
+        };
+        assert_eq!(rule("10.0.0.1/32", "one two", "NFLOG"), rule("192.0.2.0/24", "x", "NFLOG"));
+        assert_ne!(rule("10.0.0.1/32", "x", "NFLOG"), rule("10.0.0.1/32", "x", "DROP"));
+        assert_ne!(form("-s 10.0.0.1/32 -j DROP"), form("-d 10.0.0.1/32 -j DROP"));
+        assert_eq!(form("-p tcp -g PFW-R00000001-00003"), form("-p tcp -g PFW-R6b02abcd-00004"));
+        assert_ne!(form("-j PFW-L00001"), form("-j PFW-R00001"));
+    }
 
     #[test]
     fn words_are_split_as_iptables_does() {

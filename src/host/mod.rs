@@ -11,7 +11,7 @@ mod session;
 mod sockets;
 
 pub use conntrack::Counts as ConntrackCounts;
-pub use session::{Session, own_session};
+pub use session::{Session, session_of};
 pub use sockets::Protocol;
 
 use connections::{Connection, Opener, Phase};
@@ -19,7 +19,7 @@ use pnet::datalink;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::{fs, iter};
+use std::{fs, iter, process};
 
 /// The facts about the machine that rules are held against.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ fn ssh_peers() -> Vec<IpAddr> {
     };
     let peers = open.iter().filter(to_ssh).map(|connection| connection.remote.ip());
     // Whatever its port.
-    let own = own_session(&open).map(|session| session.connection.remote.ip());
+    let own = session_of(process::id(), &open).map(|session| session.connection.remote.ip());
     // A multiplexer keeps the variable of a session that has ended: one that the user may soon open anew.
     let named =
         std::env::var("SSH_CONNECTION").ok().and_then(|ends| config::ssh_ends(&ends)).map(|(peer, _)| peer.ip());

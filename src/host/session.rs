@@ -1,4 +1,4 @@
-//! The session through which the user steers this machine: the connection that is held by a process which this one
+//! The session through which a user steers this machine: the connection that is held by a process which the user's
 //! descends from.
 //!
 //! The chain of parents is asked first, since `sudo` strips the environment. A terminal multiplexer breaks the chain;
@@ -7,8 +7,8 @@
 use super::connections::{Connection, Opener};
 use super::{config, file};
 use std::collections::HashMap;
+use std::fs;
 use std::net::SocketAddr;
-use std::{fs, process};
 
 /// How many ancestors are looked at: a chain is some ten long.
 const MAX_ANCESTORS: usize = 64;
@@ -24,20 +24,20 @@ pub struct Session {
     pub is_ssh: bool,
 }
 
-/// The session that this process belongs to, if one of `connections` is its.
-pub fn own_session(connections: &[Connection]) -> Option<Session> {
+/// The session that process `pid` belongs to, if one of `connections` is its.
+pub fn session_of(pid: u32, connections: &[Connection]) -> Option<Session> {
     let incoming = || connections.iter().filter(|connection| connection.opener == Opener::Remote);
     let by_inode: HashMap<u32, &Connection> = incoming()
         .filter(|connection| connection.inode != 0)
         .map(|connection| (connection.inode, connection))
         .collect();
-    let held = ancestors().find_map(|ancestor| {
+    let held = ancestors(pid).find_map(|ancestor| {
         let connection = **ancestor.sockets().find_map(|inode| by_inode.get(&inode).copied()).as_ref()?;
         let is_ssh = SSH_SERVERS.iter().any(|server| ancestor.name.starts_with(server));
         Some(Session { connection, is_ssh })
     });
     held.or_else(|| {
-        let (client, server) = config::ssh_ends(&std::env::var("SSH_CONNECTION").ok()?)?;
+        let (client, server) = config::ssh_ends(&variable(pid, "SSH_CONNECTION")?)?;
         let is_named = |one: &&Connection| is_same(one.remote, client) && is_same(one.local, server);
         incoming().find(is_named).map(|&connection| Session { connection, is_ssh: true })
     })
@@ -48,7 +48,7 @@ fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
     (a.ip(), a.port()) == (b.ip(), b.port())
 }
 
-/// A process that this one descends from, or itself.
+/// A process that another descends from, or itself.
 struct Ancestor {
     pid: u32,
     name: String,
@@ -62,9 +62,15 @@ impl Ancestor {
     }
 }
 
-/// This process, its parent, and so on.
-fn ancestors() -> impl Iterator<Item = Ancestor> {
-    let mut next = Some(process::id());
+/// A variable of a process's environment as it was when it was started.
+fn variable(pid: u32, name: &str) -> Option<String> {
+    let all = file(format!("/proc/{pid}/environ"));
+    all.split('\0').find_map(|one| Some(one.strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+}
+
+/// The process, its parent, and so on.
+fn ancestors(pid: u32) -> impl Iterator<Item = Ancestor> {
+    let mut next = Some(pid);
     let chain = std::iter::from_fn(move || {
         let pid = next.filter(|&pid| pid != 0)?;
         let (name, parent) = name_and_parent(&file(format!("/proc/{pid}/stat")))?;
@@ -91,10 +97,11 @@ mod tests {
     use super::*;
     use crate::host::connections;
     use std::net::{TcpListener, TcpStream};
+    use std::process;
 
     #[test]
     fn the_chain_of_ancestors_begins_here_and_goes_up() {
-        let chain: Vec<u32> = ancestors().map(|ancestor| ancestor.pid).collect();
+        let chain: Vec<u32> = ancestors(process::id()).map(|ancestor| ancestor.pid).collect();
         assert_eq!(chain.get(..2).unwrap(), [process::id(), std::os::unix::process::parent_id()]);
     }
 
@@ -120,9 +127,9 @@ mod tests {
         let all = connections::read(None).unwrap().open;
         let mine: Vec<_> = all.iter().copied().filter(|one| one.remote == peer || one.local == peer).collect();
         assert_eq!(mine.len(), 2);
-        let session = own_session(&mine).unwrap();
+        let session = session_of(process::id(), &mine).unwrap();
         assert_eq!((session.connection.remote, session.is_ssh), (client.local_addr().unwrap(), false));
         let opened: Vec<_> = mine.into_iter().filter(|one| one.opener == Opener::Local).collect();
-        assert_eq!(own_session(&opened), None);
+        assert_eq!(session_of(process::id(), &opened), None);
     }
 }

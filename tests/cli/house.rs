@@ -35,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "packet",
             "record",
             "rules",
+            "sys",
             "time",
         ],
     ),

@@ -33,7 +33,11 @@ impl Stage {
     /// Tells of a packet that no rule of ours dropped.
     pub(super) fn tell_let_through(&mut self, seen: &Seen, forms: &[Form]) {
         if let Some(blocked) = forms.iter().find(|form| !form.judgement.decision.allows()) {
-            return self.explain(seen, forms, blocked, None);
+            if !self.pipeline.is_at_rest(&blocked.judgement) {
+                return self.explain(seen, forms, blocked, None);
+            }
+            let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+            return self.pipeline.write(&seen.packet, &around, &blocked.judgement, Verdict::WouldBlock);
         }
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let Some(Form { judgement, .. }) = forms.first() else { return };

@@ -260,7 +260,8 @@ mod tests {
     }
 
     fn v4(ranges: impl IntoIterator<Item = (u32, u32)>) -> (Vec<String>, Vec<String>) {
-        let condition = addresses(&Ranges::from_ranges(ranges), End::Source, &mut Sets::new(1)).expect("not empty");
+        let condition =
+            addresses(&Ranges::from_ranges(ranges), End::Source, &mut Sets::new(1, &[])).expect("not empty");
         texts(&condition)
     }
 
@@ -272,9 +273,9 @@ mod tests {
         assert_eq!(v4((0..9).map(|n| (n * 2, n * 2))).0, ["-m set --match-set PFW4-00000001-00000 src"]);
         assert_eq!(v4([(0, u32::MAX)]).0, <[&str; 0]>::default());
         let all_but_many = Ranges::from_ranges((0..10).map(|n| (n * 2, n * 2))).complement();
-        let condition = addresses::<u32>(&all_but_many, End::Destination, &mut Sets::new(1)).expect("not empty");
+        let condition = addresses::<u32>(&all_but_many, End::Destination, &mut Sets::new(1, &[])).expect("not empty");
         assert_eq!(texts(&condition).0, ["-m set ! --match-set PFW4-00000001-00000 dst"]);
-        assert_eq!(addresses::<u32>(&Ranges::default(), End::Source, &mut Sets::new(1)), None);
+        assert_eq!(addresses::<u32>(&Ranges::default(), End::Source, &mut Sets::new(1, &[])), None);
     }
 
     #[test]
@@ -293,7 +294,7 @@ mod tests {
     fn many_ports_are_a_multiport_and_too_many_a_set() {
         let text = |ranges: &Ranges<u16>| {
             texts(&Condition::any_of(vec![
-                ports(ranges, Protocol::UDP, End::Destination, &mut Sets::new(1)).expect("some"),
+                ports(ranges, Protocol::UDP, End::Destination, &mut Sets::new(1, &[])).expect("some"),
             ]))
             .0
         };

@@ -17,6 +17,20 @@ use std::sync::Arc;
 /// longer ones act as one rule. A hundred plain rules cost a host a third of its packet rate.
 const PLAIN_ENTRIES: usize = 16;
 
+/// The addresses of block lists, put in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lists {
+    known: Vec<(Arc<[AddressRange]>, Arc<AddressSet>)>,
+}
+
+impl Lists {
+    /// Those of a list, if it is the very same.
+    fn get(&self, networks: &Arc<[AddressRange]>) -> Option<Arc<AddressSet>> {
+        let known = self.known.iter().find(|(list, _)| Arc::ptr_eq(list, networks));
+        known.map(|(_, addresses)| Arc::clone(addresses))
+    }
+}
+
 /// One rule of steps 2 and 3.
 #[derive(Debug)]
 pub(super) struct Peers {
@@ -51,11 +65,13 @@ pub(super) struct Effective<'a> {
 
 impl<'a> Effective<'a> {
     /// What of `rules` is in force at `now` on the machine `host`.
-    pub(super) fn new(rules: &'a Ruleset, host: &Host, now: Timestamp, ledger: &mut Ledger) -> Self {
+    ///
+    /// `lists` are those of the plan before, and then of this one.
+    pub(super) fn new(rules: &'a Ruleset, host: &Host, now: Timestamp, lists: &mut Lists, ledger: &mut Ledger) -> Self {
         let allowed: AddressSet = meaning(&in_force(&rules.allow_ips, now));
         let allow_ips = address_list(&rules.allow_ips, now, "allow_ips", Origin::AllowIps, &allowed, ledger);
         let mut block_ips = address_list(&rules.block_ips, now, "block_ips", Origin::BlockIps, &allowed, ledger);
-        block_ips.extend(block_lists(rules, host, now, &allowed, ledger));
+        block_ips.extend(block_lists(rules, host, now, (&allowed, lists), ledger));
         detach(&mut block_ips, &allowed);
         let block_ports = list(&rules.block_ports, now, "block_ports", Origin::BlockPorts, ledger);
         let block_protocols = list(&rules.block_protocols, now, "block_protocols", Origin::BlockProtocols, ledger);
@@ -208,13 +224,21 @@ fn detach(lists: &mut [Peers], allowed: &AddressSet) {
 }
 
 /// Block lists are bulk that nobody has read: what this machine lives on is taken out of them.
-fn block_lists(rules: &Ruleset, host: &Host, now: Timestamp, allowed: &AddressSet, ledger: &mut Ledger) -> Vec<Peers> {
+fn block_lists(
+    rules: &Ruleset,
+    host: &Host,
+    now: Timestamp,
+    (allowed, lists): (&AddressSet, &mut Lists),
+    ledger: &mut Ledger,
+) -> Vec<Peers> {
     let spared = spared(host);
     let active = rules.block_lists.iter().filter(|list| list.enabled && ahead(list.expires, now));
-    let mut all = Vec::new();
+    let (mut all, before) = (Vec::new(), std::mem::take(lists));
     for list in active {
         // `allow_ips` comes before: what it lists need not be here, and one set serves forwarded traffic too.
-        let set = list.networks.iter().collect::<AddressSet>().difference(&spared).difference(allowed);
+        let all_of_it = before.get(&list.networks).unwrap_or_else(|| Arc::new(list.networks.iter().collect()));
+        let set = all_of_it.difference(&spared).difference(allowed);
+        lists.known.push((Arc::clone(&list.networks), all_of_it));
         if !set.is_empty() {
             all.push(peers(ledger.add(&list.id, Origin::BlockLists), set, allowed));
         }

@@ -23,12 +23,13 @@ pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 
 use super::family::Family;
-use super::names::{Hook, set_aside};
+use super::names::{Hook, TableName, set_aside, without_marks};
+use super::words::form;
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use chains::Writer;
-use effective::Effective;
+use effective::{Effective, Lists};
 use ledger::Ledger;
 use sets::Sets;
 use std::collections::{HashMap, HashSet};
@@ -55,8 +56,9 @@ pub struct Options {
 pub struct Plan {
     options: Options,
     rules: Vec<PlannedRule>,
-    set_text: String,
     sets: Vec<PlannedSet>,
+    /// The block lists that it was made of: a long one takes time to be put in order.
+    lists: Lists,
     v4: Vec<Chain>,
     v6: Vec<Chain>,
 }
@@ -64,9 +66,26 @@ pub struct Plan {
 impl Plan {
     /// Compiles what of `rules` is in force at `now`, for the machine `host`.
     pub fn new(rules: &Ruleset, host: &Host, options: Options, now: Timestamp) -> Self {
+        Self::compile(rules, host, options, now, None)
+    }
+
+    /// The same as what is to replace `self`: what is the same in both is not made again.
+    #[must_use]
+    pub fn next(&self, rules: &Ruleset, host: &Host, options: Options, now: Timestamp) -> Self {
+        Self::compile(rules, host, options, now, Some(self))
+    }
+
+    /// A plan that has no rules at all.
+    pub fn nothing(options: Options) -> Self {
+        let (rules, sets, lists, v4, v6) = (Vec::new(), Vec::new(), Lists::default(), Vec::new(), Vec::new());
+        Self { options, rules, sets, lists, v4, v6 }
+    }
+
+    fn compile(rules: &Ruleset, host: &Host, options: Options, now: Timestamp, before: Option<&Self>) -> Self {
         let mut ledger = Ledger::default();
-        let effective = Effective::new(rules, host, now, &mut ledger);
-        let mut sets = Sets::new(options.generation);
+        let mut lists = before.map(|before| before.lists.clone()).unwrap_or_default();
+        let effective = Effective::new(rules, host, now, &mut lists, &mut ledger);
+        let mut sets = Sets::new(options.generation, before.map_or(&[], |before| before.sets.as_slice()));
         let own: Vec<_> = host.addresses.iter().map(|&(address, _)| address).collect();
         let mut family = |family| {
             let mut steps = Steps {
@@ -82,8 +101,7 @@ impl Plan {
             steps.writer.finish()
         };
         let (v4, v6) = (family(Family::V4), family(Family::V6));
-        let (set_text, sets) = sets.finish();
-        Self { options, rules: ledger.finish(), set_text, sets, v4, v6 }
+        Self { options, rules: ledger.finish(), sets: sets.finish(), lists, v4, v6 }
     }
 
     /// The rules by number: what an NFLOG prefix and [`Installed::counters`](super::Installed::counters) speak of.
@@ -107,28 +125,53 @@ impl Plan {
         &self.sets
     }
 
-    /// The input of `ipset restore`; empty if there are no sets.
-    pub fn set_text(&self) -> &str {
-        &self.set_text
+    /// The input of `ipset restore` that makes all its sets; empty if there are none.
+    pub fn set_text(&self) -> String {
+        self.set_text_of(|_| true)
     }
 
     /// The part of it that makes the sets that `wanted` picks.
     pub(super) fn set_text_of(&self, wanted: impl Fn(&PlannedSet) -> bool) -> String {
-        let names: HashSet<_> = self.sets.iter().filter(|set| wanted(set)).map(|set| set.name.as_str()).collect();
-        let of = |line: &&str| line.split(' ').nth(1).is_some_and(|name| names.contains(name));
-        self.set_text.lines().filter(of).flat_map(|line| [line, "\n"]).collect()
+        let mut text = String::new();
+        self.sets.iter().filter(|set| wanted(set)).for_each(|set| set.write(&set.name, &mut text));
+        text
     }
 
     /// The commands that give a set its content again while rules use it: made anew beside it, and swapped.
-    pub(super) fn set_text_again(&self, set: &PlannedSet) -> String {
+    pub(super) fn set_text_again(set: &PlannedSet) -> String {
         let (name, aside) = (&set.name, set_aside(&set.name));
-        let made = self.set_text_of(|other| other.name == *name).replace(name, &aside);
-        format!("{made}swap {aside} {name}\ndestroy {aside}\n")
+        let mut text = String::new();
+        set.write(&aside, &mut text);
+        text + &format!("swap {aside} {name}\ndestroy {aside}\n")
     }
 
     /// Whether it has a set of this name.
     pub(super) fn has_set(&self, name: &str) -> bool {
         self.sets.iter().any(|set| set.name == name)
+    }
+
+    /// Whether a table is the same as in a plan that the kernel has taken, but for the marks of rule sets and the numbers
+    /// of rules.
+    pub(super) fn is_alike(&self, taken: &Self, family: Family, table: TableName) -> bool {
+        let of = |plan: &Self| plan.unmarked(family, table);
+        of(self) == of(taken)
+    }
+
+    /// Whether every rule of a table has the form of one in a plan that the kernel has taken: other addresses, ports and
+    /// marks, in the same places. They are numbers that were read and written by us.
+    pub(super) fn is_like(&self, taken: &Self, family: Family, table: TableName) -> bool {
+        let forms = |plan: &Self| {
+            let chains = plan.chains(family).iter().filter(|chain| TableName::of_chain(&chain.name) == table);
+            chains.flat_map(|chain| &chain.rules).map(|rule| form(&rule.text)).collect::<HashSet<_>>()
+        };
+        forms(self).is_subset(&forms(taken))
+    }
+
+    fn unmarked(&self, family: Family, table: TableName) -> Vec<(String, Vec<String>)> {
+        let generation = self.options.generation;
+        let chains = self.chains(family).iter().filter(|chain| TableName::of_chain(&chain.name) == table);
+        let rules = |chain: &Chain| chain.rules.iter().map(|rule| without_marks(&rule.text, generation)).collect();
+        chains.map(|chain| (without_marks(&chain.name, generation), rules(chain))).collect()
     }
 
     /// Whether it has rules in the raw table.

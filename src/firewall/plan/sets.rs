@@ -1,14 +1,16 @@
 //! The ipsets of a plan: each content once, however many rules use it.
 //!
-//! A set's name holds the generation, and its content never changes: the transaction that replaces the rules is what
-//! changes sets, so that rules and sets are always of one rule set.
+//! A set's name holds the generation that made it, and its content never changes: the transaction that replaces the
+//! rules is what changes sets, so that rules and sets are always of one rule set. What the plan before has is used on.
 
 use super::prefixes::{Address, prefixes};
 use crate::firewall::family::Family;
 use crate::firewall::names::{SetKind, set_name};
 use crate::rules::ranges::Ranges;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// What a set holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,41 +30,59 @@ pub struct PlannedSet {
     pub name: String,
     /// How many entries the kernel counts once it is filled.
     pub entries: usize,
+    content: Arc<Content>,
+}
+
+impl PlannedSet {
+    fn new(name: String, content: Content) -> Self {
+        Self { name, entries: content.entries(), content: Arc::new(content) }
+    }
+
+    /// The commands that make it, under this name or another.
+    pub(super) fn write(&self, name: &str, out: &mut String) {
+        self.content.write(name, out);
+    }
 }
 
 /// Sets, as they are asked for.
 #[derive(Debug)]
 pub(super) struct Sets {
     generation: u32,
-    numbers: HashMap<Content, u32>,
+    /// Those of the plan before, by content.
+    before: HashMap<Arc<Content>, PlannedSet, RandomState>,
+    /// Those that were asked for, and the place of each.
+    places: HashMap<Arc<Content>, usize, RandomState>,
+    planned: Vec<PlannedSet>,
+    /// How many of them are new.
+    made: u32,
 }
 
 impl Sets {
-    /// None yet.
-    pub(super) fn new(generation: u32) -> Self {
-        Self { generation, numbers: HashMap::new() }
+    /// None yet; `before` are those of the plan before.
+    pub(super) fn new(generation: u32, before: &[PlannedSet]) -> Self {
+        let before = before.iter().map(|set| (Arc::clone(&set.content), set.clone())).collect();
+        Self { generation, before, places: HashMap::default(), planned: Vec::new(), made: 0 }
     }
 
     /// The name of the set that holds `content`.
     pub(super) fn name(&mut self, content: Content) -> String {
-        let kind = content.kind();
-        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(content).or_insert(next);
-        set_name(kind, self.generation, number)
+        if let Some(set) = self.places.get(&content).and_then(|&place| self.planned.get(place)) {
+            return set.name.clone();
+        }
+        let set = self.before.remove(&content).unwrap_or_else(|| {
+            let name = set_name(content.kind(), self.generation, self.made);
+            self.made += 1;
+            PlannedSet::new(name, content)
+        });
+        let name = set.name.clone();
+        self.places.insert(Arc::clone(&set.content), self.planned.len());
+        self.planned.push(set);
+        name
     }
 
-    /// The text for `ipset restore`, and the sets that it makes.
-    pub(super) fn finish(self) -> (String, Vec<PlannedSet>) {
-        let mut all: Vec<_> = self.numbers.into_iter().collect();
-        all.sort_unstable_by_key(|&(_, number)| number);
-        let mut text = String::new();
-        let mut sets = Vec::with_capacity(all.len());
-        for (content, number) in all {
-            let name = set_name(content.kind(), self.generation, number);
-            let entries = content.write(&name, &mut text);
-            sets.push(PlannedSet { name, entries });
-        }
-        (text, sets)
+    /// The sets, in the order in which they were asked for.
+    pub(super) fn finish(self) -> Vec<PlannedSet> {
+        self.planned
     }
 }
 
@@ -75,8 +95,17 @@ impl Content {
         }
     }
 
-    /// Writes the commands that make the set; how many entries it has.
-    fn write(&self, name: &str, out: &mut String) -> usize {
+    /// How many entries the kernel counts once a set is filled with it.
+    fn entries(&self) -> usize {
+        match self {
+            Self::V4(ranges) => networks(ranges).count(),
+            Self::V6(ranges) => networks(ranges).count(),
+            Self::Ports(ranges) => ranges.iter().map(|(first, last)| usize::from(last - first) + 1).sum(),
+        }
+    }
+
+    /// Writes the commands that make the set.
+    fn write(&self, name: &str, out: &mut String) {
         match self {
             Self::V4(ranges) => write_networks(name, "inet", ranges, out),
             Self::V6(ranges) => write_networks(name, "inet6", ranges, out),
@@ -85,28 +114,28 @@ impl Content {
     }
 }
 
-fn write_networks<A: Address>(name: &str, family: &str, ranges: &Ranges<A>, out: &mut String) -> usize {
-    // A set can't hold a network of length 0: two halves can.
-    let halves = |(first, len): (A, u32)| match len {
-        0 => vec![(first, 1), (first.block_end(A::BITS - 1).next().unwrap_or(first), 1)],
-        len => vec![(first, len)],
-    };
-    let networks: Vec<_> = ranges.iter().flat_map(prefixes).flat_map(halves).collect();
-    let count = networks.len();
-    let size = count.next_power_of_two().clamp(64, 1 << 20);
-    let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count.max(1));
-    for (first, len) in networks {
-        let _ = writeln!(out, "add {name} {}/{len}", first.text());
-    }
-    count
+/// A set can't hold a network of length 0: two halves can.
+fn networks<A: Address>(ranges: &Ranges<A>) -> impl Iterator<Item = (A, u32)> + '_ {
+    ranges.iter().flat_map(prefixes).flat_map(|(first, len)| {
+        let upper = (len == 0).then(|| (first.block_end(A::BITS - 1).next().unwrap_or(first), 1));
+        std::iter::once((first, len.max(1))).chain(upper)
+    })
 }
 
-fn write_ports(name: &str, ranges: &Ranges<u16>, out: &mut String) -> usize {
+fn write_networks<A: Address>(name: &str, family: &str, ranges: &Ranges<A>, out: &mut String) {
+    let count = networks(ranges).count();
+    let size = count.next_power_of_two().clamp(64, 1 << 20);
+    let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count.max(1));
+    for (first, len) in networks(ranges) {
+        let _ = writeln!(out, "add {name} {}/{len}", first.text());
+    }
+}
+
+fn write_ports(name: &str, ranges: &Ranges<u16>, out: &mut String) {
     let _ = writeln!(out, "create {name} bitmap:port range 0-65535");
     for (first, last) in ranges.iter() {
         let _ = writeln!(out, "add {name} {first}-{last}");
     }
-    ranges.iter().map(|(first, last)| usize::from(last - first) + 1).sum()
 }
 
 #[cfg(test)]
@@ -115,14 +144,18 @@ mod tests {
 
     #[test]
     fn equal_contents_share_a_set_and_the_text_makes_each_once() {
-        let mut sets = Sets::new(7);
+        let mut sets = Sets::new(7, &[]);
         let networks =
             || Content::V4(Ranges::from_ranges([(0x0a00_0000_u32, 0x0a00_00ff), (0x0a00_0101, 0x0a00_0103)]));
         assert_eq!(sets.name(networks()), "PFW4-00000007-00000");
         assert_eq!(sets.name(Content::Ports(Ranges::from_ranges([(1_u16, 5), (80, 80)]))), "PFWP-00000007-00001");
         assert_eq!(sets.name(networks()), "PFW4-00000007-00000");
         assert_eq!(sets.name(Content::V6(Ranges::all())), "PFW6-00000007-00002");
-        let (text, planned) = sets.finish();
+        let planned = sets.finish();
+        let mut text = String::new();
+        for set in &planned {
+            set.write(&set.name, &mut text);
+        }
         assert_eq!(
             text,
             "create PFW4-00000007-00000 hash:net family inet hashsize 64 maxelem 3\n\
@@ -137,5 +170,17 @@ mod tests {
              add PFW6-00000007-00002 8000::/1\n"
         );
         assert_eq!(planned.iter().map(|set| set.entries).collect::<Vec<_>>(), [3, 6, 2]);
+    }
+
+    #[test]
+    fn what_the_plan_before_has_is_used_on_and_new_names_are_of_the_new_generation() {
+        let content = |n: u16| Content::Ports(Ranges::one(n));
+        let mut first = Sets::new(7, &[]);
+        let names = [1, 2].map(|n| first.name(content(n)));
+        let mut second = Sets::new(8, &first.finish());
+        assert_eq!(second.name(content(2)), names[1]);
+        assert_eq!(second.name(content(3)), "PFWP-00000008-00000");
+        assert_eq!(second.name(content(2)), names[1]);
+        assert_eq!(second.finish().len(), 2, "what is not asked for is not kept");
     }
 }

@@ -302,7 +302,7 @@ fn what_is_too_long_for_plain_rules_is_a_set_that_all_hooks_share() {
         ["-m set --match-set PFW4-0000002a-00000 dst -j PFW-B00000 # block_ips"]
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-B00000"), ["log 000000 # block_ips", "-j DROP # block_ips"]);
-    assert_eq!(plan.sets(), [PlannedSet { name: "PFW4-0000002a-00000".to_owned(), entries: 40 }]);
+    assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 40)]);
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn what_a_short_list_in_front_names_is_left_to_it() {
     };
     let block_lists = vec![list("block_lists:short", &far[..3]), list("block_lists:long", &far)];
     let plan = Plan::new(&Ruleset { block_lists, ..Ruleset::default() }, &host(), OPTIONS, NOW);
-    assert_eq!(plan.sets(), [PlannedSet { name: "PFW4-0000002a-00000".to_owned(), entries: 37 }]);
+    assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 37)]);
     assert_eq!(decisive(&plan, Family::V4, "PFW-IN").len(), 2 * 3 + 1);
 }
 
@@ -463,4 +463,39 @@ fn parse(text: &str) -> Ruleset {
         Ok(loaded) => loaded.ruleset,
         Err(errors) => panic!("{errors}"),
     }
+}
+
+/// The sets of a plan by name, with how many entries each has.
+fn sizes(plan: &Plan) -> Vec<(&str, usize)> {
+    plan.sets().iter().map(|set| (set.name.as_str(), set.entries)).collect()
+}
+
+#[test]
+fn the_next_plan_says_the_same_as_one_made_from_nothing_and_uses_the_sets_that_are_there() {
+    let networks: Vec<_> = (1..60).map(|n| format!("198.51.100.{n}/32")).collect();
+    let long = format!(r#""block_ips": ["{}"]"#, networks.join("\", \""));
+    let first = Plan::new(&parse(&format!("{{ {long} }}")), &host(), OPTIONS, NOW);
+    let rules = parse(&format!(r#"{{ {long}, "block_ports": ["81/tcp"] }}"#));
+    let options = Options { generation: OPTIONS.generation + 1, ..OPTIONS };
+    let (next, anew) = (first.next(&rules, &host(), options, NOW), Plan::new(&rules, &host(), options, NOW));
+    let names = |plan: &Plan| plan.sets().iter().map(|set| set.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&next), names(&first));
+    assert!(next.set_text_of(|set| !first.has_set(&set.name)).is_empty());
+    let of_anew = anew.to_string().replace(&names(&anew)[0], &names(&next)[0]);
+    assert_eq!(next.to_string(), of_anew);
+}
+
+#[test]
+fn tables_that_differ_in_marks_alone_are_alike_and_others_are_not() {
+    let options = |generation| Options { generation, ..OPTIONS };
+    let plan = |text: &str, generation| Plan::new(&parse(text), &host(), options(generation), NOW);
+    let first = plan(r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["81/tcp"] }"#, 1);
+    let next = plan(r#"{ "block_ips": ["192.0.2.1", "192.0.2.2"], "block_ports": ["81/tcp"] }"#, 2);
+    let alike = |family| next.is_alike(&first, family, TableName::Filter);
+    assert_eq!((alike(Family::V4), alike(Family::V6)), (false, true));
+    assert!(plan(r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["81/tcp"] }"#, 9).is_alike(
+        &first,
+        Family::V4,
+        TableName::Filter
+    ));
 }

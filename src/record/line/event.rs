@@ -240,6 +240,18 @@ pub enum PfwEvent {
     RulesLoaded,
     /// A rule set was refused; the one before stays.
     RulesRefused,
+    /// Enforcement rests: the rules are out of the kernel.
+    EnforcementPaused,
+    /// The rules are in the kernel again.
+    EnforcementResumed,
+    /// Monitoring rests: packets that are allowed have no line.
+    MonitoringPaused,
+    /// They have lines again.
+    MonitoringResumed,
+    /// All but loopback is blocked.
+    PanicBegun,
+    /// The rules are in force again.
+    PanicEnded,
     /// An interface appeared.
     InterfaceAppeared,
     /// An interface vanished.
@@ -269,6 +281,12 @@ impl PfwEvent {
             Self::Started => "started",
             Self::RulesLoaded => "rules-loaded",
             Self::RulesRefused => "rules-refused",
+            Self::EnforcementPaused => "enforcement-paused",
+            Self::EnforcementResumed => "enforcement-resumed",
+            Self::MonitoringPaused => "monitoring-paused",
+            Self::MonitoringResumed => "monitoring-resumed",
+            Self::PanicBegun => "panic-begun",
+            Self::PanicEnded => "panic-ended",
             Self::InterfaceAppeared => "interface-appeared",
             Self::InterfaceVanished => "interface-vanished",
             Self::InterfaceRenamed => "interface-renamed",

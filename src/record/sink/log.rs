@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 pub struct Log {
     formatter: Formatter,
     selection: Selection,
+    /// Packets that are allowed are passed over.
+    rests: bool,
     chunk: Chunk,
     /// When the chunk was first seen to have lines.
     since: Option<Instant>,
@@ -47,6 +49,7 @@ impl Log {
         Self {
             formatter,
             selection: Selection::All,
+            rests: false,
             chunk,
             since: None,
             queue,
@@ -82,6 +85,11 @@ impl Log {
         self
     }
 
+    /// Passes over packets that are allowed, for now: they are neither written down nor handed on.
+    pub fn rest(&mut self, rests: bool) {
+        self.rests = rests;
+    }
+
     /// Whether packets with this verdict are written down.
     pub fn selects(&self, verdict: Verdict) -> bool {
         self.selection.wants(verdict)
@@ -95,6 +103,9 @@ impl Log {
     /// Writes down the verdict on a packet, if it is selected. `reason` appends why, in plain words; it is escaped here.
     #[inline]
     pub fn packet(&mut self, line: &PacketLine<'_>, reason: impl Fn(&mut Vec<u8>)) {
+        if self.rests && line.verdict == Verdict::Allowed {
+            return;
+        }
         if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(line.verdict.into())) {
             tap.packet(line, &reason);
         }

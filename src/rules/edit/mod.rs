@@ -161,6 +161,16 @@ impl Edit {
             Target::Id(id) => Self::Remove { id },
         }
     }
+
+    /// `pfw enable` and `pfw disable`: switches what has an id, or what stands for a value in the list that blocks its
+    /// kind.
+    pub fn switch(target: Target, enabled: bool, rules: &Ruleset) -> Self {
+        let id = match target {
+            Target::Id(id) => id,
+            Target::Value(value) => value.id_in(rules),
+        };
+        Self::SetEnabled { id, enabled }
+    }
 }
 
 impl fmt::Display for Refused {

@@ -63,6 +63,20 @@ impl Value {
         }
     }
 
+    /// The id of the entry that blocks this value, or that it would have.
+    pub(super) fn id_in(&self, rules: &Ruleset) -> Arc<str> {
+        fn of<T: PartialEq>(entries: &[Entry<T>], value: &T) -> Option<Arc<str>> {
+            let found = entries.iter().find(|entry| !entry.negated && entry.value == *value);
+            found.map(|entry| Arc::clone(&entry.id))
+        }
+        let found = match self {
+            Self::Address(range) => of(&rules.block_ips, range),
+            Self::Ports(ports) => of(&rules.block_ports, ports),
+            Self::Protocol(protocol) => of(&rules.block_protocols, protocol),
+        };
+        found.unwrap_or_else(|| self.block_list().derived_id(&self.to_string()).into())
+    }
+
     fn address(text: &str) -> Result<Self, String> {
         let parsed = address::parse(text)?;
         if parsed.warning.is_none() {

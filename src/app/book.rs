@@ -1,0 +1,382 @@
+//! The rules as they are to be: what the file says, and over it what was changed for the time of this run alone.
+//!
+//! Every change is made on the file's text first, by `rules::edit`, and read again: what is in force has always been a
+//! sound rules file. Nothing here touches the kernel: a [`Proposal`] is what would be, and becomes so when it is
+//! [adopted](Book::adopt).
+
+use crate::control::{Change, Op, Refusal, RefusalKind};
+use crate::rules::address::AddressRange;
+use crate::rules::edit::{Details, Edit, Outcome, Refused, Target, Undo, Value};
+use crate::rules::store::{self, Locked};
+use crate::rules::{Errors, Lists, Loaded, Ruleset, load_with, parse_with};
+use crate::time::Timestamp;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Temporary changes at once. Each is made anew whenever the file is read.
+const MAX_TEMPORARY: usize = 100;
+
+/// Changes that can be taken back, the latest first.
+const MAX_STEPS: usize = 100;
+
+/// The longest time that a change is asked for: ten years.
+const MAX_SECONDS: u64 = 10 * 366 * 86_400;
+
+/// The rules.
+#[derive(Debug)]
+pub struct Book {
+    path: PathBuf,
+    lists: Lists,
+    pages: Pages,
+    steps: Vec<Step>,
+}
+
+/// What the file says, and what is different from it for now.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    file: Loaded,
+    /// The file with the temporary changes, if there are any.
+    changed: Option<Loaded>,
+    temporary: Vec<Temporary>,
+}
+
+/// A change that is not in the file.
+#[derive(Clone, Debug)]
+pub struct Temporary {
+    /// What was changed, in words.
+    pub words: String,
+    /// When it ends.
+    pub until: Option<Timestamp>,
+    edit: Edit,
+    ids: Vec<Arc<str>>,
+    /// What was added says itself when it ends.
+    ends_itself: bool,
+}
+
+/// What can be taken back.
+#[derive(Clone, Debug)]
+struct Step {
+    words: String,
+    /// In the file.
+    file: Option<Undo>,
+    /// The temporary changes before.
+    temporary: Vec<Temporary>,
+}
+
+/// What would be.
+#[derive(Debug)]
+pub struct Proposal {
+    /// What was changed, in words.
+    pub words: String,
+    /// The addresses that are to be blocked.
+    pub blocks: Option<AddressRange>,
+    pages: Pages,
+    /// The file, locked, and what is to be written there.
+    save: Option<(Locked, String)>,
+    /// What can be taken back then; none if the last one was.
+    step: Option<Step>,
+}
+
+/// What comes of a change.
+#[derive(Debug)]
+pub enum Proposed {
+    /// Something is different.
+    Change(Box<Proposal>),
+    /// All is as it is to be already.
+    Nothing(String),
+}
+
+impl Pages {
+    /// What is to be in force.
+    pub fn loaded(&self) -> &Loaded {
+        self.changed.as_ref().unwrap_or(&self.file)
+    }
+
+    fn rules(&self) -> &Ruleset {
+        &self.loaded().ruleset
+    }
+}
+
+impl Proposal {
+    /// The rules that would be in force.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// What is to be written into the file, if it is.
+    pub fn text(&self) -> Option<&str> {
+        self.save.as_ref().map(|(_, text)| text.as_str())
+    }
+
+    /// Writes the file.
+    pub fn save(&mut self) -> Result<(), store::Error> {
+        self.save.as_mut().map_or(Ok(()), |(locked, text)| locked.save(text))
+    }
+}
+
+impl Book {
+    /// The rules of a file that was read, with its block lists.
+    pub fn new(path: PathBuf, file: Loaded, lists: Lists) -> Self {
+        let pages = Pages { file, changed: None, temporary: Vec::new() };
+        Self { path, lists, pages, steps: Vec::new() }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is to be in force.
+    pub fn loaded(&self) -> &Loaded {
+        self.pages.loaded()
+    }
+
+    /// What is in force, and what it is made of.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
+    }
+
+    /// What the file says.
+    pub fn text(&self) -> &str {
+        &self.pages.file.text
+    }
+
+    /// What is not in the file.
+    pub fn temporary(&self) -> &[Temporary] {
+        &self.pages.temporary
+    }
+
+    /// The files that the rules are in.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let lists = self.pages.rules().block_lists.iter().filter(|list| list.enabled);
+        std::iter::once(self.path.clone()).chain(lists.map(|list| list.path.clone()))
+    }
+
+    /// When a temporary change ends next.
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.pages.temporary.iter().filter_map(|temporary| temporary.until).min()
+    }
+
+    /// What would be if the file were read again. Says which temporary changes have nothing to change any more.
+    pub fn read_again(&mut self, now: Timestamp, say: &mut dyn FnMut(&str)) -> Result<Pages, Errors> {
+        let file = load_with(&self.path, &mut self.lists)?;
+        self.over(file, self.pages.temporary.clone(), now, say)
+    }
+
+    /// What would be without the temporary changes that have ended; whether that is anything else in force.
+    pub fn without_ended(&mut self, now: Timestamp) -> Result<(Pages, bool), Errors> {
+        let ended = |temporary: &&Temporary| temporary.until.is_some_and(|end| end <= now);
+        let differs = self.pages.temporary.iter().filter(ended).any(|temporary| !temporary.ends_itself);
+        let pages = self.over(self.pages.file.clone(), self.pages.temporary.clone(), now, &mut |_| ())?;
+        Ok((pages, differs))
+    }
+
+    /// Takes over what is in force now.
+    pub fn turn_to(&mut self, pages: Pages) {
+        self.pages = pages;
+    }
+
+    /// Takes over what was proposed and is in force now.
+    pub fn adopt(&mut self, proposal: Proposal) {
+        self.pages = proposal.pages;
+        match proposal.step {
+            Some(step) => self.steps.push(step),
+            None => drop(self.steps.pop()),
+        }
+        if self.steps.len() > MAX_STEPS {
+            self.steps.remove(0);
+        }
+    }
+
+    /// What would come of a change.
+    pub fn propose(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+        let seconds = change.for_seconds.unwrap_or(1);
+        if seconds == 0 || seconds > MAX_SECONDS {
+            return Err(refused("a change lasts a second at least, and ten years at most"));
+        }
+        let ends_itself = matches!(change.op, Op::Block | Op::Allow);
+        if change.temporary || change.for_seconds.is_some() && !ends_itself {
+            self.propose_temporary(change, now)
+        } else {
+            self.propose_lasting(change, now)
+        }
+    }
+
+    /// A change of the file. It takes the place of temporary ones of the same thing.
+    fn propose_lasting(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+        let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
+        let file = self.parse(locked.bytes().to_vec())?;
+        // What only a temporary change has put there is known by its id, too.
+        let known =
+            self.over(file.clone(), self.pages.temporary.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let edit = edit_of(change, known.rules(), now)?;
+        let blocks = blocked(&edit);
+        let (answer, failed) = match edit.apply(&file, now) {
+            Ok(answer) => (Some(answer), None),
+            Err(refusal) => (None, Some(refusal)),
+        };
+        let ids = answer.as_ref().map_or_else(|| ids_of(&edit), |answer| answer.ids.clone());
+        let (superseded, left) = self.superseded(&ids, now);
+        let words = answer.as_ref().map(ToString::to_string).unwrap_or_default();
+        match answer.map(|answer| answer.outcome) {
+            Some(Outcome::Changed(made)) => {
+                let step =
+                    Step { words: words.clone(), file: Some(made.undo), temporary: self.pages.temporary.clone() };
+                let file = self.parse(made.text.clone().into_bytes())?;
+                let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
+                let save = Some((locked, made.text));
+                Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save, step: Some(step) })))
+            }
+            outcome if superseded.is_empty() => match (outcome, failed) {
+                (Some(Outcome::AlreadyThere), _) => Ok(Proposed::Nothing(words)),
+                (_, Some(Refused(reason))) => Err(refused(reason)),
+                _ => Err(refused(words)),
+            },
+            _ => self.without(&superseded, file, left, blocks, now),
+        }
+    }
+
+    /// A change that goes with this run. One before it of the same thing is taken back.
+    fn propose_temporary(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+        let edit = edit_of(change, self.pages.rules(), now)?;
+        let blocks = blocked(&edit);
+        let ids = edit.apply(self.pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?.ids;
+        let (superseded, mut left) = self.superseded(&ids, now);
+        if left.len() >= MAX_TEMPORARY {
+            return Err(refused(format!(
+                "there are {MAX_TEMPORARY} temporary changes already; put some into the file"
+            )));
+        }
+        let file = self.pages.file.clone();
+        let pages = self.over(file.clone(), left.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
+        let words = answer.to_string();
+        match answer.outcome {
+            Outcome::Changed(_) => {
+                let until = end(change, now);
+                let ends_itself = matches!(change.op, Op::Block | Op::Allow);
+                left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself });
+                let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
+                let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
+                Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
+            }
+            _ if !superseded.is_empty() => self.without(&superseded, file, left, blocks, now),
+            Outcome::AlreadyThere => Ok(Proposed::Nothing(words)),
+            Outcome::NotThere => Err(refused(words)),
+        }
+    }
+
+    /// The temporary changes that concern one of these things, and those that don't.
+    fn superseded(&self, ids: &[Arc<str>], now: Timestamp) -> (Vec<Temporary>, Vec<Temporary>) {
+        let lasts = |temporary: &Temporary| temporary.until.is_none_or(|end| end > now);
+        let all = self.pages.temporary.iter().filter(|temporary| lasts(temporary)).cloned();
+        all.partition(|temporary| temporary.ids.iter().any(|id| ids.contains(id)))
+    }
+
+    /// What is left when nothing is done but to take temporary changes back.
+    fn without(
+        &mut self,
+        superseded: &[Temporary],
+        file: Loaded,
+        left: Vec<Temporary>,
+        blocks: Option<AddressRange>,
+        now: Timestamp,
+    ) -> Result<Proposed, Refusal> {
+        let words = superseded.iter().map(|temporary| format!("no longer: {} (temporary)", temporary.words));
+        let words = words.collect::<Vec<_>>().join("; ");
+        let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
+        Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
+    }
+
+    /// What would be if the last change were taken back.
+    pub fn propose_undo(&mut self, now: Timestamp) -> Result<Proposal, Refusal> {
+        let step = self.steps.last().cloned().ok_or_else(|| refused("there is no change that could be taken back"))?;
+        let (file, save) = match &step.file {
+            None => (self.pages.file.clone(), None),
+            Some(undo) => {
+                let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
+                let before = undo.apply(&String::from_utf8_lossy(locked.bytes()));
+                let text = before.map_err(|Refused(reason)| refused(reason))?;
+                (self.parse(text.clone().into_bytes())?, Some((locked, text)))
+            }
+        };
+        let pages = self.over(file, step.temporary, now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        Ok(Proposal { words: format!("took back: {}", step.words), blocks: None, pages, save, step: None })
+    }
+
+    fn parse(&mut self, bytes: Vec<u8>) -> Result<Loaded, Refusal> {
+        parse_with(bytes, &self.path, &mut self.lists).map_err(|errors| unsound(&errors))
+    }
+
+    /// `file` with temporary changes over it, as far as they last at `now` and there is something to change.
+    fn over(
+        &mut self,
+        file: Loaded,
+        temporary: Vec<Temporary>,
+        now: Timestamp,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Pages, Errors> {
+        let mut pages = Pages { file, changed: None, temporary: Vec::new() };
+        for one in temporary.into_iter().filter(|one| one.until.is_none_or(|end| end > now)) {
+            match one.edit.apply(pages.loaded(), now).map(|answer| answer.outcome) {
+                Ok(Outcome::Changed(change)) => {
+                    pages.changed = Some(parse_with(change.text.into_bytes(), &self.path, &mut self.lists)?);
+                    pages.temporary.push(one);
+                }
+                Ok(Outcome::AlreadyThere | Outcome::NotThere) => pages.temporary.push(one),
+                Err(Refused(reason)) => say(&format!("a temporary change is no longer: {} ({reason})", one.words)),
+            }
+        }
+        Ok(pages)
+    }
+}
+
+/// The edit that a change asks for.
+fn edit_of(change: &Change, rules: &Ruleset, now: Timestamp) -> Result<Edit, Refusal> {
+    let details = Details { comment: change.comment.clone(), expires: end(change, now), id: None };
+    let target = || Target::parse(&change.target, rules).map_err(refused);
+    let value = || Value::parse(&change.target).map_err(refused);
+    Ok(match change.op {
+        Op::Block => Edit::block(value()?, details),
+        Op::Allow => Edit::allow(value()?, details, rules),
+        Op::Unblock => Edit::unblock(target()?),
+        Op::Enable => Edit::switch(target()?, true, rules),
+        Op::Disable => Edit::switch(target()?, false, rules),
+    })
+}
+
+/// When a change ends; in whole seconds, as the file has them.
+fn end(change: &Change, now: Timestamp) -> Option<Timestamp> {
+    let end = now.plus(Duration::from_secs(change.for_seconds?));
+    let (seconds, nanos) = end.parts();
+    Some(Timestamp::from_parts(seconds + i64::from(nanos > 0), 0))
+}
+
+/// What an edit is about, where it can't be asked.
+fn ids_of(edit: &Edit) -> Vec<Arc<str>> {
+    match edit {
+        Edit::Remove { id } | Edit::SetEnabled { id, .. } => vec![Arc::clone(id)],
+        Edit::Add { .. } | Edit::AddRule { .. } | Edit::Drop { .. } => Vec::new(),
+    }
+}
+
+fn blocked(edit: &Edit) -> Option<AddressRange> {
+    match edit {
+        Edit::Add { list, value: Value::Address(range), .. } if *list == Value::Address(*range).block_list() => {
+            Some(*range)
+        }
+        _ => None,
+    }
+}
+
+fn refused(reason: impl Into<String>) -> Refusal {
+    Refusal::because(RefusalKind::Refused, reason)
+}
+
+/// The file on disk is none that can be changed.
+fn unsound(errors: &Errors) -> Refusal {
+    let words = "the rules file has errors, and is not changed before they are mended";
+    refused(words).detailed(errors.to_string().lines().map(str::to_owned))
+}

@@ -1,0 +1,306 @@
+//! What becomes of the rules when somebody changes them while pfw runs: through the control socket, by the file, or
+//! because a time is up.
+
+use super::book::{Pages, Proposal, Proposed};
+use super::clerk::rfc3339;
+use super::live::Desk;
+use super::office::{Asker, Office, needs_force};
+use super::regime::{Regime, Spell};
+use crate::control::report::RefusedFile;
+use crate::control::{Activity, Answer, Change, Done, Outcome, Refusal, RefusalKind, Resumed};
+use crate::record::PfwEvent;
+use crate::rules::Errors;
+use crate::rules::watch::Changed;
+use crate::time::Timestamp;
+use std::collections::HashSet;
+
+impl Office {
+    /// Reads the rules file again and puts it in force. Says what came of it, too.
+    pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
+        self.look_around();
+        let (now, mut said) = (Timestamp::now(), Vec::new());
+        let pages = match self.book.read_again(now, &mut |words| said.push(words.to_owned())) {
+            Ok(pages) => pages,
+            Err(errors) => return Err(self.refuse_file(desk, &errors)),
+        };
+        for words in &said {
+            self.remark(desk, words);
+        }
+        let warnings = self.warnings(&pages);
+        for warning in &warnings {
+            desk.say(warning);
+        }
+        let before = self.book.loaded().ruleset.len();
+        self.put_in_force(desk, &pages, self.regime, Asker::Nobody, "the rules were read again")?;
+        let (file, rules) = (pages.loaded().file.clone(), pages.loaded().ruleset.len());
+        self.turn_to(pages);
+        self.board.change(|notice| notice.refused = None);
+        let words = format!("read {file} again: {rules} rules (before: {before})");
+        desk.say(&format!("pfw: {words}"));
+        Ok(Answer::Done(Done::new(words).warning(warnings)))
+    }
+
+    fn refuse_file(&self, desk: &mut impl Desk, errors: &Errors) -> Refusal {
+        let errors = desk.lines_of(errors);
+        for error in &errors {
+            desk.say(error);
+        }
+        let words = "the rules that were in force stay";
+        desk.say(&format!("pfw: {words}"));
+        let refusal = Refusal::because(RefusalKind::Refused, format!("the rules file was refused; {words}"));
+        let refusal = refusal.detailed(errors);
+        self.note(PfwEvent::RulesRefused, refusal.details.first().map_or("", String::as_str));
+        let (at, errors) = (rfc3339(Timestamp::now()), refusal.details.clone());
+        self.board.change(|notice| notice.refused = Some(RefusedFile { at, errors }));
+        refusal
+    }
+
+    fn warnings(&self, pages: &Pages) -> Vec<String> {
+        let warnings = pages.loaded().all_warnings(self.host(), Timestamp::now());
+        warnings.iter().map(ToString::to_string).collect()
+    }
+
+    /// The rules of these pages are in force.
+    fn turn_to(&mut self, pages: Pages) {
+        self.book.turn_to(pages);
+        self.settle();
+    }
+
+    /// The book has changed: others go by it.
+    fn settle(&self) {
+        self.tell_temporary();
+        if let Some(files) = &self.files {
+            files.follow(self.book.files());
+        }
+    }
+
+    /// Changes the rules.
+    pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, caller: Option<u32>) -> Outcome {
+        match self.book.propose(change, Timestamp::now())? {
+            Proposed::Nothing(words) => Ok(Answer::Done(Done::new(words))),
+            Proposed::Change(proposal) => self.carry_out(desk, *proposal, change.force, caller),
+        }
+    }
+
+    /// Takes the last change back. What a user had forced may be undone without force; what undoing cuts may not.
+    pub(super) fn undo(&mut self, desk: &mut impl Desk, caller: Option<u32>) -> Outcome {
+        let proposal = self.book.propose_undo(Timestamp::now())?;
+        self.carry_out(desk, proposal, false, caller)
+    }
+
+    /// The kernel first, then the file: if either refuses, both are as they were.
+    fn carry_out(&mut self, desk: &mut impl Desk, mut proposal: Proposal, force: bool, caller: Option<u32>) -> Outcome {
+        if let Some(own) = self.own_address(&proposal).filter(|_| !force) {
+            return Err(needs_force(&own));
+        }
+        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
+        let before = self.book.pages().clone();
+        self.put_in_force(desk, proposal.pages(), self.regime, asker, &proposal.words)?;
+        if let Err(error) = self.save(&mut proposal) {
+            // What was in force before can't cut anybody off anew who asked for something else.
+            let back = self.put_in_force(desk, &before, self.regime, Asker::Nobody, "a change was taken back");
+            let more = back.err().map(|refusal| format!("; and the rules can't be taken back: {refusal}"));
+            let words = format!("{error}{}; nothing was changed", more.unwrap_or_default());
+            return Err(Refusal::because(RefusalKind::Failed, words));
+        }
+        let known: HashSet<String> = messages(before.loaded(), self.host());
+        let new = proposal.pages().loaded().all_warnings(self.host(), Timestamp::now());
+        let warnings = new.iter().filter(|warning| !known.contains(&warning.message)).map(ToString::to_string);
+        let done = Done::new(proposal.words.clone()).warning(warnings);
+        desk.say(&format!("pfw: {}", proposal.words));
+        self.book.adopt(proposal);
+        self.settle();
+        Ok(Answer::Done(done))
+    }
+
+    /// Writes the file, if the change is one of it.
+    fn save(&self, proposal: &mut Proposal) -> Result<(), crate::rules::store::Error> {
+        match (&self.files, proposal.text().map(str::to_owned)) {
+            (Some(files), Some(text)) => files.write(self.book.path(), self.book.text(), &text, || proposal.save()),
+            _ => proposal.save(),
+        }
+    }
+
+    /// What a proposal would block of this machine itself, in words.
+    fn own_address(&self, proposal: &Proposal) -> Option<String> {
+        let range = proposal.blocks?;
+        let own = self.host().addresses.iter().map(|&(address, _)| address).find(|&own| range.contains(own))?;
+        Some(format!("{own} is an address of this machine itself"))
+    }
+
+    /// Puts the rules in force again whose file has changed, if nobody but root and the user can have done that.
+    pub(super) fn follow_files(&mut self, desk: &mut impl Desk, changed: &[Changed]) {
+        self.say_whether_followed(desk);
+        let is_followed = self.board.notice().unfollowed.is_none();
+        // One that has gone for a moment is being replaced; what is in force stays.
+        if is_followed && changed.iter().any(|file| file.readable) {
+            drop(self.reload(desk));
+        } else if let Some(gone) = changed.iter().find(|file| !file.readable).filter(|_| is_followed) {
+            self.remark(desk, &format!("cannot read {} any more; the rules stay", gone.path.display()));
+        }
+    }
+
+    /// Says why the rules file is not followed, if it is to be and is not.
+    pub(super) fn say_whether_followed(&self, desk: &mut impl Desk) {
+        let Some(files) = &self.files else { return };
+        let unfollowed = files.distrust(self.book.files()).map(|why| {
+            format!("changes of the rules file are not followed: {why}; 'pfw reload' and SIGHUP read it all the same")
+        });
+        if let Some(words) = unfollowed.as_ref().filter(|words| self.board.notice().unfollowed.as_ref() != Some(*words))
+        {
+            desk.say(&format!("pfw: {words}"));
+        }
+        self.board.change(|notice| notice.unfollowed = unfollowed);
+    }
+
+    /// Takes temporary changes back whose time is up.
+    pub(super) fn end_temporary(&mut self, desk: &mut impl Desk) {
+        let (pages, differs) = match self.book.without_ended(Timestamp::now()) {
+            Ok(ended) => ended,
+            // A block list has gone meanwhile: what is in force stays, until the file is sound again.
+            Err(errors) => return drop(self.refuse_file(desk, &errors)),
+        };
+        let words = "a temporary change has ended";
+        if differs && self.put_in_force(desk, &pages, self.regime, Asker::Nobody, words).is_err() {
+            return;
+        }
+        desk.say(&format!("pfw: {words}"));
+        self.turn_to(pages);
+    }
+
+    /// Has enforcement or monitoring rest.
+    pub(super) fn pause(&mut self, desk: &mut impl Desk, what: Activity, seconds: Option<u64>) -> Outcome {
+        let spell = Spell::new(seconds);
+        let ends = spell.ends("until 'pfw resume'");
+        match what {
+            Activity::Enforcement => {
+                self.need_enforcement("there is nothing that could be paused")?;
+                let regime = Regime { enforcement_paused: Some(spell), ..self.regime };
+                let words = format!("enforcement is paused {ends}: pfw blocks nothing, the log says what it would");
+                let words = if regime.enforces() { words + "; the panic goes on" } else { words };
+                self.turn(desk, regime, Asker::Nobody, PfwEvent::EnforcementPaused, &words)
+            }
+            Activity::Monitoring => {
+                self.regime.monitoring_paused = Some(spell);
+                self.rest(true);
+                let words = format!(
+                    "monitoring is paused {ends}: packets that are allowed have no line; what is blocked or suspicious still has, and all are counted"
+                );
+                Ok(self.told(desk, PfwEvent::MonitoringPaused, &words))
+            }
+        }
+    }
+
+    /// Blocks all but loopback.
+    pub(super) fn panic(
+        &mut self,
+        desk: &mut impl Desk,
+        seconds: Option<u64>,
+        force: bool,
+        caller: Option<u32>,
+    ) -> Outcome {
+        self.need_enforcement("nothing can be blocked")?;
+        let spell = Spell::new(seconds);
+        let words = format!("panic: all but loopback is blocked {}", spell.ends("until 'pfw resume panic'"));
+        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
+        self.look_around();
+        let regime = Regime { panic: Some(spell), ..self.regime };
+        self.turn(desk, regime, asker, PfwEvent::PanicBegun, &words)
+    }
+
+    /// Goes on with what rested, or ends a panic.
+    pub(super) fn resume(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
+        let rests = match what {
+            Resumed::Enforcement => self.regime.enforcement_paused,
+            Resumed::Monitoring => self.regime.monitoring_paused,
+            Resumed::Panic => self.regime.panic,
+        };
+        if rests.is_none() {
+            let words = match what {
+                Resumed::Enforcement => "enforcement is not paused",
+                Resumed::Monitoring => "monitoring is not paused",
+                Resumed::Panic => "there is no panic",
+            };
+            return Err(Refusal::because(RefusalKind::Refused, words));
+        }
+        self.end(desk, what)
+    }
+
+    /// Ends what rests and what was blocked for a time that is up.
+    pub(super) fn end_spells(&mut self, desk: &mut impl Desk) {
+        let (before, after) = (self.regime, self.regime.at(Timestamp::now()));
+        let ended = [
+            (before.enforcement_paused != after.enforcement_paused, Resumed::Enforcement),
+            (before.monitoring_paused != after.monitoring_paused, Resumed::Monitoring),
+            (before.panic != after.panic, Resumed::Panic),
+        ];
+        for (_, what) in ended.into_iter().filter(|(has_ended, _)| *has_ended) {
+            if self.end(desk, what).is_err() {
+                // It was said. It goes on until somebody resumes: what can't be done is not tried for ever.
+                self.prolong(what);
+            }
+        }
+    }
+
+    fn prolong(&mut self, what: Resumed) {
+        let spell = match what {
+            Resumed::Enforcement => &mut self.regime.enforcement_paused,
+            Resumed::Monitoring => &mut self.regime.monitoring_paused,
+            Resumed::Panic => &mut self.regime.panic,
+        };
+        if let Some(spell) = spell {
+            spell.until = None;
+        }
+    }
+
+    fn end(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
+        let nobody = Asker::Nobody;
+        match what {
+            Resumed::Monitoring => {
+                self.regime.monitoring_paused = None;
+                self.rest(false);
+                Ok(self.told(desk, PfwEvent::MonitoringResumed, "monitoring goes on: each packet has its line again"))
+            }
+            Resumed::Enforcement => {
+                let regime = Regime { enforcement_paused: None, ..self.regime };
+                let words = "enforcement goes on: the rules are in force again";
+                self.turn(desk, regime, nobody, PfwEvent::EnforcementResumed, words)
+            }
+            Resumed::Panic => {
+                let regime = Regime { panic: None, ..self.regime };
+                let words = if regime.enforces() {
+                    "the panic is over: the rules are in force again"
+                } else {
+                    "the panic is over: enforcement is paused"
+                };
+                self.turn(desk, regime, nobody, PfwEvent::PanicEnded, words)
+            }
+        }
+    }
+
+    /// Puts the rules in force as another regime has them.
+    fn turn(&mut self, desk: &mut impl Desk, regime: Regime, asker: Asker, event: PfwEvent, words: &str) -> Outcome {
+        let pages = self.book.pages().clone();
+        self.put_in_force(desk, &pages, regime, asker, words)?;
+        Ok(self.told(desk, event, words))
+    }
+
+    fn told(&self, desk: &mut impl Desk, event: PfwEvent, words: &str) -> Answer {
+        desk.say(&format!("pfw: {words}"));
+        self.note(event, words);
+        Answer::Done(Done::new(words))
+    }
+
+    fn need_enforcement(&self, otherwise: &str) -> Result<(), Refusal> {
+        if self.is_enforcing() {
+            return Ok(());
+        }
+        let words = format!("this pfw only watches: {otherwise}");
+        Err(Refusal::because(RefusalKind::Refused, words))
+    }
+}
+
+/// What is warned of, without its place, which moves.
+fn messages(loaded: &crate::rules::Loaded, host: &crate::host::Host) -> HashSet<String> {
+    loaded.all_warnings(host, Timestamp::now()).into_iter().map(|warning| warning.message).collect()
+}
