@@ -10,7 +10,7 @@ use super::forwarding::{self, Course, Forwarding};
 use super::generations::Generations;
 use super::hits::Hits;
 use super::kernel_rules::KernelRules;
-use super::own::Own;
+use super::own::{Does, Own};
 use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
 use super::remembered::Remembered;
 use super::seeding::Seeds;
@@ -274,8 +274,12 @@ impl Stage {
             // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
             Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
             Some(by) => truth.report_incoming(seen, by, now),
+            // What goes out is stamped at the tap alone.
+            None if reported == Reported::Opens && event.hook == Hook::Output => {
+                truth.own.report(seen, Does::Opens, now)
+            }
             None if reported == Reported::Opens => self.begins(&seen),
-            None => truth.own.report(seen, now),
+            None => truth.own.report(seen, Does::Nothing, now),
         }
     }
 

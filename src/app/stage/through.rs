@@ -2,6 +2,7 @@
 
 use super::{ANSWER_TIME, Stage, Truth, around};
 use crate::app::explanation::Form;
+use crate::app::own::Does;
 use crate::app::withheld::{By, Passage, Seen};
 use crate::conntrack::Ends;
 use crate::engine::Direction;
@@ -17,7 +18,10 @@ impl Stage {
         if seen.direction == Direction::Loopback || !self.forwarding.covers(ip, seen.time) {
             return false;
         }
-        if self.truth.as_mut().is_some_and(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
+        if let Some(does) = self.truth.as_mut().and_then(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
+            if does == Does::Opens {
+                self.forwarding.begins(ip, seen.time);
+            }
             return false;
         }
         self.forwarding.entered(ip, seen.time);
@@ -111,6 +115,7 @@ impl Truth {
     /// Takes the report of a packet that was dropped before any tap.
     pub(super) fn report_outgoing(&mut self, seen: Seen, by: By, now: Timestamp) {
         self.note_rejected(&seen, by, now);
+        self.own.dropped(&seen);
         self.withheld.report_outgoing(seen, by);
     }
 

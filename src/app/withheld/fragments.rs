@@ -2,7 +2,7 @@
 
 use super::{DISORDER, Seen, stamp};
 use crate::app::pipeline::Judgement;
-use crate::packet::{Ip, Net, Packet, Transport};
+use crate::packet::{Fragment, Ip, Net, Packet, Transport};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -59,9 +59,12 @@ impl Fragments {
         }
     }
 
+    /// The next part of a datagram: the first fragment before all, wherever it came. It alone tells whether the datagram
+    /// is on its way through.
     fn pop(&mut self, datagram: Datagram) -> Option<(Seen, Judgement)> {
         let parts = self.waiting.get_mut(&datagram)?;
-        let part = parts.pop_front();
+        let first = parts.iter().position(|(seen, _)| is_first(&seen.packet));
+        let part = parts.remove(first.unwrap_or(0));
         if parts.is_empty() {
             self.waiting.remove(&datagram);
         }
@@ -103,6 +106,10 @@ impl Fragments {
             parts.into_iter().any(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
         })
     }
+}
+
+fn is_first(part: &Packet) -> bool {
+    matches!(part.net, Net::Ip(Ip { fragment: Some(Fragment { offset: 0, .. }), .. }))
 }
 
 /// Whether a packet is the first fragment of one that was reported whole.

@@ -341,6 +341,14 @@ fn the_first_fragment_of_a_translated_datagram_is_taken_by_its_report() {
 }
 
 #[test]
+fn fragments_that_came_before_their_first_are_told_behind_it() {
+    let rest = part(at(1), 9, 1480, 8080);
+    let first = Seen { fingerprint: Some(Fingerprint { whole: 6, head: !5 }), ..part(at(3), 9, 0, 8080) };
+    let report = known(udp(at(4), 80), 5);
+    assert_eq!(cross(&[rest, first], &[report]), [Settled::Entered(first), passed(rest), crossed(report, Some(first))]);
+}
+
+#[test]
 fn a_report_of_a_packet_that_came_in_as_it_is_takes_no_other_that_is_alike() {
     let mut withheld = Withheld::default();
     let (report, frame) = (known(tcp(at(900), 80), 5), known(tcp(at(2), 8080), 5));

@@ -116,15 +116,18 @@ impl Steps<'_, '_> {
 
     /// Packets that connection tracking does not translate although they bear the addresses of a flow that it does: what
     /// fits no connection, and errors about such a flow that begin or end here. The tap can't tell them from those on
-    /// their way through; nor, so soon, that such a flow has ended, when a segment that comes late opens a connection.
+    /// their way through; nor, so soon, that such a flow has ended, when a segment opens a connection: any that goes out,
+    /// and what comes in late. Who floods this machine with SYNs is not to have each of them reported.
     fn untranslated(&mut self, direction: RuleDirection) {
         self.writer.report("own", Reported::Own, &Match::module(format!("{STATE} INVALID")));
         let errors = Match::protocol(self.family().icmp()).with(format!("{STATE} RELATED"));
         self.writer.report("own", Reported::Own, &errors);
-        if direction == RuleDirection::In {
-            let late = Match::protocol(Protocol::TCP).with("-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN");
-            self.writer.report("own", Reported::Opens, &late.with("-m conntrack ! --ctstatus CONFIRMED"));
-        }
+        let segment = Match::protocol(Protocol::TCP);
+        let opening = match direction {
+            RuleDirection::In => segment.with("-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"),
+            RuleDirection::Out => segment,
+        };
+        self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is

@@ -18,6 +18,10 @@ pub struct Expected {
     pub direction: Option<&'static str>,
     /// The rule that the engine names, where kernel and engine agree.
     pub rule: Option<String>,
+    /// One that names it as well, in another form of the packet.
+    pub or_rule: Option<String>,
+    /// What conntrack called it, for who reads a complaint.
+    pub state: char,
     /// The log may say that the prediction was another.
     pub explained: bool,
     /// It may be missing.
@@ -36,6 +40,8 @@ impl Expected {
             verdict: word_of_verdict,
             direction: Some(word(direction)),
             rule: (same && verdict.cause.is_none()).then(|| verdict.rule.clone()),
+            or_rule: verdict.or_rule.clone(),
+            state: verdict.happening.state,
             explained: verdict.cause.is_some(),
             optional: false,
             rejects: verdict.rejects,
@@ -49,6 +55,8 @@ impl Expected {
             verdict,
             direction: None,
             rule: None,
+            or_rule: None,
+            state: '-',
             explained: true,
             optional: false,
             rejects: false,
@@ -187,8 +195,9 @@ fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
     }
 }
 
-/// Holds the lines that are there against those that must be.
-pub fn compare(expected: &[Expected], lines: &[Line]) -> Vec<Complaint> {
+/// Holds the lines that are there against those that must be. What was seen after `ended` may be of what hosts say by
+/// themselves; or it was dropped on its way out before, and bears the time at which pfw read that.
+pub fn compare(expected: &[Expected], lines: &[Line], ended: &str) -> Vec<Complaint> {
     let mut by_key: BTreeMap<Key, (Vec<&Expected>, Vec<&Line>)> = BTreeMap::new();
     for one in expected {
         by_key.entry(one.key).or_default().0.push(one);
@@ -196,10 +205,10 @@ pub fn compare(expected: &[Expected], lines: &[Line]) -> Vec<Complaint> {
     for one in lines {
         by_key.entry(one.key).or_default().1.push(one);
     }
-    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines)).collect()
+    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines, ended)).collect()
 }
 
-fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
+fn of_one_key(expected: &[&Expected], lines: &[&Line], ended: &str) -> Vec<Complaint> {
     // Packets that look the same may be told in any order.
     let mut left: Vec<&Line> = lines.iter().copied().filter(|line| line.verdict != "anomaly").collect();
     let mut anomalies = lines.len() - left.len();
@@ -224,10 +233,11 @@ fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
                     let line = left.remove(place);
                     complaints.push(format!("another rule or reason: {one:?}\n    {}", line.text));
                 }
-                None => complaints.push(format!("no such line: {one:?}")),
+                None => complaints.push(format!("no such line (conntrack calls it {}): {one:?}", one.state)),
             },
         }
     }
+    left.retain(|line| line.is_before(ended));
     complaints.extend(left.iter().map(|line| format!("a line too many: {}", line.text)));
     complaints
 }
@@ -250,5 +260,6 @@ fn rule_fits(expected: &Expected, line: &Line) -> bool {
         return true;
     }
     // A long list goes by its own name in the kernel, by its entry in the prediction.
-    expected.rule.as_ref().is_none_or(|rule| rule.starts_with(&line.rule) || line.rule.starts_with(rule))
+    let names = |rule: &String| rule.starts_with(&line.rule) || line.rule.starts_with(rule);
+    expected.rule.as_ref().is_none_or(names) || expected.or_rule.as_ref().is_some_and(names)
 }

@@ -10,7 +10,7 @@ use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
 use pfw::host::Host;
 use pfw::nflog::{Event, Hook, Reader};
-use pfw::packet::{Ip, Link, Net, parse};
+use pfw::packet::{Ip, Link, Net, Transport, parse};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -205,6 +205,7 @@ impl Ground {
         assert_eq!(self.reader.counters().lost, 0, "the test itself lost nothing");
         assert_eq!(account.strays, 0, "what comes through has reached it");
         account.happenings.retain(|one| one.hook != Hook::PreRouting || !one.through);
+        account.happenings.retain(|one| !tells_of_lost_fragments(&one.ip));
         for one in account.happenings.iter_mut().filter(|one| one.hook == Hook::PreRouting) {
             one.hook = if is_for_another(one.ip.dst, host) { Hook::Forward } else { Hook::Input };
         }
@@ -233,6 +234,10 @@ impl Ground {
         }
         frames.on_loopback =
             self.loopback.passed().into_iter().filter(|one| !one.outgoing).map(|one| one.bytes).collect();
+        let tells = |frame: &Vec<u8>| matches!(packet_of(frame), Some((_, packet)) if matches!(&packet.net, Net::Ip(ip) if tells_of_lost_fragments(ip)));
+        for frames in [&mut frames.from_host, &mut frames.on_loopback] {
+            frames.retain(|frame| !tells(frame));
+        }
         frames
     }
 }
@@ -286,6 +291,22 @@ impl Account {
             None => self.strays += 1,
         }
     }
+}
+
+/// Whether the host says in a packet that the rest of a datagram never came. It does so half a minute after what it speaks
+/// of, in any round or between two: such packets are no part of the test.
+pub fn tells_of_lost_fragments(ip: &Ip) -> bool {
+    matches!(ip.transport, Transport::Icmp(icmp) if is_about_lost_fragments(ip.src, (icmp.kind, icmp.code)))
+}
+
+/// The same by its source and what type and code are.
+pub fn is_about_lost_fragments(src: IpAddr, icmp: (u8, u8)) -> bool {
+    is_from_host(src) && icmp == if src.is_ipv4() { (11, 1) } else { (3, 1) }
+}
+
+fn is_from_host(src: IpAddr) -> bool {
+    let own = [HOST4, HOST6, HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6];
+    src.is_loopback() || own.contains(&src.to_string().as_str())
 }
 
 /// Whether a packet to this address can only be on its way through.

@@ -16,6 +16,8 @@ pub struct Verdict {
     pub happening: Happening,
     pub decision: Decision,
     pub rule: String,
+    /// Another rule of the same step that blocks it in its other form.
+    pub or_rule: Option<String>,
     /// A rule of its rule set rejects.
     pub rejects: bool,
     /// Why the engine may say otherwise than the kernel.
@@ -90,16 +92,23 @@ impl Judge {
                 time: Timestamp::now(),
             };
             let mut decision = self.engine.decide(matcher, &happening.ip, &context);
-            // Forwarded packets are judged in both forms.
-            if let Some(before) = self.untranslated(&happening, &arrived).filter(|_| decision.allows()) {
-                decision = Engine::new(Limits::default()).decide(matcher, &before, &context);
+            // Forwarded packets are judged in both forms, step by step.
+            let mut other = None;
+            if let Some(before) = self.untranslated(&happening, &arrived) {
+                let hidden = Engine::new(Limits::default()).decide(matcher, &before, &context);
+                if decision.allows() || !hidden.allows() && hidden.step < decision.step {
+                    decision = hidden;
+                } else if !hidden.allows() && hidden.step == decision.step {
+                    other = Some(hidden);
+                }
             }
-            let rule = matcher.rules()[decision.rule.0 as usize].id.to_string();
+            let id = |decision: &Decision| matcher.rules()[decision.rule.0 as usize].id.to_string();
+            let (rule, or_rule) = (id(&decision), other.as_ref().map(id));
             let cause = cause(&happening, &decision, self.rejects).or_else(|| {
                 // The log's engine has seen packets of translated flows before anybody could tell what they were.
                 (self.translates && matches!(happening.state, 'I' | 'L')).then_some("translated")
             });
-            verdicts.push(Verdict { happening, decision, rule, rejects: self.rejects, cause });
+            verdicts.push(Verdict { happening, decision, rule, or_rule, rejects: self.rejects, cause });
         }
         verdicts
     }
@@ -167,7 +176,7 @@ fn arrive_in_part(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     };
     let Some(whole) = verdicts.iter_mut().rev().find(is_whole) else { return false };
     let parted = whole.happening.hook == Hook::Input;
-    let judged = Verdict { happening: arrived.clone(), rule: whole.rule.clone(), ..*whole };
+    let judged = Verdict { happening: arrived.clone(), rule: whole.rule.clone(), or_rule: None, ..*whole };
     if parted {
         verdicts.push(judged);
     } else {

@@ -1,5 +1,6 @@
 //! What the log says: lines as they come, and what tells the packet of one from another.
 
+use super::ground::is_about_lost_fragments;
 use pfw::packet::{Ip, Ports, Transport};
 use serde_json::Value;
 use std::fs::File;
@@ -55,6 +56,11 @@ impl Key {
         Self { src: ip.src, dst: ip.dst, ports, len: ip.len, flags, icmp, fragment }
     }
 
+    /// Whether the packet is one that is no part of the test.
+    fn tells_of_lost_fragments(&self) -> bool {
+        self.icmp.is_some_and(|icmp| is_about_lost_fragments(self.src, icmp))
+    }
+
     /// The port that the packet is sent to.
     pub fn destination_port(&self) -> Option<u16> {
         self.ports.map(|(_, destination)| destination)
@@ -98,7 +104,9 @@ impl Log {
             let text = std::mem::take(&mut self.begun);
             let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             match value["event_type"].as_str() {
-                Some("packet" | "anomaly") => lines.extend(Line::read(&value, text)),
+                Some("packet" | "anomaly") => {
+                    lines.extend(Line::read(&value, text).filter(|line| !line.key.tells_of_lost_fragments()));
+                }
                 _ => self.about_itself.push(text),
             }
         }
@@ -124,9 +132,9 @@ impl Line {
         self.verdict == "blocked" && self.direction == "outgoing" && to_reply
     }
 
-    /// Whether its packet was seen between two times of the day, as `HH:MM:SS.micros`.
-    pub fn is_within(&self, (begun, ended): (&str, &str)) -> bool {
-        (begun..=ended).contains(&self.time.as_str())
+    /// Whether its packet was seen before a time of the day, as `HH:MM:SS.micros`.
+    pub fn is_before(&self, time: &str) -> bool {
+        self.time.as_str() < time
     }
 
     /// Whether its packet is of a kind that a reject answers with.

@@ -22,8 +22,9 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn new(chance: Chance, machinery: Machinery, vlan: bool) -> Self {
-        Self { chance, sent: Vec::new(), next_id: 0, machinery, vlan }
+    /// Identifications go on behind `last_id`: what was left of datagrams before is not to be taken for part of later ones.
+    pub fn new(chance: Chance, machinery: Machinery, vlan: bool, last_id: u16) -> Self {
+        Self { chance, sent: Vec::new(), next_id: last_id, machinery, vlan }
     }
 
     /// The next packet.
