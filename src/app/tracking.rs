@@ -58,11 +58,10 @@ impl Tracking {
         match (self.host.owns(one.opener), self.host.owns(one.other)) {
             (true, true) => Direction::Loopback,
             (true, false) => Direction::Outgoing,
-            (false, true) => Direction::Incoming,
             (false, false) if self.host.forwards(one.opener.is_ipv4()) && !one.other.is_multicast() => {
                 Direction::Forwarded
             }
-            (false, false) => Direction::Incoming,
+            _ => Direction::Incoming,
         }
     }
 }

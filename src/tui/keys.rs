@@ -34,6 +34,36 @@ pub enum Command {
     NextFound,
     /// The one before.
     PreviousFound,
+    /// Block the peer of the selected line.
+    BlockPeer,
+    /// Block the port of the selected line.
+    BlockPort,
+    /// Allow the peer of the selected line.
+    AllowPeer,
+    /// Allow the port of the selected line.
+    AllowPort,
+    /// Block what is typed.
+    Block,
+    /// Allow what is typed.
+    Allow,
+    /// Take the selected rule away.
+    Remove,
+    /// Switch the selected rule on or off.
+    Switch,
+    /// Block ICMP, or no longer.
+    ToggleIcmp,
+    /// Take the last change back.
+    Undo,
+    /// Stop looking at packets, or go on.
+    Monitoring,
+    /// Take the rules out of the kernel, or put them back.
+    Enforcement,
+    /// Block everything, or no longer.
+    Panic,
+    /// The next table of talkers.
+    NextTable,
+    /// The table before.
+    PreviousTable,
     /// Read the rules file again.
     Reload,
     /// The rules of `--confirm` may stay.
@@ -64,21 +94,42 @@ pub enum Place {
     Everywhere,
     /// In each list.
     Lists,
+    /// In each list of packets and their ends: all but the rules.
+    Ends,
     /// In one pane.
     In(Pane),
 }
 
 impl Place {
     /// All places, in the order of the help.
-    pub const ALL: [Self; 5] =
-        [Self::Everywhere, Self::Lists, Self::In(Pane::Live), Self::In(Pane::Rules), Self::In(Pane::Talkers)];
+    pub const ALL: [Self; 6] = [
+        Self::Everywhere,
+        Self::Lists,
+        Self::Ends,
+        Self::In(Pane::Live),
+        Self::In(Pane::Rules),
+        Self::In(Pane::Talkers),
+    ];
+
+    /// Whether a pane is such a place.
+    fn is_in(self, pane: Pane) -> bool {
+        match self {
+            Self::Everywhere | Self::Lists => true,
+            Self::Ends => pane != Pane::Rules,
+            Self::In(place) => place == pane,
+        }
+    }
 
     /// The heading in the help.
     pub const fn heading(self) -> &'static str {
         match self {
             Self::Everywhere => "Everywhere",
             Self::Lists => "In a list (the mouse selects, its wheel scrolls)",
-            Self::In(pane) => pane.title(),
+            Self::Ends => "In the log, the talkers and the connections",
+            Self::In(Pane::Live) => "In the log",
+            Self::In(Pane::Rules) => "In the rules",
+            Self::In(Pane::Talkers) => "In the talkers",
+            Self::In(Pane::Connections) => "In the connections",
         }
     }
 }
@@ -124,7 +175,7 @@ const fn bind(
 }
 
 use Command as C;
-use Place::{Everywhere, In, Lists};
+use Place::{Ends, Everywhere, In, Lists};
 
 /// All keys.
 pub static BINDINGS: &[Binding] = &[
@@ -133,9 +184,17 @@ pub static BINDINGS: &[Binding] = &[
     bind(Everywhere, &[char('1')], "1", C::Show(Pane::Live), "", "the chart and the live log"),
     bind(Everywhere, &[char('2')], "2", C::Show(Pane::Rules), "", "the rules in the order in which they act"),
     bind(Everywhere, &[char('3')], "3", C::Show(Pane::Talkers), "", "the busiest peers, ports and protocols"),
+    bind(Everywhere, &[char('4')], "4", C::Show(Pane::Connections), "", "the connections that are tracked"),
     bind(Everywhere, &[key(KeyCode::Tab)], "Tab", C::NextPane, "", "the next of these"),
     bind(Everywhere, &[key(KeyCode::BackTab)], "Shift-Tab", C::PreviousPane, "", "the one before"),
     bind(Everywhere, &[key(KeyCode::Esc)], "Esc", C::Back, "", "close what is open; take filter and search away"),
+    bind(Everywhere, &[char('+')], "+", C::Block, "block", "block an address, a network, a port or a protocol"),
+    bind(Everywhere, &[char('*')], "*", C::Allow, "", "allow one"),
+    bind(Everywhere, &[char('i')], "i", C::ToggleIcmp, "ICMP", "block ICMP, or no longer"),
+    bind(Everywhere, &[char('u')], "u", C::Undo, "undo", "take the last change back"),
+    bind(Everywhere, &[char('m')], "m", C::Monitoring, "", "pause monitoring, or go on"),
+    bind(Everywhere, &[char('e')], "e", C::Enforcement, "", "take the rules out of the kernel, or put them back"),
+    bind(Everywhere, &[char('P')], "P", C::Panic, "", "block everything but loopback, or no longer"),
     bind(Everywhere, &[char('w')], "w", C::Warnings, "", "all warnings, and what is wrong with the rules file"),
     bind(Everywhere, &[char('R')], "R", C::Reload, "", "read the rules file again"),
     bind(Everywhere, &[char('C')], "C", C::Confirm, "", "the rules of 'pfw run --confirm' may stay"),
@@ -146,6 +205,10 @@ pub static BINDINGS: &[Binding] = &[
     bind(Lists, &[key(KeyCode::Home), char('g')], "Home g", C::Move(Motion::First), "", "to the first"),
     bind(Lists, &[key(KeyCode::End), char('G')], "End G", C::Move(Motion::Last), "", "to the last; the log runs on"),
     bind(Lists, &[key(KeyCode::Enter)], "Enter", C::Details, "details", "all about the selected line"),
+    bind(Ends, &[char('b')], "b", C::BlockPeer, "block peer", "block the peer of the selected line"),
+    bind(Ends, &[char('B')], "B", C::BlockPort, "", "block its port"),
+    bind(Ends, &[char('a')], "a", C::AllowPeer, "", "allow its peer"),
+    bind(Ends, &[char('A')], "A", C::AllowPort, "", "allow its port"),
     bind(In(Pane::Live), &[char(' ')], "Space", C::Follow, "hold", "hold the log, or let it run on"),
     bind(In(Pane::Live), &[char('/')], "/", C::Search, "search", "look for lines; words as for the filter"),
     bind(In(Pane::Live), &[char('n')], "n", C::NextFound, "", "the next line that was looked for"),
@@ -158,27 +221,42 @@ pub static BINDINGS: &[Binding] = &[
         "filter",
         "only lines for which all words are true: blocked in tcp 10.0.0.0/8 :443 rule:web !udp",
     ),
+    bind(In(Pane::Rules), &[char(' ')], "Space", C::Switch, "on/off", "switch the selected rule on or off"),
+    bind(
+        In(Pane::Rules),
+        &[char('-'), char('d'), key(KeyCode::Delete)],
+        "- d Del",
+        C::Remove,
+        "remove",
+        "take it away",
+    ),
+    bind(In(Pane::Talkers), &[key(KeyCode::Right), char('l')], "Right l", C::NextTable, "table", "the next table"),
+    bind(In(Pane::Talkers), &[key(KeyCode::Left), char('h')], "Left h", C::PreviousTable, "", "the table before"),
 ];
 
 /// What a key asks for in a pane.
 pub fn command(pane: Pane, pressed: KeyEvent) -> Option<Command> {
     let control = pressed.modifiers.contains(KeyModifiers::CONTROL);
     let pressed = Key(pressed.code, control);
-    let applies = |binding: &&Binding| match binding.place {
-        Place::In(place) => place == pane,
-        Place::Everywhere | Place::Lists => true,
-    };
-    BINDINGS.iter().filter(applies).find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.command)
+    BINDINGS
+        .iter()
+        .filter(|binding| binding.place.is_in(pane))
+        .find(|binding| binding.keys.contains(&pressed))
+        .map(|binding| binding.command)
 }
 
-/// Keys that the foot of the screen names in a pane, and what they do; the pane's own first.
-pub fn hints(pane: Pane) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of = |place: Place| {
-        let of_place = move |binding: &&Binding| binding.place == place && !binding.hint.is_empty();
-        let first = |binding: &Binding| binding.shown.split(' ').next().unwrap_or_default();
-        BINDINGS.iter().filter(of_place).map(move |binding| (first(binding), binding.hint))
-    };
-    of(In(pane)).chain(of(Lists)).chain(of(Everywhere))
+/// A key and what it does, for the foot of the screen.
+pub type Hint = (&'static str, &'static str);
+
+/// Keys for the foot of the screen: those of a pane, its own first, and those that are always named.
+pub fn hints(pane: Pane) -> (Vec<Hint>, Vec<Hint>) {
+    let named = |binding: &&Binding| !binding.hint.is_empty();
+    let is_always = |binding: &&Binding| matches!(binding.command, Command::Help | Command::Leave);
+    let hint = |binding: &Binding| (binding.shown.split(' ').next().unwrap_or_default(), binding.hint);
+    let places = [In(pane), Ends, Everywhere, Lists].into_iter().filter(|place| place.is_in(pane));
+    let of = |place: Place| BINDINGS.iter().filter(move |binding| binding.place == place);
+    let own = places.flat_map(of).filter(named).filter(|binding| !is_always(binding)).map(hint).collect();
+    (own, BINDINGS.iter().filter(is_always).map(hint).collect())
 }
 
 #[cfg(test)]
@@ -189,7 +267,7 @@ mod tests {
     fn no_key_means_two_things_in_one_pane() {
         for pane in Pane::ALL {
             let mut seen: Vec<Key> = Vec::new();
-            let here = BINDINGS.iter().filter(|binding| !matches!(binding.place, Place::In(place) if place != pane));
+            let here = BINDINGS.iter().filter(|binding| binding.place.is_in(pane));
             for key in here.flat_map(|binding| binding.keys) {
                 assert!(!seen.contains(key), "{key:?} in {pane:?}");
                 seen.push(*key);

@@ -2,9 +2,9 @@
 //! trying when the connection is lost.
 
 use super::event::Event;
-use super::state::{Incoming, News};
+use super::state::{Incoming, News, Problem};
 use crate::control::client::{Client, Error, Events, ask};
-use crate::control::{Answer, Request};
+use crate::control::{Answer, RefusalKind, Request};
 use crate::text::time;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -32,7 +32,7 @@ pub fn answer(path: Option<&Path>, request: &Request) -> Result<Answer, Error> {
 /// Meets requests one after the other, until nobody has any more or nobody wants the answers.
 pub fn meet(path: Option<&Path>, requests: &Receiver<Request>, out: &SyncSender<Incoming>) {
     for request in requests {
-        let answer = answer(path, &request).map_err(|error| words(&error));
+        let answer = answer(path, &request).map_err(|error| problem(&error));
         if out.send(Incoming::News(News::Answer { request, answer })).is_err() {
             return;
         }
@@ -40,14 +40,11 @@ pub fn meet(path: Option<&Path>, requests: &Receiver<Request>, out: &SyncSender<
 }
 
 /// Why a request was not met, with the first of the further lines.
-fn words(error: &Error) -> String {
-    match error {
-        Error::Refused(refusal) => {
-            let first = refusal.details.first().map(|detail| format!(": {detail}"));
-            format!("{refusal}{}", first.unwrap_or_default())
-        }
-        _ => error.to_string(),
-    }
+fn problem(error: &Error) -> Problem {
+    let Error::Refused(refusal) = error else { return Problem { words: error.to_string(), needs_force: false } };
+    let first = refusal.details.first().map(|detail| format!(": {detail}"));
+    let words = format!("{refusal}{}", first.unwrap_or_default());
+    Problem { words, needs_force: refusal.kind == RefusalKind::NeedsForce }
 }
 
 /// Hands on events until nobody wants them any more; connects again whenever the connection is lost.

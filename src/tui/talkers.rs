@@ -95,6 +95,15 @@ pub struct Talkers {
 }
 
 impl Talkers {
+    /// How many rows a table has: peers, ports, protocols.
+    pub fn rows(&self, table: usize) -> usize {
+        match table {
+            0 => self.peers.len().0,
+            1 => self.ports.len().0,
+            _ => self.protocols.len().0,
+        }
+    }
+
     /// Takes in an event, if it is about a packet that has a verdict.
     pub fn take(&mut self, event: &Event) {
         let blocked = match event.mark {

@@ -1,17 +1,22 @@
 //! The view of a real pfw, in a real terminal: keys are sent, the screen is read, the kernel is asked.
 
 use crate::Case;
-use crate::common::{Running, pfw, run_in};
+use crate::common::{Running, pfw, run_in, wait_for};
 use crate::terminal::Terminal;
 use crate::world::{HOST4, PEER4, World, on_peer, sh, try_sh};
+use pfw::control::client::ask;
+use pfw::control::{Answer, Request};
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     ("the_view_shows_what_the_firewall_does", the_view_shows_what_the_firewall_does),
     ("the_terminal_is_as_it_was_whichever_way_the_view_ends", the_terminal_is_as_it_was),
     ("a_view_outlives_the_firewall_and_finds_the_next", a_view_outlives_the_firewall),
     ("a_firewall_with_a_window_is_one_process_and_ends_with_it", a_firewall_with_a_window),
+    ("connections_are_told_with_the_rule_they_live_by", connections_are_told_with_their_rule),
     ("without_a_pfw_or_a_terminal_the_view_says_so_in_one_line", without_a_pfw_or_a_terminal),
 ];
 
@@ -49,9 +54,9 @@ fn the_view_shows_what_the_firewall_does() {
     assert!(view.is_taken());
     assert!(!ping(PEER4));
     on_peer(|| {
-        drop(std::net::TcpStream::connect_timeout(
+        drop(TcpStream::connect_timeout(
             &format!("{HOST4}:8080").parse().expect("an address"),
-            std::time::Duration::from_millis(200),
+            Duration::from_millis(200),
         ))
     });
     let text = view.wait("a blocked ping and a blocked connection", |text| {
@@ -161,6 +166,47 @@ fn a_firewall_with_a_window() {
         assert!(text.contains("block_portz") && text.contains("pfw: ready") && text.contains("packets"), "{text}");
         assert!(ping(PEER4) && !sh("iptables-save").contains("pfw"), "nothing is left in the kernel");
     }
+}
+
+fn connections_are_told_with_their_rule() {
+    let world = World::new();
+    let pfw = enforce(
+        &world,
+        r#"{ "rules": [{ "id": "web", "action": "allow", "direction": "in", "protocol": "tcp", "dst_port": 8080 }] }"#,
+    );
+    let listener = TcpListener::bind(format!("{HOST4}:8080")).expect("a listener");
+    let _client = on_peer(|| TcpStream::connect(format!("{HOST4}:8080")).expect("it is let in"));
+    let _server = listener.accept().expect("a connection");
+    let all = || {
+        let (mut rows, mut from, mut pages) = (Vec::new(), 0, 0);
+        loop {
+            let (Answer::Connections(page), _) = ask(None, &Request::Connections { from }).expect("an answer") else {
+                panic!("connections")
+            };
+            rows.extend(page.rows);
+            pages += 1;
+            match page.next {
+                Some(next) => from = next,
+                None => return (rows, page.total, pages),
+            }
+        }
+    };
+    let row = wait_for("the connection", || {
+        all().0.into_iter().find(|row| row.dst_port == Some(8080) && row.state == "ESTABLISHED")
+    });
+    assert_eq!((row.src.to_string(), row.dst.to_string()), (PEER4.to_owned(), HOST4.to_owned()));
+    assert_eq!((row.direction.as_str(), row.rule.as_str(), row.allowed, row.answered), ("incoming", "web", true, true));
+    fs::write(world.path("rules.json"), r#"{ "block_ports": [8080] }"#).expect("written");
+    assert_eq!(run_in(world.folder.path(), ["reload"]).code, 0);
+    let row = wait_for("the rule that cuts it", || {
+        all().0.into_iter().find(|row| row.dst_port == Some(8080) && !row.allowed)
+    });
+    assert_eq!(row.rule, "block_ports:8080");
+    // Nobody waits for a turn of the clock: each page is an answer of its own.
+    let start = Instant::now();
+    let (rows, total, pages) = all();
+    assert!(start.elapsed() < Duration::from_millis(250) * pages && total >= rows.len(), "{:?}", start.elapsed());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 
 fn without_a_pfw_or_a_terminal() {

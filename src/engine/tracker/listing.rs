@@ -137,8 +137,9 @@ fn gather<const N: usize>(
 }
 
 fn halves(word: u64) -> [u32; 2] {
-    let [a, b, c, d, e, f, g, h] = word.to_be_bytes();
-    [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves")]
+    let halves = [(word >> 32) as u32, word as u32];
+    halves
 }
 
 fn joined(high: u64, low: u64) -> u128 {

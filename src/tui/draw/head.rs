@@ -2,9 +2,10 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
+use crate::control::Op;
 use crate::control::report::Status;
 use crate::text::{duration, grouped};
-use crate::tui::keys::hints;
+use crate::tui::keys::{Hint, hints};
 use crate::tui::layout::Layout;
 use crate::tui::state::{Dialog, Input, Link, Pane, Purpose, State};
 use ratatui::buffer::Buffer;
@@ -20,6 +21,9 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
     let (badge, colour) = doing(state);
     let mut pen = Pen::new(buffer, layout.head, 0);
     pen.put(" pfw ", Style::new().add_modifier(Modifier::BOLD)).put(&format!(" {badge} "), theme.badge(colour));
+    if status.regime.monitoring_paused.is_some() {
+        pen.skip(1).put(" NOT MONITORING ", theme.badge(Color::Yellow));
+    }
     pen.put(&format!("  {} rules", grouped(status.rules.count as u64)), Style::new());
     pen.put(&format!("  since {} ({})", since(status), duration(status.uptime)), Style::new());
     if let Some(tools) = status.tools.as_ref().map(|tools| format!("  by {tools}")).filter(|tools| pen.fits(tools)) {
@@ -30,8 +34,11 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
 }
 
 fn doing(state: &State) -> (&'static str, Color) {
+    let regime = &state.status.regime;
     match (&state.link, state.status.enforcing, &state.status.tools) {
         (Link::Down(_), ..) => ("CONNECTION LOST", Color::Red),
+        (Link::Up, ..) if regime.panic.is_some() => ("PANIC: ALL IS BLOCKED", Color::Red),
+        (Link::Up, ..) if regime.enforcement_paused.is_some() => ("PAUSED: NOTHING IS BLOCKED", Color::Yellow),
         (Link::Up, true, Some(_)) => ("ENFORCING", Color::Green),
         (Link::Up, true, None) => ("ABOUT TO ENFORCE", Color::Yellow),
         (Link::Up, false, _) => ("WATCHING", Color::Cyan),
@@ -95,18 +102,31 @@ pub fn foot(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) -
         pen.put(&format!(" {sign}: {}", notice.words), style);
         return None;
     }
-    for (key, words) in hints(state.pane) {
-        if usize::from(pen.room()) > key.len() + words.len() + 3 {
-            pen.put(&format!(" {key}"), theme.accent()).put(&format!(" {words} "), theme.dim());
+    let (own, always) = hints(state.pane);
+    let width = |hints: &[Hint]| hints.iter().map(|(key, words)| key.len() + words.len() + 3).sum::<usize>();
+    for (key, words) in own {
+        if usize::from(pen.room()) > width(&[(key, words)]) + width(&always) {
+            put_hint(&mut pen, (key, words), theme);
         }
     }
+    let gap = usize::from(pen.room()).saturating_sub(width(&always));
+    pen.skip(u16::try_from(gap).unwrap_or_default());
+    for hint in always {
+        put_hint(&mut pen, hint, theme);
+    }
     None
+}
+
+fn put_hint(pen: &mut Pen<'_>, (key, words): Hint, theme: Theme) {
+    pen.put(&format!(" {key}"), theme.accent()).put(&format!(" {words} "), theme.dim());
 }
 
 fn typed(pen: &mut Pen<'_>, layout: &Layout, input: &Input, theme: Theme) -> Position {
     let title = match input.purpose {
         Purpose::Filter => " filter: ",
         Purpose::Search => " search: ",
+        Purpose::Target(Op::Allow) => " allow (192.168.1.7, 10.0.0.0/8, 80, 445/tcp, icmp): ",
+        Purpose::Target(_) => " block (192.168.1.7, 10.0.0.0/8, 80, 445/tcp, icmp): ",
     };
     let room = layout.foot.width;
     let width = |characters: usize| u16::try_from(characters).unwrap_or(u16::MAX);

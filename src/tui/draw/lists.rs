@@ -1,24 +1,20 @@
-//! The lists: the log, the rules, who talks most. The first row is the heading; the selected row has a `>`.
+//! The lists: the log and the rules. The first row is the heading; the selected row has a `>`.
 
 use super::pen::Pen;
 use super::theme::Theme;
 use crate::control::report::RuleRow;
-use crate::text::{grouped, size};
+use crate::text::grouped;
 use crate::tui::event::{Event, Mark, Way};
 use crate::tui::layout::Layout;
 use crate::tui::state::{Log, State};
-use crate::tui::talkers::Share;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
-use std::fmt::Display;
 
 /// From this width on the log has the rule beside each line, and milliseconds.
 const WIDE: u16 = 100;
 /// Columns of the rule there.
 const RULE: u16 = 32;
-/// Cells of a share bar.
-const BAR: u16 = 16;
 
 /// Draws the log.
 pub fn log(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
@@ -146,55 +142,4 @@ fn remark(rule: &RuleRow) -> String {
         (None, None) if rule.list == "rules" => rule.id.clone(),
         (None, None) => rule.list.clone(),
     }
-}
-
-/// Draws who talks most: three tables, one below the other or side by side.
-pub fn talkers(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
-    let (area, talkers) = (layout.list, &state.talkers);
-    let rows = area.height / 3;
-    let part =
-        |n: u16| Rect { y: area.y + n * rows, height: if n == 2 { area.height - 2 * rows } else { rows }, ..area };
-    table(buffer, part(0), "peers", &talkers.peers.busiest(), talkers.total, theme);
-    table(buffer, part(1), "ports", &talkers.ports.busiest(), talkers.total, theme);
-    table(buffer, part(2), "protocols", &talkers.protocols.busiest(), talkers.total, theme);
-}
-
-/// Draws the busiest peers beside the chart.
-pub fn busiest(buffer: &mut Buffer, area: Rect, state: &State, theme: Theme) {
-    table(buffer, area, "busiest peers", &state.talkers.peers.busiest(), state.talkers.total, theme);
-}
-
-fn table<K: Display>(buffer: &mut Buffer, area: Rect, title: &str, rows: &[(K, Share)], total: Share, theme: Theme) {
-    let is_wide = area.width >= 70;
-    let mut pen = Pen::new(buffer, area, 0);
-    pen.put("─ ", theme.dim()).put(title, theme.accent()).put(" ", Style::new()).fill("─", theme.dim());
-    let bar = if is_wide { BAR } else { 8 };
-    let numbers = if is_wide { 36 } else { 8 };
-    let name = area.width.saturating_sub(bar + numbers + 2 + 7);
-    for (row, (key, share)) in (1..area.height).zip(rows) {
-        let mut pen = Pen::new(buffer, area, row);
-        let percent = share.packets * 100 / total.packets.max(1);
-        pen.skip(1).column(&key.to_string(), name, Style::new()).skip(1);
-        draw_bar(&mut pen, bar, *share, total, theme);
-        pen.number(&format!("{percent} %"), 5, Style::new()).number(&grouped(share.packets), 8, theme.dim());
-        if is_wide {
-            pen.number(&size(share.bytes), 13, theme.dim());
-            let style = if share.blocked > 0 { theme.mark(Mark::Blocked) } else { theme.dim() };
-            pen.number(&format!("{} blocked", grouped(share.blocked)), 15, style);
-        }
-    }
-}
-
-/// A bar for a share: what was let through in one symbol, what was blocked in another.
-fn draw_bar(pen: &mut Pen<'_>, cells: u16, share: Share, total: Share, theme: Theme) {
-    let of = |packets: u64| {
-        let cells = u128::from(packets) * u128::from(cells) / u128::from(total.packets.max(1));
-        u16::try_from(cells).unwrap_or_default()
-    };
-    let all = of(share.packets).max(1);
-    let blocked = of(share.blocked).max(u16::from(share.blocked > 0)).min(all);
-    let allowed = all - blocked;
-    pen.put(&"█".repeat(allowed.into()), theme.mark(Mark::Allowed));
-    pen.put(&"▒".repeat(blocked.into()), theme.mark(Mark::Blocked));
-    pen.skip(cells - all);
 }

@@ -1,10 +1,12 @@
 //! The state -> a frame. Nothing here changes anything.
 
 mod chart;
+mod connections;
 mod head;
 mod lists;
 mod pages;
 mod pen;
+mod talkers;
 mod theme;
 
 pub use theme::Theme;
@@ -29,16 +31,20 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
         chart::draw(buffer, area, &state.history, state.status.enforcing, theme);
     }
     if let Some(area) = layout.side {
-        lists::busiest(buffer, area, state, theme);
+        talkers::busiest(buffer, area, state, theme);
     }
     match state.pane {
         Pane::Live => lists::log(buffer, &layout, state, theme),
         Pane::Rules => lists::rules(buffer, &layout, state, theme),
-        Pane::Talkers => lists::talkers(buffer, &layout, state, theme),
+        Pane::Talkers => talkers::draw(buffer, &layout, state, theme),
+        Pane::Connections => connections::draw(buffer, &layout, state, theme),
     }
     let cursor = head::foot(buffer, &layout, state, theme);
     if let Some(Dialog::Page(page)) = &state.dialog {
         pages::draw(buffer, state.page_area(), page, theme);
+    }
+    if let Some(Dialog::Menu(menu)) = &state.dialog {
+        pages::menu(buffer, state.menu_area(menu), menu, theme);
     }
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);

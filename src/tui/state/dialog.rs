@@ -1,5 +1,6 @@
 //! What lies above the panes for a moment: a line that is typed, a choice, a page of text.
 
+use crate::control::{Op, Request};
 use crate::tui::keys::Motion;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -13,6 +14,8 @@ pub enum Purpose {
     Filter,
     /// Look for lines of the log.
     Search,
+    /// Block or allow what is typed.
+    Target(Op),
 }
 
 /// A line that is typed.
@@ -125,9 +128,51 @@ impl Page {
     }
 }
 
+/// A choice between things that pfw can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Menu {
+    /// What it is about, in lines.
+    pub title: Vec<String>,
+    /// What can be chosen.
+    pub choices: Vec<Choice>,
+    /// What Enter takes.
+    pub selected: usize,
+}
+
+/// Something that can be chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The key that takes it at once.
+    pub key: char,
+    /// What it is, in words.
+    pub words: String,
+    /// What is asked for then; nothing if it is to leave things as they are.
+    pub request: Option<Request>,
+}
+
+impl Menu {
+    /// Moves, within the choices.
+    pub fn go(&mut self, motion: Motion) {
+        let last = self.choices.len().saturating_sub(1);
+        self.selected = match motion {
+            Motion::Up => self.selected.saturating_sub(1),
+            Motion::Down => (self.selected + 1).min(last),
+            Motion::PageUp | Motion::First => 0,
+            Motion::PageDown | Motion::Last => last,
+        };
+    }
+
+    /// The choice of a key.
+    pub fn by_key(&self, key: char) -> Option<&Choice> {
+        self.choices.iter().find(|choice| choice.key == key)
+    }
+}
+
 /// What lies above the panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dialog {
+    /// Something is chosen.
+    Menu(Menu),
     /// A line is typed.
     Input(Input),
     /// A page is read.

@@ -1,14 +1,18 @@
 //! What the view knows: keys, the mouse and what pfw tells go in, requests to pfw come out. Nothing here draws, waits or
 //! asks for the time, so that every step of it can be tested.
 
+mod connections;
 mod cursor;
 mod dialog;
 mod log;
+mod offers;
+mod orders;
 mod rules;
 mod words;
 
+pub use connections::Connections;
 pub use cursor::Cursor;
-pub use dialog::{Dialog, Input, Page, Purpose, Text};
+pub use dialog::{Choice, Dialog, Input, Menu, Page, Purpose, Text};
 pub use log::Log;
 pub use rules::Rules;
 
@@ -24,7 +28,7 @@ use dialog::Typed;
 use ratatui::crossterm::event::{
     Event as Terminal, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind,
 };
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use std::mem;
 use std::time::Duration;
 
@@ -37,6 +41,9 @@ const NOTICE: Duration = Duration::from_secs(8);
 /// Lines that a turn of the mouse's wheel moves.
 const WHEEL: usize = 3;
 
+/// Tables of talkers.
+const TABLES: usize = 3;
+
 /// What is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Pane {
@@ -47,11 +54,13 @@ pub enum Pane {
     Rules,
     /// Who talks most.
     Talkers,
+    /// The connections.
+    Connections,
 }
 
 impl Pane {
     /// All, in the order in which they stand on the screen.
-    pub const ALL: [Self; 3] = [Self::Live, Self::Rules, Self::Talkers];
+    pub const ALL: [Self; 4] = [Self::Live, Self::Rules, Self::Talkers, Self::Connections];
 
     /// Its name.
     pub const fn title(self) -> &'static str {
@@ -59,6 +68,7 @@ impl Pane {
             Self::Live => "Live",
             Self::Rules => "Rules",
             Self::Talkers => "Talkers",
+            Self::Connections => "Connections",
         }
     }
 
@@ -82,8 +92,17 @@ pub enum News {
         /// What was asked.
         request: Request,
         /// What was answered.
-        answer: Result<Answer, String>,
+        answer: Result<Answer, Problem>,
     },
+}
+
+/// Why a request was not met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// In words.
+    pub words: String,
+    /// Whether it is done all the same if that is forced.
+    pub needs_force: bool,
 }
 
 /// Whatever comes in.
@@ -163,6 +182,10 @@ pub struct State {
     pub rules: Rules,
     /// Who talks most.
     pub talkers: Talkers,
+    /// Where one is in the tables of talkers.
+    pub table: Tables,
+    /// The connections.
+    pub connections: Connections,
     /// What lies above the panes.
     pub dialog: Option<Dialog>,
     /// What came of the last key.
@@ -174,7 +197,18 @@ pub struct State {
     now: Duration,
     asked_status: Poll,
     asked_list: Poll,
+    /// Where the rules are read to find out whether ICMP is blocked.
+    icmp: Option<usize>,
     effects: Vec<Effect>,
+}
+
+/// Where one is in the tables of talkers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// Which: peers, ports, protocols.
+    pub which: usize,
+    /// Which row.
+    pub row: usize,
 }
 
 impl State {
@@ -189,6 +223,8 @@ impl State {
             log: Log::default(),
             rules: Rules::default(),
             talkers: Talkers::default(),
+            table: Tables::default(),
+            connections: Connections::default(),
             dialog: None,
             notice: None,
             owns,
@@ -196,6 +232,7 @@ impl State {
             now: Duration::ZERO,
             asked_status: Poll::default(),
             asked_list: Poll::default(),
+            icmp: None,
             effects: Vec::new(),
         }
     }
@@ -235,8 +272,8 @@ impl State {
         if self.asked_status.is_due(now, STATUS_EVERY) {
             self.ask(Request::Status);
         }
-        let wants_list = self.pane == Pane::Rules;
-        if wants_list && self.asked_list.is_due(now, LIST_EVERY) {
+        let has_list = matches!(self.pane, Pane::Rules | Pane::Connections);
+        if has_list && self.asked_list.is_due(now, LIST_EVERY) {
             self.ask_for_list();
         }
     }
@@ -246,8 +283,13 @@ impl State {
     }
 
     fn ask_for_list(&mut self) {
-        if self.pane == Pane::Rules {
-            self.ask(Request::Rules { from: self.rules.wanted() });
+        match self.pane {
+            Pane::Rules => self.ask(Request::Rules { from: self.rules.wanted() }),
+            Pane::Connections => {
+                self.connections.begin();
+                self.ask(Request::Connections { from: 0 });
+            }
+            Pane::Live | Pane::Talkers => {}
         }
     }
 
@@ -272,10 +314,10 @@ impl State {
         self.log.push(event);
     }
 
-    fn hear_answer(&mut self, request: &Request, answer: Result<Answer, String>) {
+    fn hear_answer(&mut self, request: &Request, answer: Result<Answer, Problem>) {
         match request {
             Request::Status => self.asked_status.waits = false,
-            Request::Rules { .. } => self.asked_list.waits = false,
+            Request::Rules { .. } | Request::Connections { .. } => self.asked_list.waits = false,
             _ => {}
         }
         match answer {
@@ -283,9 +325,17 @@ impl State {
                 self.history.take(status.counts, status.uptime);
                 self.status = *status;
             }
+            Ok(Answer::Rules(page)) if self.icmp == Some(page.from) => self.look_for_icmp(&page),
             Ok(Answer::Rules(page)) => {
                 let height = self.rows();
                 self.rules.take(page, height);
+            }
+            Ok(Answer::Connections(page)) => {
+                let height = self.rows();
+                if let Some(from) = self.connections.take(page, height) {
+                    self.asked_list.waits = true;
+                    self.ask(Request::Connections { from });
+                }
             }
             Ok(Answer::Done(done)) => {
                 let words = done.warnings.iter().map(|warning| format!(" ({warning})"));
@@ -294,8 +344,10 @@ impl State {
             }
             Ok(_) => {}
             // That the connection is lost is told by itself.
-            Err(_) if matches!(request, Request::Status | Request::Rules { .. }) => {}
-            Err(words) => self.tell(false, &words),
+            Err(_) if matches!(request, Request::Status | Request::Rules { .. } | Request::Connections { .. }) => {
+                self.icmp = None;
+            }
+            Err(problem) => self.hear_refusal(request, &problem),
         }
     }
 
@@ -311,6 +363,7 @@ impl State {
             }
             Some(Dialog::Input(input)) => self.type_in(input, key),
             Some(Dialog::Page(page)) => self.read(page, command),
+            Some(Dialog::Menu(menu)) => self.choose(menu, key, command),
             None => {
                 self.notice = None;
                 if let Some(command) = command {
@@ -329,6 +382,9 @@ impl State {
     }
 
     fn finish(&mut self, mut input: Input) {
+        if let Purpose::Target(op) = input.purpose {
+            return self.propose(op, input.text.trim());
+        }
         let filter = match Filter::parse(&input.text) {
             Ok(filter) => filter,
             Err(error) => {
@@ -342,7 +398,7 @@ impl State {
             Purpose::Filter => self.log.show(filter),
             Purpose::Search if filter.is_empty() => self.log.forget_search(),
             Purpose::Search if !self.log.look_for(filter, height) => self.tell(false, "no line like that"),
-            Purpose::Search => {}
+            Purpose::Search | Purpose::Target(_) => {}
         }
     }
 
@@ -373,6 +429,19 @@ impl State {
         middle(self.size, 78, rows)
     }
 
+    /// Where a choice lies.
+    pub fn menu_area(&self, menu: &Menu) -> Rect {
+        let rows = menu.title.len() + 1 + menu.choices.len() + 2;
+        middle(self.size, 78, u16::try_from(rows).unwrap_or(u16::MAX))
+    }
+
+    /// What can be chosen at a place of the screen: below the frame, the title and a gap.
+    fn choice_at<'a>(&self, menu: &'a Menu, place: Position) -> Option<&'a Choice> {
+        let area = self.menu_area(menu);
+        let row = usize::from(place.y.checked_sub(area.y + 1)?).checked_sub(menu.title.len() + 1)?;
+        menu.choices.get(row).filter(|_| area.contains(place))
+    }
+
     fn obey(&mut self, command: Command) {
         let height = self.rows();
         match command {
@@ -390,9 +459,14 @@ impl State {
             Command::Search => self.dialog = Some(Dialog::Input(Input::new(Purpose::Search, ""))),
             Command::NextFound => self.find(true, height),
             Command::PreviousFound => self.find(false, height),
-            Command::Reload => self.ask(Request::Reload),
-            Command::Confirm => self.ask(Request::Confirm),
+            Command::NextTable => self.turn_to(self.table.which + 1),
+            Command::PreviousTable => self.turn_to(self.table.which + TABLES - 1),
+            order => self.order(order),
         }
+    }
+
+    fn turn_to(&mut self, table: usize) {
+        self.table = Tables { which: table % TABLES, row: 0 };
     }
 
     fn leave(&mut self) {
@@ -424,7 +498,12 @@ impl State {
                     self.ask_for_list();
                 }
             }
-            Pane::Talkers => {}
+            Pane::Talkers => {
+                let mut cursor = self.cursor();
+                cursor.go(motion, self.talkers.rows(self.table.which), height / TABLES);
+                self.table.row = cursor.selected;
+            }
+            Pane::Connections => self.connections.go(motion, height),
         }
     }
 
@@ -432,6 +511,7 @@ impl State {
         let page = match self.pane {
             Pane::Live => self.log.selected().map(words::event),
             Pane::Rules => self.rules.selected().map(|row| words::rule(row, self.rules.last_hit(&row.id))),
+            Pane::Connections => self.connections.selected().map(words::connection),
             Pane::Talkers => None,
         };
         if let Some(page) = page {
@@ -467,6 +547,12 @@ impl State {
         if mouse.kind != MouseEventKind::Down(MouseButton::Left) {
             return;
         }
+        if let Some(Dialog::Menu(menu)) = &self.dialog {
+            let choice = self.choice_at(menu, Position::new(mouse.column, mouse.row));
+            let request = choice.and_then(|choice| choice.request.clone());
+            self.dialog = None;
+            return self.effects.extend(request.map(Effect::Ask));
+        }
         let (Some(layout), None) = (self.layout(), self.dialog.take()) else { return };
         if let Some(pane) = layout.tab_at(mouse.column, mouse.row) {
             self.show(pane);
@@ -481,6 +567,7 @@ impl State {
         for _ in 0..WHEEL {
             match &mut self.dialog {
                 Some(Dialog::Page(page)) => page.go(motion, page_height),
+                Some(Dialog::Menu(menu)) => menu.go(motion),
                 Some(Dialog::Input(_)) => {}
                 None => self.go(motion, height),
             }
@@ -493,6 +580,7 @@ impl State {
         match self.pane {
             Pane::Live => self.log.select(row, height),
             Pane::Rules => self.rules.select(row, height),
+            Pane::Connections => self.connections.select(row, height),
             Pane::Talkers => {}
         }
         if before == self.cursor() && before.selected == before.top + row {
@@ -505,7 +593,8 @@ impl State {
         match self.pane {
             Pane::Live => self.log.cursor(),
             Pane::Rules => self.rules.cursor(),
-            Pane::Talkers => Cursor::default(),
+            Pane::Talkers => Cursor { selected: self.table.row, top: 0 },
+            Pane::Connections => self.connections.cursor(),
         }
     }
 }

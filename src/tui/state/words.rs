@@ -1,8 +1,8 @@
 //! The pages of text: the keys, all about one line, what somebody should look at.
 
 use super::dialog::{Page, Text};
-use crate::control::report::{RuleRow, Status};
-use crate::text::{grouped, visible};
+use crate::control::report::{ConnectionRow, RuleRow, Status};
+use crate::text::{duration, grouped, visible};
 use crate::tui::event::{Event, Mark, Way, end};
 use crate::tui::keys::{BINDINGS, Place};
 use std::iter;
@@ -133,6 +133,31 @@ pub fn rule(row: &RuleRow, last: Option<&str>) -> Page {
     Page::new("One rule", lines)
 }
 
+/// All about one connection.
+pub fn connection(row: &ConnectionRow) -> Page {
+    let mut lines = [
+        pair("protocol", &row.protocol),
+        pair("opened by", &end(row.src, row.src_port)),
+        pair("other end", &end(row.dst, row.dst_port)),
+        pair("way", &row.direction),
+    ]
+    .concat();
+    if !row.state.is_empty() {
+        lines.extend(pair("state", &row.state));
+    }
+    lines.extend(pair("answered", if row.answered { "yes" } else { "no" }));
+    lines.extend(pair("known for", &duration(row.known_for)));
+    lines.extend(pair("kept for", &format!("{} more, if nothing comes", duration(row.expires_in))));
+    lines.extend(pair("rule", &row.rule));
+    lines.push(Text::Gap);
+    lines.extend(words(if row.allowed {
+        "This rule lets its opener's next packet through. b blocks the peer, B the port: both end it at once."
+    } else {
+        "This rule blocks its opener's next packet: it is cut, and forgotten when its time is up."
+    }));
+    Page::new("One connection", lines)
+}
+
 /// Everything that somebody should look at.
 pub fn warnings(status: &Status) -> Page {
     let mut lines: Vec<Text> = status.warnings.iter().flat_map(|warning| words(warning)).collect();
@@ -140,6 +165,14 @@ pub fn warnings(status: &Status) -> Page {
         lines.push(Text::Gap);
         lines.push(Text::Heading(format!("{} was refused; the rules before it stay", status.rules.file.display())));
         lines.extend(refused.errors.iter().flat_map(|error| words(error)));
+    }
+    if !status.temporary.is_empty() {
+        lines.push(Text::Gap);
+        lines.push(Text::Heading("Changes that are not in the file, and go with this pfw".to_owned()));
+        lines.extend(status.temporary.iter().flat_map(|change| {
+            let until = change.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+            words(&format!("{}{until}", change.what))
+        }));
     }
     if lines.is_empty() {
         lines.extend(words("All is well."));
@@ -156,6 +189,11 @@ fn pair(name: &str, value: &str) -> Vec<Text> {
 /// Words, in as many lines as they take.
 fn words(text: &str) -> Vec<Text> {
     wrap(text, WIDTH).into_iter().map(Text::Words).collect()
+}
+
+/// Words for the title of a choice.
+pub fn lines(text: &str) -> Vec<String> {
+    wrap(text, WIDTH)
 }
 
 /// Lines of so many characters at most, broken between words where that can be.

@@ -1,12 +1,13 @@
 //! The view as a whole: what keys do to it, and what it looks like.
 
+mod orders;
 mod panes;
 mod steps;
 
 use super::event::Event;
 use super::event::testing::packet;
 use super::state::{Effect, Incoming, News, State};
-use crate::control::report::{Counts, RuleRow, RulesPage, RulesState, Status};
+use crate::control::report::{ConnectionRow, ConnectionsPage, Counts, RuleRow, RulesPage, RulesState, Status};
 use crate::control::{Answer, Request};
 use ratatui::crossterm::event::{Event as Terminal, KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
@@ -88,6 +89,36 @@ fn rules() -> RulesPage {
         row(6, 11, "default_policy", "allow", "default_policy", "every other packet", 4_321),
     ];
     RulesPage { total: rows.len(), from: 0, generation: 1, rows }
+}
+
+fn connections() -> ConnectionsPage {
+    let row = |src: &str, dst: &str, direction: &str, state: &str, known_for, rule: &str, allowed| {
+        let end = |text: &str| {
+            let (address, port) = text.split_once('#').map_or((text, None), |(address, port)| (address, Some(port)));
+            (address.parse().unwrap(), port.map(|port| port.parse().unwrap()))
+        };
+        let ((src, src_port), (dst, dst_port)) = (end(src), end(dst));
+        ConnectionRow {
+            protocol: if state.is_empty() { "UDP".into() } else { "TCP".into() },
+            src,
+            src_port,
+            dst,
+            dst_port,
+            direction: direction.into(),
+            state: state.into(),
+            answered: known_for > 1,
+            known_for,
+            expires_in: 100,
+            rule: rule.into(),
+            allowed,
+        }
+    };
+    let rows = vec![
+        row("10.0.0.5#51512", "192.0.2.1#443", "outgoing", "ESTABLISHED", 4_000, "default_policy", true),
+        row("192.168.1.7#50000", "10.0.0.5#22", "incoming", "ESTABLISHED", 90, "block_ips:192.168.1.7", false),
+        row("2001:db8::5#4000", "2001:db8::53#53", "outgoing", "", 1, "default_policy", true),
+    ];
+    ConnectionsPage { total: 3, next: None, rows }
 }
 
 /// A view that has been there for some minutes.

@@ -2,6 +2,7 @@
 //! now; what changed is then to be read in the diff.
 
 use super::*;
+use crate::control::report::{Regime, Spell};
 use crate::tui::draw::{Theme, draw};
 use ratatui::Terminal as Screen;
 use ratatui::backend::TestBackend;
@@ -98,6 +99,36 @@ fn who_talks_most() {
 }
 
 #[test]
+fn the_connections() {
+    at_each_size("connections", |state| {
+        press(state, KeyCode::Char('4'));
+        hear(state, &Request::Connections { from: 0 }, Answer::Connections(connections()));
+        press(state, KeyCode::Down);
+    });
+}
+
+#[test]
+fn a_choice() {
+    at_each_size("choice", |state| {
+        press(state, KeyCode::Char('3'));
+        press(state, KeyCode::Char('b'));
+        press(state, KeyCode::Down);
+    });
+}
+
+#[test]
+fn a_pfw_that_blocks_all_and_monitors_nothing() {
+    at_each_size("panic", |state| {
+        let spell = Some(Spell { since: "2026-11-21T18:40:01Z".into(), until: None });
+        let regime = Regime { monitoring_paused: spell.clone(), panic: spell, ..Regime::default() };
+        let status = Status { regime, ..status(1_301) };
+        hear(state, &Request::Status, Answer::Status(Box::new(status)));
+        press(state, KeyCode::Char('+'));
+        type_in(state, "192.168.1.7");
+    });
+}
+
+#[test]
 fn the_help() {
     at_each_size("help", |state| drop(press(state, KeyCode::Char('?'))));
 }
@@ -147,7 +178,7 @@ fn a_screen_that_is_too_small_says_so_and_no_size_is_a_surprise() {
 #[test]
 fn without_colours_there_are_none() {
     let mut state = state((120, 40));
-    for pane in ['1', '2', '3', '?'] {
+    for pane in ['1', '2', '3', '4', 'P', '?'] {
         press(&mut state, KeyCode::Char(pane));
         let backend = screen(&state, false);
         let plain = |cell: &ratatui::buffer::Cell| cell.fg == Color::Reset && cell.bg == Color::Reset;

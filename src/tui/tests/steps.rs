@@ -1,11 +1,11 @@
 //! What keys and news do to the view.
 
 use super::*;
-use crate::control::Done;
-use crate::tui::state::{Dialog, Link, Pane};
+use crate::control::{Change, Done};
+use crate::tui::state::{Dialog, Link, Pane, Problem};
 use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
-fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
+pub(super) fn click(state: &mut State, column: u16, row: u16) -> Vec<Effect> {
     mouse(state, MouseEventKind::Down(MouseButton::Left), column, row)
 }
 
@@ -14,7 +14,16 @@ fn mouse(state: &mut State, kind: MouseEventKind, column: u16, row: u16) -> Vec<
     state.update(Incoming::Terminal(Terminal::Mouse(event)))
 }
 
-fn notice(state: &State) -> (bool, &str) {
+pub(super) fn refuse(state: &mut State, request: &Request, words: &str, needs_force: bool) -> Vec<Effect> {
+    let problem = Problem { words: words.into(), needs_force };
+    state.update(Incoming::News(News::Answer { request: request.clone(), answer: Err(problem) }))
+}
+
+pub(super) fn change(change: Change) -> [Effect; 1] {
+    [Effect::Ask(Request::Change(change))]
+}
+
+pub(super) fn notice(state: &State) -> (bool, &str) {
     state.notice.as_ref().map_or((true, ""), |notice| (notice.is_good, notice.words.as_str()))
 }
 
@@ -92,8 +101,7 @@ fn an_order_is_sent_and_what_came_of_it_is_shown_until_the_next_key() {
     assert_eq!(press(&mut state, KeyCode::Char('R')), [Effect::Ask(Request::Reload)]);
     hear(&mut state, &Request::Reload, Answer::Done(Done::new("read it again")));
     assert_eq!(notice(&state), (true, "read it again"));
-    let refused = News::Answer { request: Request::Confirm, answer: Err("there is nothing to confirm".into()) };
-    state.update(Incoming::News(refused));
+    refuse(&mut state, &Request::Confirm, "there is nothing to confirm", false);
     assert_eq!(notice(&state), (false, "there is nothing to confirm"));
     press(&mut state, KeyCode::Up);
     assert!(state.notice.is_none());

@@ -1,0 +1,66 @@
+//! What can be asked of pfw for some target, and the choices that the view offers for it: for how long, and whether it is
+//! meant.
+
+use super::dialog::{Choice, Menu};
+use crate::control::{Activity, Change, Op, Request};
+
+/// Times that are offered, in seconds, with their key and their words.
+const TIMES: [(char, u64, &str); 3] =
+    [('1', 600, "for 10 minutes"), ('2', 3_600, "for 1 hour"), ('3', 86_400, "for 24 hours")];
+
+/// Block or allow something: for good or for a time.
+pub fn change(op: Op, target: &str) -> Menu {
+    let change = Change::new(op, target);
+    let offer = |key, words: &str, change| choice(key, words, Request::Change(change));
+    let temporary = Change { temporary: true, ..change.clone() };
+    let mut choices = vec![
+        offer('g', "for good: written to the rules file", change.clone()),
+        offer('t', "for as long as this pfw runs", temporary),
+    ];
+    choices.extend(
+        TIMES.map(|(key, seconds, words)| offer(key, words, Change { for_seconds: Some(seconds), ..change.clone() })),
+    );
+    Menu { title: vec![format!("{} {target}", verb(op))], choices, selected: 0 }
+}
+
+/// Take the rules out of the kernel for a while.
+pub fn pause_enforcement() -> Menu {
+    let pause = |for_seconds| Request::Pause { what: Activity::Enforcement, for_seconds };
+    let mut choices = Vec::from(TIMES.map(|(key, seconds, words)| choice(key, words, pause(Some(seconds)))));
+    choices.push(choice('u', "until e is pressed again", pause(None)));
+    Menu { title: vec!["Take the rules out of the kernel; nothing is blocked then".to_owned()], choices, selected: 0 }
+}
+
+/// Block everything for a while.
+pub fn panic() -> Menu {
+    let panic = |for_seconds| Request::Panic { for_seconds, force: false };
+    let mut choices = Vec::from(TIMES.map(|(key, seconds, words)| choice(key, words, panic(Some(seconds)))));
+    choices.push(choice('u', "until P is pressed again", panic(None)));
+    Menu { title: vec!["Block everything but loopback".to_owned()], choices, selected: 0 }
+}
+
+/// Do all the same what pfw has refused for its consequences; none if it can't be forced.
+pub fn force(request: &Request, title: Vec<String>) -> Option<Menu> {
+    let forced = match request {
+        Request::Change(change) => Request::Change(Change { force: true, ..change.clone() }),
+        Request::Panic { for_seconds, .. } => Request::Panic { for_seconds: *for_seconds, force: true },
+        _ => return None,
+    };
+    let leave = Choice { key: 'n', words: "leave it as it is".to_owned(), request: None };
+    Some(Menu { title, choices: vec![leave, choice('y', "do it all the same", forced)], selected: 0 })
+}
+
+fn choice(key: char, words: &str, request: Request) -> Choice {
+    Choice { key, words: words.to_owned(), request: Some(request) }
+}
+
+/// What a change does, as a word.
+pub const fn verb(op: Op) -> &'static str {
+    match op {
+        Op::Block => "Block",
+        Op::Allow => "Allow",
+        Op::Unblock => "Remove",
+        Op::Enable => "Switch on",
+        Op::Disable => "Switch off",
+    }
+}

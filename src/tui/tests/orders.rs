@@ -1,0 +1,175 @@
+//! What keys have pfw do.
+
+use super::steps::{change, click, notice, refuse};
+use super::*;
+use crate::control::report::{Regime, Spell};
+use crate::control::{Activity, Change, Op, Resumed};
+use crate::tui::state::Dialog;
+
+/// Goes to the line of the log that a filter finds.
+fn select(state: &mut State, filter: &str) {
+    press(state, KeyCode::Char('/'));
+    type_in(state, filter);
+    press(state, KeyCode::Enter);
+}
+
+#[test]
+fn what_is_typed_is_blocked_for_good_or_for_a_time() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('+'));
+    type_in(&mut state, "192.168.1.7");
+    assert_eq!(press(&mut state, KeyCode::Enter), [], "for how long is asked first");
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "192.168.1.7")));
+    assert!(state.dialog.is_none());
+    press(&mut state, KeyCode::Char('*'));
+    type_in(&mut state, "80");
+    press(&mut state, KeyCode::Enter);
+    let for_an_hour = Change { for_seconds: Some(3_600), ..Change::new(Op::Allow, "80") };
+    assert_eq!(press(&mut state, KeyCode::Char('2')), change(for_an_hour));
+    press(&mut state, KeyCode::Char('+'));
+    press(&mut state, KeyCode::Enter);
+    assert!(state.dialog.is_none(), "nothing was typed, and nothing is meant by it");
+}
+
+#[test]
+fn a_rule_is_made_of_a_line_with_one_key() {
+    let mut state = state((80, 24));
+    select(&mut state, "rule:block_ports:445/tcp");
+    press(&mut state, KeyCode::Char('b'));
+    let temporary = Change { temporary: true, ..Change::new(Op::Block, "203.0.113.20") };
+    assert_eq!(press(&mut state, KeyCode::Char('t')), change(temporary));
+    press(&mut state, KeyCode::Char('B'));
+    assert_eq!(press(&mut state, KeyCode::Char('g')), change(Change::new(Op::Block, "445/tcp")));
+    press(&mut state, KeyCode::Char('a'));
+    press(&mut state, KeyCode::Down);
+    press(&mut state, KeyCode::Up);
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Allow, "203.0.113.20")));
+    press(&mut state, KeyCode::Char('A'));
+    assert_eq!(press(&mut state, KeyCode::Esc), []);
+    select(&mut state, "icmp");
+    press(&mut state, KeyCode::Char('B'));
+    assert_eq!(notice(&state), (false, "what is selected has no TCP or UDP port"));
+    select(&mut state, "pfw");
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(notice(&state), (false, "what is selected has no peer"));
+}
+
+#[test]
+fn who_talks_and_what_is_connected_can_be_blocked() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('3'));
+    press(&mut state, KeyCode::Down);
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "203.0.113.20")));
+    press(&mut state, KeyCode::Right);
+    press(&mut state, KeyCode::Char('B'));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "53/udp")));
+    press(&mut state, KeyCode::Char('b'));
+    assert!(!notice(&state).0, "a port has no peer");
+    assert_eq!(press(&mut state, KeyCode::Char('4')), [Effect::Ask(Request::Connections { from: 0 })]);
+    hear(&mut state, &Request::Connections { from: 0 }, Answer::Connections(connections()));
+    press(&mut state, KeyCode::End);
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(
+        press(&mut state, KeyCode::Enter),
+        change(Change::new(Op::Block, "192.0.2.1")),
+        "the peer of what we opened"
+    );
+    press(&mut state, KeyCode::Up);
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "192.168.1.7")), "who opened it");
+}
+
+#[test]
+fn connections_are_gathered_page_by_page() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('4'));
+    let page = ConnectionsPage { next: Some(4_096), ..connections() };
+    let effects = hear(&mut state, &Request::Connections { from: 0 }, Answer::Connections(page));
+    assert_eq!(effects, [Effect::Ask(Request::Connections { from: 4_096 })]);
+    assert_eq!(state.connections.len().0, 0);
+    hear(&mut state, &Request::Connections { from: 4_096 }, Answer::Connections(connections()));
+    assert_eq!(state.connections.len().0, 6);
+}
+
+#[test]
+fn rules_are_removed_and_switched() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('2'));
+    press(&mut state, KeyCode::Down);
+    assert_eq!(press(&mut state, KeyCode::Char('-')), change(Change::new(Op::Unblock, "block_ips:192.168.1.7")));
+    assert_eq!(press(&mut state, KeyCode::Char(' ')), change(Change::new(Op::Disable, "block_ips:192.168.1.7")));
+    for _ in 0..4 {
+        press(&mut state, KeyCode::Down);
+    }
+    assert_eq!(press(&mut state, KeyCode::Char(' ')), change(Change::new(Op::Enable, "games")));
+    assert_eq!(press(&mut state, KeyCode::Char('u')), [Effect::Ask(Request::Undo)]);
+}
+
+#[test]
+fn icmp_is_switched_by_what_the_rules_say() {
+    let mut state = state((80, 24));
+    assert_eq!(press(&mut state, KeyCode::Char('i')), [Effect::Ask(Request::Rules { from: 0 })]);
+    let mut page = rules();
+    let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
+    assert_eq!(answer, change(Change::new(Op::Block, "icmp")));
+    page.rows[4] = RuleRow { step: 6, matches: "icmp".into(), ..page.rows[4].clone() };
+    press(&mut state, KeyCode::Char('i'));
+    let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
+    assert_eq!(answer, change(Change::new(Op::Unblock, "icmp")));
+    press(&mut state, KeyCode::Char('i'));
+    page.rows.truncate(4);
+    let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page));
+    assert_eq!(answer, [Effect::Ask(Request::Rules { from: 4 })], "of a long list the rest is read first");
+}
+
+#[test]
+fn what_rests_goes_on_with_the_same_key() {
+    let mut state = state((80, 24));
+    let what = Activity::Monitoring;
+    assert_eq!(press(&mut state, KeyCode::Char('m')), [Effect::Ask(Request::Pause { what, for_seconds: None })]);
+    press(&mut state, KeyCode::Char('e'));
+    let paused = Request::Pause { what: Activity::Enforcement, for_seconds: Some(600) };
+    assert_eq!(press(&mut state, KeyCode::Enter), [Effect::Ask(paused)]);
+    press(&mut state, KeyCode::Char('P'));
+    assert_eq!(
+        press(&mut state, KeyCode::Char('u')),
+        [Effect::Ask(Request::Panic { for_seconds: None, force: false })]
+    );
+    let spell = || Some(Spell::default());
+    let regime = Regime { enforcement_paused: spell(), monitoring_paused: spell(), panic: spell() };
+    hear(&mut state, &Request::Status, Answer::Status(Box::new(Status { regime, ..status(1_301) })));
+    for (key, what) in [('m', Resumed::Monitoring), ('e', Resumed::Enforcement), ('P', Resumed::Panic)] {
+        assert_eq!(press(&mut state, KeyCode::Char(key)), [Effect::Ask(Request::Resume { what })]);
+    }
+}
+
+#[test]
+fn what_cuts_somebody_off_is_asked_back_and_done_only_if_it_is_meant() {
+    let mut state = state((80, 24));
+    let request = Request::Change(Change::new(Op::Block, "10.0.0.1"));
+    refuse(&mut state, &request, "this would cut your own session", true);
+    assert!(matches!(&state.dialog, Some(Dialog::Menu(menu)) if menu.title == ["this would cut your own session"]));
+    assert_eq!(press(&mut state, KeyCode::Enter), [], "Enter leaves it as it is");
+    refuse(&mut state, &request, "this would cut your own session", true);
+    let forced = Change { force: true, ..Change::new(Op::Block, "10.0.0.1") };
+    assert_eq!(press(&mut state, KeyCode::Char('y')), change(forced));
+    refuse(&mut state, &request, "no such address", false);
+    assert_eq!(notice(&state), (false, "no such address"));
+}
+
+#[test]
+fn a_choice_is_made_by_the_mouse_too() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('+'));
+    type_in(&mut state, "80");
+    press(&mut state, KeyCode::Enter);
+    let Some(Dialog::Menu(menu)) = &state.dialog else { panic!("a choice") };
+    let area = state.menu_area(menu);
+    let temporary = Change { temporary: true, ..Change::new(Op::Block, "80") };
+    assert_eq!(click(&mut state, area.x + 5, area.y + 4), change(temporary));
+    assert!(state.dialog.is_none());
+    press(&mut state, KeyCode::Char('P'));
+    assert_eq!(click(&mut state, 0, 0), []);
+    assert!(state.dialog.is_none(), "a click elsewhere closes it");
+}
