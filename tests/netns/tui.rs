@@ -9,6 +9,7 @@ use pfw::control::{Answer, Request};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
@@ -16,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("the_terminal_is_as_it_was_whichever_way_the_view_ends", the_terminal_is_as_it_was),
     ("a_view_outlives_the_firewall_and_finds_the_next", a_view_outlives_the_firewall),
     ("a_firewall_with_a_window_is_one_process_and_ends_with_it", a_firewall_with_a_window),
+    ("all_of_a_day_is_done_by_keys_in_the_view_alone", all_of_a_day_is_done_by_keys),
     ("connections_are_told_with_the_rule_they_live_by", connections_are_told_with_their_rule),
     ("without_a_pfw_or_a_terminal_the_view_says_so_in_one_line", without_a_pfw_or_a_terminal),
 ];
@@ -53,12 +55,8 @@ fn the_view_shows_what_the_firewall_does() {
     view.wait_to_show("2 rules");
     assert!(view.is_taken());
     assert!(!ping(PEER4));
-    on_peer(|| {
-        drop(TcpStream::connect_timeout(
-            &format!("{HOST4}:8080").parse().expect("an address"),
-            Duration::from_millis(200),
-        ))
-    });
+    let closed = format!("{HOST4}:8080").parse().expect("an address");
+    assert!(on_peer(|| TcpStream::connect_timeout(&closed, Duration::from_millis(200)).is_err()));
     let text = view.wait("a blocked ping and a blocked connection", |text| {
         text.contains("block_protocols:icmp") && text.contains("web")
     });
@@ -84,7 +82,9 @@ fn the_view_shows_what_the_firewall_does() {
     view.wait("who talks", |text| text.contains("protocols") && text.contains(PEER4));
     view.press("?");
     view.wait_to_show("these keys");
-    view.press("\x1b1");
+    view.press("\x1b");
+    view.wait("the help closed", |text| !text.contains("these keys"));
+    view.press("1");
     view.resize((60, 20));
     view.wait_to_show("pfw needs 80x24, this is 60x20");
     view.resize((80, 24));
@@ -96,15 +96,18 @@ fn the_view_shows_what_the_firewall_does() {
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 
+/// A way in which a view ends, with its name.
+type Way = (&'static str, fn(&mut Terminal));
+
 fn the_terminal_is_as_it_was() {
     let world = World::new();
     let pfw = enforce(&world, "{}");
-    let ways: [(&str, &dyn Fn(&mut Terminal)); 5] = [
-        ("q", &|view| view.press("q")),
-        ("Ctrl-C", &|view| view.press("\x03")),
-        ("SIGTERM", &|view| view.signal(libc::SIGTERM)),
-        ("SIGINT", &|view| view.signal(libc::SIGINT)),
-        ("SIGHUP", &|view| view.signal(libc::SIGHUP)),
+    let ways: [Way; 5] = [
+        ("q", |view| view.press("q")),
+        ("Ctrl-C", |view| view.press("\x03")),
+        ("SIGTERM", |view| view.signal(libc::SIGTERM)),
+        ("SIGINT", |view| view.signal(libc::SIGINT)),
+        ("SIGHUP", |view| view.signal(libc::SIGHUP)),
     ];
     for (name, way) in ways {
         let mut view = view(&world);
@@ -157,15 +160,131 @@ fn a_firewall_with_a_window() {
         assert!(text.contains("packets per second") && text.contains("ENFORCING"), "{text}");
         fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
         if way == "SIGTERM" {
-            window.signal(libc::SIGTERM)
+            window.signal(libc::SIGTERM);
         } else {
-            window.press(way)
+            window.press(way);
         }
         let (status, text) = window.end();
         assert!(status.success() && window.is_as_it_was(), "{way:?}: {status:?}\n{text}");
         assert!(text.contains("block_portz") && text.contains("pfw: ready") && text.contains("packets"), "{text}");
         assert!(ping(PEER4) && !sh("iptables-save").contains("pfw"), "nothing is left in the kernel");
     }
+}
+
+/// Moves down the list until the selected row contains some words.
+fn select(view: &mut Terminal, words: &str) {
+    let is_selected = |text: &str| text.lines().any(|line| line.starts_with('>') && line.contains(words));
+    view.press("g");
+    for _ in 0..30 {
+        thread::sleep(Duration::from_millis(100));
+        if is_selected(&view.text()) {
+            return;
+        }
+        view.press("j");
+    }
+    panic!("no row with '{words}':\n{}", view.text());
+}
+
+fn all_of_a_day_is_done_by_keys() {
+    let world = World::new();
+    let pfw = enforce(&world, "{\n  \"block_ips\": [\"198.51.100.9\"]\n}\n");
+    let rules = || fs::read_to_string(world.path("rules.json")).expect("the rules file");
+    let kernel = || sh("iptables-save; ip6tables-save; ipset save 2>/dev/null || true");
+    let mut view = view(&world);
+
+    view.press("m");
+    view.wait_to_show("NOT MONITORING");
+    view.press("m");
+    view.wait("monitoring", |text| !text.contains("NOT MONITORING"));
+
+    view.press("+192.168.1.7\r");
+    view.wait_to_show("for good: written to the rules file");
+    view.press("\r");
+    wait_for("the address in the kernel", || kernel().contains("192.168.1.7").then_some(()));
+    wait_for("the address in the file", || rules().contains("192.168.1.7").then_some(()));
+    view.press("+80\r\r");
+    wait_for("the port in the file", || rules().contains("80").then_some(()));
+    let opens = || {
+        on_peer(|| {
+            TcpStream::connect_timeout(&format!("{HOST4}:80").parse().expect("it is one"), Duration::from_millis(300))
+        })
+    };
+    let _listener = TcpListener::bind(format!("{HOST4}:80")).expect("a listener");
+    assert!(opens().is_err(), "the port is blocked");
+    assert!(ping(PEER4));
+    view.press("i");
+    wait_for("ICMP in the file", || rules().to_lowercase().contains("icmp").then_some(()));
+    wait_for("no answer to a ping", || (!ping(PEER4)).then_some(()));
+    view.wait("the log", |text| {
+        text.contains("BLOCKED") && text.contains("block_protocols:icmp") && text.contains("block_ports:80")
+    });
+    view.wait("the chart", |text| {
+        text.lines().any(|line| line.starts_with("      0 ─"))
+            && text.contains(|symbol| ('\u{2801}'..='\u{28ff}').contains(&symbol))
+    });
+
+    view.press("2");
+    view.wait_to_show("192.168.1.7");
+    select(&mut view, "192.168.1.7");
+    view.press(" ");
+    view.wait("the rule switched off", |text| {
+        text.lines().any(|line| line.contains("192.168.1.7") && line.contains("off"))
+    });
+    wait_for("the kernel without it", || (!kernel().contains("192.168.1.7")).then_some(()));
+    view.press(" ");
+    wait_for("the kernel with it", || kernel().contains("192.168.1.7").then_some(()));
+    view.press("-");
+    wait_for("neither file nor kernel with it", || {
+        (!rules().contains("192.168.1.7") && !kernel().contains("192.168.1.7")).then_some(())
+    });
+    view.press("u");
+    wait_for("it is back by undo", || kernel().contains("192.168.1.7").then_some(()));
+    view.wait("the rule again", |text| text.lines().any(|line| line.contains("192.168.1.7")));
+    select(&mut view, "192.168.1.7");
+    view.press("-");
+    view.wait("the rule gone", |text| {
+        !text.lines().any(|line| line.contains("192.168.1.7") && line.contains("block_ips"))
+    });
+    select(&mut view, "block_ports");
+    view.press("-");
+    wait_for("the port open", || opens().is_ok().then_some(()));
+    view.press("i");
+    wait_for("an answer to a ping", || ping(PEER4).then_some(()));
+    wait_for("the file as it was", || {
+        (!rules().to_lowercase().contains("icmp\"") && !rules().contains("80")).then_some(())
+    });
+    assert!(rules().contains("198.51.100.9"), "{}", rules());
+
+    // A connection is cut by one key, and for as long as this pfw runs.
+    let _client = on_peer(|| TcpStream::connect(format!("{HOST4}:80")).expect("it is let in"));
+    view.press("4");
+    view.wait_to_show("ESTABLISHED");
+    select(&mut view, "ESTABLISHED");
+    view.press("b");
+    view.wait_to_show(&format!("Block {PEER4}"));
+    view.press("t");
+    wait_for("the peer in the kernel", || kernel().contains(PEER4).then_some(()));
+    assert!(!rules().contains(PEER4) && !ping(PEER4));
+    view.wait("the connection, cut", |text| text.contains("cut by"));
+    // What cuts off this machine itself is asked back.
+    view.press(&format!("+{HOST4}\r\r"));
+    view.wait_to_show("do it all the same");
+    view.press("\r");
+    view.wait("nothing done", |text| !text.contains("do it all the same"));
+    assert!(!rules().contains(HOST4));
+    view.press("P1");
+    view.wait_to_show("PANIC");
+    view.press("P");
+    view.wait("no panic", |text| !text.contains("PANIC"));
+    view.press("e1");
+    view.wait_to_show("PAUSED");
+    assert!(ping(PEER4), "nothing is blocked");
+    view.press("e");
+    view.wait_to_show("ENFORCING");
+    assert!(!ping(PEER4));
+    view.press("q");
+    assert!(view.end().0.success());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 
 fn connections_are_told_with_their_rule() {
