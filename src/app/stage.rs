@@ -276,7 +276,7 @@ impl Stage {
             Some(by) => truth.report_incoming(seen, by, now),
             // What goes out is stamped at the tap alone.
             None if reported == Reported::Opens && event.hook == Hook::Output => {
-                truth.own.report(seen, Does::Opens, now)
+                truth.own.report(seen, Does::Opens, now);
             }
             None if reported == Reported::Opens => self.begins(&seen),
             None => truth.own.report(seen, Does::Nothing, now),
