@@ -44,16 +44,13 @@ impl Own {
         reports.push(seen, does);
     }
 
-    /// Takes in that a packet was dropped on its way out: no frame is the one of its report, only others that are alike.
-    pub fn dropped(&mut self, seen: &Seen) {
-        self.outgoing.take_if(seen, |reported| is_same(seen, reported));
-    }
-
     /// The report of a packet that the tap saw, if there is one. It is of use once. `behind` are the next frames.
     pub fn take<'a>(&mut self, seen: &Seen, behind: &(impl Iterator<Item = &'a Seen> + Clone)) -> Option<Does> {
         let in_fragments = matches!(seen.packet.net, Net::Ip(Ip { fragment: Some(_), .. }));
-        let of_packet =
-            |reported: &Seen| is_same(seen, reported) || in_fragments && is_first_of(&seen.packet, &reported.packet);
+        let of_packet = |reported: &Seen| {
+            let alike = is_same(seen, reported) || in_fragments && is_first_of(&seen.packet, &reported.packet);
+            alike && is_same_content(seen, reported, in_fragments)
+        };
         let soon = stamp(seen)..=seen.time.plus(FRAGMENTS);
         match seen.direction {
             Direction::Incoming if in_fragments => {
@@ -65,10 +62,19 @@ impl Own {
     }
 }
 
+/// Whether two sightings are of the same packet by what is in it. One of the same ends that is translated on its way out,
+/// or dropped, is never seen again, and a forwarded one may look like it.
+fn is_same_content(seen: &Seen, reported: &Seen, in_fragments: bool) -> bool {
+    match (seen.fingerprint, reported.fingerprint) {
+        (Some(seen), Some(reported)) if in_fragments => seen.head == reported.head,
+        (seen, reported) => seen == reported,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
+    use crate::packet::{Fingerprint, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
     use std::iter;
 
     fn reset() -> Seen {
@@ -82,13 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn a_report_is_of_use_once_and_not_where_its_packet_never_left() {
+    fn a_report_is_of_use_once_and_to_the_packet_that_it_is_about() {
         let mut own = Own::default();
         own.report(reset(), Does::Opens, reset().time);
         assert_eq!(own.take(&reset(), &iter::empty()), Some(Does::Opens));
         assert_eq!(own.take(&reset(), &iter::empty()), None);
-        own.report(reset(), Does::Nothing, reset().time);
-        own.dropped(&reset());
-        assert_eq!(own.take(&reset(), &iter::empty()), None);
+        let never_left = Seen { fingerprint: Some(Fingerprint { whole: 1, head: 2 }), ..reset() };
+        own.report(never_left, Does::Nothing, reset().time);
+        let other = Seen { fingerprint: Some(Fingerprint { whole: 3, head: 2 }), ..reset() };
+        assert_eq!(own.take(&other, &iter::empty()), None);
+        assert_eq!(own.take(&never_left, &iter::empty()), Some(Does::Nothing));
     }
 }

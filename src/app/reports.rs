@@ -3,7 +3,7 @@
 
 use super::enforcement::NFLOG_GROUPS;
 use super::stage::Stage;
-use crate::conntrack::{self, Watch};
+use crate::conntrack::{self, Change, Watch};
 use crate::nflog::Reader;
 use crate::time::Timestamp;
 use std::io;
@@ -103,9 +103,15 @@ impl Translations {
 fn read(watch: &mut Watch, ask_at: &mut Option<Timestamp>, stage: &mut Stage, now: Timestamp) -> io::Result<()> {
     if ask_at.is_some_and(|at| at <= now) {
         *ask_at = None;
-        stage.translated(&conntrack::translated()?, now);
+        let flows = conntrack::translated()?;
+        stage.translated(&flows, Timestamp::now());
     }
-    if !watch.poll(&mut |change| stage.translation(&change, now))? {
+    let mut tell = |change| {
+        // What the tap saw since `now` may be the last of a flow whose end is read after that.
+        let heard = if matches!(change, Change::Closed(_)) { Timestamp::now() } else { now };
+        stage.translation(&change, heard);
+    };
+    if !watch.poll(&mut tell)? {
         ask_at.get_or_insert(now.plus(ASK_AGAIN));
     }
     Ok(())

@@ -208,8 +208,7 @@ impl Stage {
         let around = Circumstances { time: frame.time, direction, interface: known, uid: None, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
-        let comes_in = matches!(direction, Direction::Incoming | Direction::Forwarded);
-        let may_be_translated = comes_in && forwards(&self.host);
+        let may_be_translated = direction != Direction::Loopback && forwards(&self.host);
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
         if direction == Direction::Forwarded {
@@ -265,7 +264,8 @@ impl Stage {
         let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
         let hook = if stopped { Hook::Forward } else { event.hook };
         let direction = direction_of(hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        let fingerprint = (hook == Hook::Forward).then(|| packet::fingerprint(event.link(), event.packet));
+        let is_own = matches!(reported, Reported::Own | Reported::Opens);
+        let fingerprint = (hook == Hook::Forward || is_own).then(|| packet::fingerprint(event.link(), event.packet));
         let time = event.time.unwrap_or(now);
         let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
         truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());

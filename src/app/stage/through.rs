@@ -115,7 +115,6 @@ impl Truth {
     /// Takes the report of a packet that was dropped before any tap.
     pub(super) fn report_outgoing(&mut self, seen: Seen, by: By, now: Timestamp) {
         self.note_rejected(&seen, by, now);
-        self.own.dropped(&seen);
         self.withheld.report_outgoing(seen, by);
     }
 

@@ -5,6 +5,7 @@
 
 use super::{By, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
 use crate::conntrack::Ends;
+use crate::engine::Direction;
 use crate::packet::{Fingerprint, Net, Packet};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
@@ -112,7 +113,8 @@ impl Crossings {
     /// Whether a frame that seems to be for this machine is that of a report: it came in just before. Of several frames
     /// that look alike (one sender tries many ports) it is the last; `rivals` are those behind this one.
     pub(super) fn take<'a>(&mut self, frame: &Seen, rivals: impl Iterator<Item = &'a Seen>) -> bool {
-        let Some(fingerprint) = frame.fingerprint else { return false };
+        let comes_in = frame.direction != Direction::Outgoing;
+        let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return false };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let key = if in_fragments { fingerprint.head } else { fingerprint.whole };
         let Some(numbers) = self.alone.get(&key) else { return false };

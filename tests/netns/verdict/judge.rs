@@ -2,6 +2,7 @@
 
 use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, PUBLISHED_PORT, identification, packet_of};
 use crate::world::{HOST4, HOST6};
+use pfw::conntrack::Ends;
 use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State};
 use pfw::nflog::Hook;
 use pfw::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
@@ -31,13 +32,22 @@ pub struct Judge {
     pub rejects: bool,
     /// The host translates addresses.
     pub translates: bool,
+    /// Connections of which conntrack called a packet INVALID and the engine did not: it counts no such packet, so that the
+    /// two know different things of what follows.
+    apart: HashSet<Ends>,
     /// Far ends of flows to the published port.
     published: HashSet<(IpAddr, Option<u16>)>,
 }
 
 impl Judge {
     pub fn new() -> Self {
-        Self { engine: Engine::new(Limits::default()), rejects: false, translates: false, published: HashSet::new() }
+        Self {
+            engine: Engine::new(Limits::default()),
+            rejects: false,
+            translates: false,
+            apart: HashSet::new(),
+            published: HashSet::new(),
+        }
     }
 
     /// A forwarded packet as it was before its addresses were translated, if they were.
@@ -64,6 +74,18 @@ impl Judge {
             self.published.insert((before.src, ends(&before).0));
         }
         is_other.then_some(before)
+    }
+
+    /// Why the engine may see a packet in another state than conntrack.
+    fn cause(&mut self, happening: &Happening, decision: &Decision) -> Option<&'static str> {
+        let cause = cause(happening, decision, self.rejects)?;
+        let is_error = matches!(happening.ip.transport, Transport::Icmp(_));
+        let ends = Ends::of_packet(&happening.ip);
+        if cause == "invalid" && !is_error {
+            self.apart.extend(ends);
+        }
+        let is_apart = ends.is_some_and(|ends| self.apart.contains(&ends));
+        Some(if is_apart && !NAMED.contains(&cause) { BEHIND_INVALID } else { cause })
     }
 
     /// The engine's answers to what reached the firewall, in the order in which it did.
@@ -104,7 +126,7 @@ impl Judge {
             }
             let id = |decision: &Decision| matcher.rules()[decision.rule.0 as usize].id.to_string();
             let (rule, or_rule) = (id(&decision), other.as_ref().map(id));
-            let cause = cause(&happening, &decision, self.rejects).or_else(|| {
+            let cause = self.cause(&happening, &decision).or_else(|| {
                 // The log's engine has seen packets of translated flows before anybody could tell what they were.
                 (self.translates && matches!(happening.state, 'I' | 'L')).then_some("translated")
             });
@@ -162,7 +184,9 @@ fn arrive(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     let Verdict { happening, decision, rejects, cause, .. } = &mut verdicts[first];
     happening.hook = Hook::Input;
     happening.through = arrived.through;
-    *cause = self::cause(happening, decision, *rejects);
+    if *cause != Some(BEHIND_INVALID) {
+        *cause = self::cause(happening, decision, *rejects);
+    }
     true
 }
 
@@ -244,8 +268,11 @@ fn is_reset(ip: &Ip) -> bool {
     matches!(ip.transport, Transport::Tcp(tcp) if tcp.flags.has(TcpFlags::RST))
 }
 
+/// What conntrack makes of a connection of which it found a packet invalid.
+const BEHIND_INVALID: &str = "behind an invalid one";
+
 /// Causes that the contract names.
-pub const NAMED: [&str; 4] = ["incomplete datagram", "invalid", "reject-answer", "untracked"];
+pub const NAMED: [&str; 5] = ["incomplete datagram", "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
