@@ -88,6 +88,19 @@ pub enum Proposed {
 }
 
 impl Pages {
+    /// The files that they were read from; `path` is that of the rules.
+    pub fn files(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
+        let lists = self.rules().block_lists.iter().filter(|list| list.enabled);
+        std::iter::once(path.to_owned()).chain(lists.map(|list| list.path.clone()))
+    }
+
+    /// Whether they say something else than `others`.
+    pub fn differ(&self, others: &Self) -> bool {
+        let lists = |pages: &Self| pages.rules().block_lists.iter().map(|list| Arc::clone(&list.networks)).collect();
+        let (ours, theirs): (Vec<_>, Vec<_>) = (lists(self), lists(others));
+        self.file.text != others.file.text || ours != theirs
+    }
+
     /// What is to be in force.
     pub fn loaded(&self) -> &Loaded {
         self.changed.as_ref().unwrap_or(&self.file)
@@ -149,8 +162,7 @@ impl Book {
 
     /// The files that the rules are in.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let lists = self.pages.rules().block_lists.iter().filter(|list| list.enabled);
-        std::iter::once(self.path.clone()).chain(lists.map(|list| list.path.clone()))
+        self.pages.files(&self.path)
     }
 
     /// When a temporary change ends next.

@@ -50,10 +50,27 @@ impl Files {
         Ok(Self { watch, waker, user })
     }
 
-    /// Watches these files from now on.
-    pub fn follow(&self, files: impl Iterator<Item = PathBuf>) {
-        lock(&self.watch).follow(files, Instant::now());
+    /// Watches these files from now on; of `path` it is known that it says `text`.
+    pub fn follow(&self, files: impl Iterator<Item = PathBuf>, path: &Path, text: &str) {
+        let mut watch = lock(&self.watch);
+        watch.follow(files, Instant::now());
+        watch.expect(path, text.as_bytes());
+        drop(watch);
         self.waker.wake();
+    }
+
+    /// Watches these files from now on, and says whether some were not watched before: what was read of them may have
+    /// changed since.
+    pub fn add(&self, files: impl Iterator<Item = PathBuf>) -> bool {
+        let files: Vec<_> = files.collect();
+        let mut watch = lock(&self.watch);
+        let is_new = files.iter().any(|path| !watch.watches(path));
+        if is_new {
+            watch.follow(files, Instant::now());
+            drop(watch);
+            self.waker.wake();
+        }
+        is_new
     }
 
     /// Writes `path`, from the text that it has to another: nobody is told of that.

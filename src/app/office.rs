@@ -119,7 +119,7 @@ impl Office {
         if self.confirm_by.is_none() {
             self.may_stay(desk);
         }
-        self.say_whether_followed(desk);
+        self.catch_up(desk);
         while !self.orders.is_asked_to_stop() {
             self.do_what_is_due(desk);
             match self.next_event() {
@@ -319,8 +319,11 @@ impl Office {
             Some(_) => panic_rules(&host),
             None => pages.loaded().ruleset.clone(),
         };
-        let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
-        let acting = InForce { ruleset: Arc::new(ruleset), matcher, host };
+        let acting = InForce {
+            matcher: Arc::new(Matcher::new(&ruleset, &host, Timestamp::now())),
+            ruleset: Arc::new(ruleset),
+            host,
+        };
         if self.is_enforcing() && regime.enforces() {
             self.ask_back(desk, &acting, asker)?;
         }

@@ -18,9 +18,8 @@ impl Office {
     /// Reads the rules file again and puts it in force. Says what came of it, too.
     pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
         self.look_around();
-        let (now, mut said) = (Timestamp::now(), Vec::new());
-        let pages = match self.book.read_again(now, &mut |words| said.push(words.to_owned())) {
-            Ok(pages) => pages,
+        let (pages, said) = match self.read() {
+            Ok(read) => read,
             Err(errors) => return Err(self.refuse_file(desk, &errors)),
         };
         for words in &said {
@@ -38,6 +37,36 @@ impl Office {
         let words = format!("read {file} again: {rules} rules (before: {before})");
         desk.say(&format!("pfw: {words}"));
         Ok(Answer::Done(Done::new(words).warning(warnings)))
+    }
+
+    /// What the file says now, and what is to be said of temporary changes. What is not watched yet is read again once
+    /// it is: no change falls between the two.
+    fn read(&mut self) -> Result<(Pages, Vec<String>), Errors> {
+        loop {
+            let mut said = Vec::new();
+            let pages = self.book.read_again(Timestamp::now(), &mut |words| said.push(words.to_owned()))?;
+            let files = pages.files(self.book.path());
+            if !self.files.as_ref().is_some_and(|watched| watched.add(files)) {
+                return Ok((pages, said));
+            }
+        }
+    }
+
+    /// Reads the file again if it has changed since it was read, before it was watched.
+    pub(super) fn catch_up(&mut self, desk: &mut impl Desk) {
+        self.say_whether_followed(desk);
+        let is_followed = self.files.is_some() && self.board.notice().unfollowed.is_none();
+        if is_followed {
+            self.reload_if_it_differs(desk);
+        }
+    }
+
+    /// Reads the file again unless it says what is in force already, be it that somebody else has had it read.
+    fn reload_if_it_differs(&mut self, desk: &mut impl Desk) {
+        if self.read().is_ok_and(|(pages, _)| !pages.differ(self.book.pages())) {
+            return self.board.change(|notice| notice.refused = None);
+        }
+        drop(self.reload(desk));
     }
 
     fn refuse_file(&self, desk: &mut impl Desk, errors: &Errors) -> Refusal {
@@ -70,7 +99,7 @@ impl Office {
     fn settle(&self) {
         self.tell_temporary();
         if let Some(files) = &self.files {
-            files.follow(self.book.files());
+            files.follow(self.book.files(), self.book.path(), self.book.text());
         }
     }
 
@@ -134,7 +163,7 @@ impl Office {
         let is_followed = self.board.notice().unfollowed.is_none();
         // One that has gone for a moment is being replaced; what is in force stays.
         if is_followed && changed.iter().any(|file| file.readable) {
-            drop(self.reload(desk));
+            self.reload_if_it_differs(desk);
         } else if let Some(gone) = changed.iter().find(|file| !file.readable).filter(|_| is_followed) {
             self.remark(desk, &format!("cannot read {} any more; the rules stay", gone.path.display()));
         }

@@ -298,7 +298,8 @@ impl Installed {
                 // What is dropped from here on to the change is counted by nobody who will be asked.
                 self.add_counters(family, &mut counters)?;
                 let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
-                all.extend(changed.map(|changed| (family, changed)));
+                // Where there was nothing to do it is as it was.
+                all.insert(family, changed.unwrap_or_else(|| Changed { table: table.clone(), commits: 0 }));
             }
         }
         Ok((all, counters))

@@ -104,7 +104,8 @@ const RELOADS: usize = 10;
 fn counters_reports_and_lines_add_up() {
     let world = World::new();
     let rules = [r#"{ "block_ports": ["9001/udp"] }"#, r#"{ "block_ports": ["9001/udp", "9002/udp"] }"#];
-    let mut pfw = enforce(&world, rules[0], []);
+    // Reloads that nobody asked for would come between.
+    let mut pfw = enforce(&world, rules[0], ["--no-watch"]);
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             on_peer(|| {

@@ -62,7 +62,7 @@ fn failures_at_a_reload(variant: &str) {
     choose(variant);
     rules_of_others();
     sabotage();
-    let mut pfw = enforce(&world, FIRST, ["--yes"]);
+    let mut pfw = enforce(&world, FIRST, ["--yes", "--no-watch"]);
     let loaded = || count(&world, &["event=rules-loaded"]);
     let read = |pfw: &Running, rules| {
         std::fs::write(world.path("rules.json"), rules).expect("written");

@@ -48,7 +48,7 @@ fn cases() -> Vec<Case> {
     [
         audit::CASES,
         capture::CASES,
-        control::CASES,
+        &control::cases(),
         death::CASES,
         devices::CASES,
         early::CASES,

@@ -148,6 +148,11 @@ impl Watch {
         }
     }
 
+    /// Whether `path` is watched.
+    pub fn watches(&self, path: &Path) -> bool {
+        self.files.iter().any(|file| file.path == path)
+    }
+
     /// Takes `content` for what `path` held when it was looked at: for a change that the caller makes itself.
     pub fn expect(&mut self, path: &Path, content: &[u8]) {
         let content = Content::Known(self.hasher.hash_one(content));

@@ -144,8 +144,17 @@ impl Bench {
         ground.set(machinery);
         std::fs::write(ground.world.path("rules.json"), "{}").expect("the scratch folder is writable");
         let _ = std::fs::remove_file(ground.world.path("firewall.log"));
-        let mut command =
-            pfw(["run", "--config", "rules.json", "--yes", "--log-format", "json", "--log-max-size", "0"]);
+        let mut command = pfw([
+            "run",
+            "--config",
+            "rules.json",
+            "--yes",
+            "--no-watch",
+            "--log-format",
+            "json",
+            "--log-max-size",
+            "0",
+        ]);
         command.current_dir(ground.world.folder.path());
         let pfw = Running::start(command);
         ground.forget();

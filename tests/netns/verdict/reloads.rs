@@ -40,6 +40,7 @@ pub fn reloads_leak_and_lose_nothing() {
         "--config",
         "rules.json",
         "--yes",
+        "--no-watch",
         "--log-format",
         "json",
         "--log-max-size",

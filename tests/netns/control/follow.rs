@@ -1,0 +1,133 @@
+//! The rules file is followed.
+
+use super::{enforce, ping, status, steer};
+use crate::Case;
+use crate::common::wait_for;
+use crate::world::{PEER4, World, sh};
+use std::fs;
+use std::time::{Duration, Instant};
+
+pub const CASES: &[Case] = &[
+    ("an_edited_file_is_in_force_within_a_second_and_a_bad_one_never", an_edited_file_is_in_force),
+    ("a_block_list_is_followed_too", a_block_list_is_followed_too),
+    ("what_pfw_writes_itself_is_not_read_again", what_pfw_writes_itself_is_not_read_again),
+    ("a_file_that_others_can_write_is_not_followed", a_file_that_others_can_write_is_not_followed),
+    ("without_watching_the_file_is_read_on_demand_alone", without_watching_it_is_read_on_demand_alone),
+];
+
+/// Longer than it takes to follow.
+const LATER: Duration = Duration::from_millis(1_500);
+
+fn block_peer() -> String {
+    format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)
+}
+
+fn kernel_blocks() -> bool {
+    sh("iptables-save").contains(PEER4)
+}
+
+/// How long it takes until the kernel blocks the peer, or does not.
+fn until(blocks: bool) -> Duration {
+    let start = Instant::now();
+    wait_for("the kernel to follow", || (kernel_blocks() == blocks).then_some(()));
+    start.elapsed()
+}
+
+fn an_edited_file_is_in_force() {
+    let world = World::new();
+    let mut pfw = enforce(&world, "{}", []);
+    let mut best = Duration::MAX;
+    for n in 0..3 {
+        // In place, as some editors do it, and by renaming, as others do.
+        if n % 2 == 0 {
+            fs::write(world.path("rules.json"), block_peer()).expect("written");
+        } else {
+            fs::write(world.path("new"), block_peer()).expect("written");
+            fs::rename(world.path("new"), world.path("rules.json")).expect("renamed");
+        }
+        best = best.min(until(true));
+        fs::write(world.path("rules.json"), "{}").expect("written");
+        best = best.min(until(false));
+    }
+    assert!(best < Duration::from_secs(1), "{best:?}");
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    until(true);
+    fs::write(world.path("rules.json"), "{\n  \"block_ipz\": []\n}").expect("written");
+    pfw.wait_to_say("rules.json:2:3");
+    let told = wait_for("the refusal in the status", || {
+        let told = status(&world);
+        told["rules"]["refused"].is_object().then_some(told)
+    });
+    assert!(told["rules"]["refused"]["errors"][0].as_str().is_some_and(|error| error.contains("rules.json:2:3")));
+    assert!(kernel_blocks() && !ping(PEER4), "the rules that were in force stay");
+    let ran = steer(&world, ["block", "192.0.2.1"]);
+    assert!(ran.code == 1 && ran.stderr.contains("rules.json:2:3"), "{ran:?}");
+    fs::write(world.path("rules.json"), "{}").expect("written");
+    until(false);
+    wait_for("all to be well", || status(&world)["rules"]["refused"].is_null().then_some(()));
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_block_list_is_followed_too() {
+    let world = World::new();
+    fs::write(world.path("drop.txt"), "192.0.2.1\n").expect("written");
+    let pfw = enforce(&world, r#"{ "block_lists": ["drop.txt"] }"#, []);
+    assert!(ping(PEER4));
+    fs::write(world.path("drop.txt"), format!("{PEER4}\n")).expect("written");
+    until(true);
+    assert!(!ping(PEER4));
+    // A list that comes with the file is followed from then on.
+    fs::write(world.path("other.txt"), "192.0.2.1\n").expect("written");
+    fs::write(world.path("rules.json"), r#"{ "block_lists": ["other.txt"] }"#).expect("written");
+    until(false);
+    fs::write(world.path("other.txt"), format!("{PEER4}\n")).expect("written");
+    until(true);
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn what_pfw_writes_itself_is_not_read_again() {
+    let world = World::new();
+    let mut pfw = enforce(&world, "{}", []);
+    for n in 1..=5 {
+        assert_eq!(steer(&world, ["block", &format!("192.0.2.{n}")]).code, 0);
+    }
+    std::thread::sleep(LATER);
+    assert_eq!(status(&world)["rules"]["generation"], 6);
+    assert!(!pfw.has_said("again"));
+    // It is followed all the same.
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    until(true);
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_file_that_others_can_write_is_not_followed() {
+    let world = World::new();
+    let mut pfw = enforce(&world, "{}", []);
+    sh(&format!("chmod 666 {}", world.path("rules.json").display()));
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    let said = pfw.wait_to_say("not followed");
+    assert!(said.contains("everybody") || said.contains("write"), "{said}");
+    std::thread::sleep(LATER);
+    assert!(!kernel_blocks());
+    let text = steer(&world, ["status"]).stdout;
+    assert!(text.contains("! changes of the rules file are not followed: ") && text.contains("chmod"), "{text}");
+    assert_eq!(steer(&world, ["reload"]).code, 0);
+    assert!(kernel_blocks());
+    sh(&format!("chmod 644 {}", world.path("rules.json").display()));
+    fs::write(world.path("rules.json"), "{}").expect("written");
+    until(false);
+    assert!(!steer(&world, ["status"]).stdout.contains("not followed"));
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn without_watching_it_is_read_on_demand_alone() {
+    let world = World::new();
+    let mut pfw = enforce(&world, "{}", ["--no-watch"]);
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    std::thread::sleep(LATER);
+    assert!(!kernel_blocks());
+    pfw.signal(libc::SIGHUP);
+    pfw.wait_to_say("again");
+    assert!(kernel_blocks());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
