@@ -50,7 +50,8 @@
 //! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
 //! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
 //! board that the others put up without waiting (`app::board`), what is ordered it hands to `main`, and `messages` says
-//! things on a terminal that may be stopped. A replay needs `main` and `writer` alone.
+//! things on a terminal that may be stopped. A replay needs `main` and `writer` alone. `pfw run --tui` adds `view` and
+//! three that serve it (keys, requests, events); they know the firewall by its socket alone, and end before it does.
 //!
 //! New rules are compiled by `main` and handed to `capture` as one [`std::sync::Arc`]: a packet is decided by the old
 //! rules or by the new ones, never by half of each.
@@ -59,7 +60,7 @@
 //!
 //! Whatever can grow has a named limit, and reaching it is counted and said: the capture ring (frames dropped by the
 //! kernel), the queue to the writer (lines lost), connections ([`engine::MAX_CONNECTIONS`]), datagrams in fragments
-//! ([`engine::MAX_DATAGRAMS`]), clients of the control socket and what each may take ([`control::limits`]), translated flows
+//! ([`engine::MAX_DATAGRAMS`]), what the view remembers ([`tui`]), clients of the control socket and what each may take ([`control::limits`]), translated flows
 //! (`app::forwarding`), connections that are open when rules come into force
 //! ([`host::connections::MAX_CONNECTIONS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).

@@ -132,6 +132,8 @@ fn show(
     let started = Instant::now();
     let mut effects = state.update(Incoming::Time(Duration::ZERO));
     let mut drawn = Instant::now();
+    // Something has come that the screen does not show yet.
+    let mut is_stale = true;
     loop {
         for effect in effects.drain(..) {
             match effect {
@@ -146,16 +148,19 @@ fn show(
         if !Screen::is_taken() {
             return Err(io::Error::other("a thread has failed"));
         }
-        let next = incoming.recv_timeout(TICK.min(FRAME));
+        let next = incoming.recv_timeout(FRAME);
+        is_stale |= next.is_ok();
         let is_key = matches!(next, Ok(Incoming::Terminal(_)));
         match next {
             Ok(next) => effects.extend(state.update(next)),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        if is_key || drawn.elapsed() >= FRAME {
+        let since = drawn.elapsed();
+        if is_key || is_stale && since >= FRAME || since >= TICK {
             effects.extend(state.update(Incoming::Time(started.elapsed())));
             screen.terminal.draw(|frame| draw(frame, &state, options.theme))?;
+            is_stale = false;
             drawn = Instant::now();
         }
     }

@@ -19,6 +19,7 @@ pub const CASES: &[Case] = &[
     ("a_firewall_with_a_window_is_one_process_and_ends_with_it", a_firewall_with_a_window),
     ("all_of_a_day_is_done_by_keys_in_the_view_alone", all_of_a_day_is_done_by_keys),
     ("connections_are_told_with_the_rule_they_live_by", connections_are_told_with_their_rule),
+    ("a_window_confirms_by_a_key_what_is_taken_back_else", a_window_confirms_by_a_key),
     ("without_a_pfw_or_a_terminal_the_view_says_so_in_one_line", without_a_pfw_or_a_terminal),
 ];
 
@@ -326,6 +327,17 @@ fn connections_are_told_with_their_rule() {
     let (rows, total, pages) = all();
     assert!(start.elapsed() < Duration::from_millis(250) * pages && total >= rows.len(), "{:?}", start.elapsed());
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_window_confirms_by_a_key() {
+    let world = World::new();
+    fs::write(world.path("rules.json"), "{}").expect("written");
+    let mut window = in_terminal(&world, ["run", "--config", "rules.json", "--tui", "--confirm", "60"], SIZE);
+    window.wait_to_show("all is taken back in");
+    window.press("\rC");
+    window.wait("the confirmation", |text| text.contains("the rules stay") && !text.contains("all is taken back in"));
+    window.press("q");
+    assert!(window.end().0.success() && window.is_as_it_was());
 }
 
 fn without_a_pfw_or_a_terminal() {

@@ -55,10 +55,10 @@ fn title(buffer: &mut Buffer, area: Rect, now: Rates, enforcing: bool, theme: Th
     pen.fill("─", theme.dim());
 }
 
-/// The end of a scale: the next of 1, 2, 5, 10, 20, 50...
+/// The end of a scale: the next round number, near enough that the plot fills most of its side.
 fn scale(values: impl Iterator<Item = u64>) -> u64 {
     let most = values.max().unwrap_or_default().max(1);
-    let steps = (0..19).flat_map(|power| [1, 2, 5].map(|digit: u64| digit * 10_u64.pow(power)));
+    let steps = (0..19).flat_map(|power| [1, 2, 3, 4, 5, 6, 8].map(|digit: u64| digit * 10_u64.pow(power)));
     steps.into_iter().find(|&step| step >= most).unwrap_or(u64::MAX)
 }
 
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn scales_end_at_round_numbers() {
         let of = |value: u64| scale([0, value].into_iter());
-        assert_eq!([0, 1, 2, 3, 11, 20, 501].map(of), [1, 1, 2, 5, 20, 20, 1_000]);
+        assert_eq!([0, 1, 2, 3, 11, 20, 501, 9_001].map(of), [1, 1, 2, 3, 20, 20, 600, 10_000]);
         assert_eq!(of(u64::MAX), u64::MAX);
     }
 

@@ -83,7 +83,9 @@ fn draw_bar(pen: &mut Pen<'_>, cells: u16, share: Share, total: Share, theme: Th
         u16::try_from(cells).unwrap_or_default()
     };
     let all = of(share.packets).max(1);
-    let blocked = of(share.blocked).max(u16::from(share.blocked > 0)).min(all);
+    // Each part is seen, as far as there is room for both; else the larger one.
+    let most = if share.blocked * 2 < share.packets { all - 1 } else { all };
+    let blocked = of(share.blocked).max(u16::from(share.blocked > 0)).min(most);
     let allowed = all - blocked;
     pen.put(&"█".repeat(allowed.into()), theme.mark(Mark::Allowed));
     pen.put(&"▒".repeat(blocked.into()), theme.mark(Mark::Blocked));

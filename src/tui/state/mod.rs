@@ -4,7 +4,9 @@
 mod connections;
 mod cursor;
 mod dialog;
+mod input;
 mod log;
+mod news;
 mod offers;
 mod orders;
 mod rules;
@@ -17,29 +19,18 @@ pub use log::Log;
 pub use rules::Rules;
 
 use super::event::Event;
-use super::filter::Filter;
 use super::history::History;
-use super::keys::{Command, Motion, command};
 use super::layout::{Layout, middle};
 use super::talkers::Talkers;
 use crate::control::report::Status;
 use crate::control::{Answer, Request};
-use dialog::Typed;
-use ratatui::crossterm::event::{
-    Event as Terminal, KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind,
-};
-use ratatui::layout::{Position, Rect};
+use ratatui::crossterm::event::{Event as Terminal, KeyEventKind};
+use ratatui::layout::Rect;
 use std::mem;
 use std::time::Duration;
 
-/// How often pfw is asked what it does; the chart has a second to a column.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// How often a list that is in sight is asked for.
-const LIST_EVERY: Duration = Duration::from_secs(1);
 /// How long it is shown what came of a key.
 const NOTICE: Duration = Duration::from_secs(8);
-/// Lines that a turn of the mouse's wheel moves.
-const WHEEL: usize = 3;
 
 /// Tables of talkers.
 const TABLES: usize = 3;
@@ -266,152 +257,12 @@ impl State {
         self.log.fit(height);
     }
 
-    fn pass(&mut self, now: Duration) {
-        self.now = now;
-        self.notice.take_if(|notice| notice.until <= now);
-        if self.asked_status.is_due(now, STATUS_EVERY) {
-            self.ask(Request::Status);
-        }
-        let has_list = matches!(self.pane, Pane::Rules | Pane::Connections);
-        if has_list && self.asked_list.is_due(now, LIST_EVERY) {
-            self.ask_for_list();
-        }
-    }
-
-    fn ask(&mut self, request: Request) {
+    pub(super) fn ask(&mut self, request: Request) {
         self.effects.push(Effect::Ask(request));
     }
 
-    fn ask_for_list(&mut self) {
-        match self.pane {
-            Pane::Rules => self.ask(Request::Rules { from: self.rules.wanted() }),
-            Pane::Connections => {
-                self.connections.begin();
-                self.ask(Request::Connections { from: 0 });
-            }
-            Pane::Live | Pane::Talkers => {}
-        }
-    }
-
-    fn hear(&mut self, news: News) {
-        match news {
-            News::Up => {
-                if self.link != Link::Up {
-                    self.tell(true, "connected again");
-                }
-                self.link = Link::Up;
-            }
-            News::Down(_) if self.owns || self.leaving => self.effects.push(Effect::Leave),
-            News::Down(why) => self.link = Link::Down(why),
-            News::Events(events) => events.into_iter().for_each(|event| self.take(event)),
-            News::Answer { request, answer } => self.hear_answer(&request, answer),
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        self.talkers.take(&event);
-        self.rules.note(&event);
-        self.log.push(event);
-    }
-
-    fn hear_answer(&mut self, request: &Request, answer: Result<Answer, Problem>) {
-        match request {
-            Request::Status => self.asked_status.waits = false,
-            Request::Rules { .. } | Request::Connections { .. } => self.asked_list.waits = false,
-            _ => {}
-        }
-        match answer {
-            Ok(Answer::Status(status)) => {
-                self.history.take(status.counts, status.uptime);
-                self.status = *status;
-            }
-            Ok(Answer::Rules(page)) if self.icmp == Some(page.from) => self.look_for_icmp(&page),
-            Ok(Answer::Rules(page)) => {
-                let height = self.rows();
-                self.rules.take(page, height);
-            }
-            Ok(Answer::Connections(page)) => {
-                let height = self.rows();
-                if let Some(from) = self.connections.take(page, height) {
-                    self.asked_list.waits = true;
-                    self.ask(Request::Connections { from });
-                }
-            }
-            Ok(Answer::Done(done)) => {
-                let words = done.warnings.iter().map(|warning| format!(" ({warning})"));
-                let words = done.changed.join("; ") + &words.collect::<String>();
-                self.tell(true, &words);
-            }
-            Ok(_) => {}
-            // That the connection is lost is told by itself.
-            Err(_) if matches!(request, Request::Status | Request::Rules { .. } | Request::Connections { .. }) => {
-                self.icmp = None;
-            }
-            Err(problem) => self.hear_refusal(request, &problem),
-        }
-    }
-
-    fn tell(&mut self, is_good: bool, words: &str) {
+    pub(super) fn tell(&mut self, is_good: bool, words: &str) {
         self.notice = Some(Notice { words: words.to_owned(), is_good, until: self.now + NOTICE });
-    }
-
-    fn press(&mut self, key: KeyEvent) {
-        let command = command(self.pane, key);
-        match self.dialog.take() {
-            _ if command == Some(Command::Leave) && !matches!(key.code, KeyCode::Char('q')) => {
-                self.leave();
-            }
-            Some(Dialog::Input(input)) => self.type_in(input, key),
-            Some(Dialog::Page(page)) => self.read(page, command),
-            Some(Dialog::Menu(menu)) => self.choose(menu, key, command),
-            None => {
-                self.notice = None;
-                if let Some(command) = command {
-                    self.obey(command);
-                }
-            }
-        }
-    }
-
-    fn type_in(&mut self, mut input: Input, key: KeyEvent) {
-        match input.press(key) {
-            Typed::On => self.dialog = Some(Dialog::Input(input)),
-            Typed::GivenUp => {}
-            Typed::Finished => self.finish(input),
-        }
-    }
-
-    fn finish(&mut self, mut input: Input) {
-        if let Purpose::Target(op) = input.purpose {
-            return self.propose(op, input.text.trim());
-        }
-        let filter = match Filter::parse(&input.text) {
-            Ok(filter) => filter,
-            Err(error) => {
-                input.error = Some(error);
-                self.dialog = Some(Dialog::Input(input));
-                return;
-            }
-        };
-        let height = self.rows();
-        match input.purpose {
-            Purpose::Filter => self.log.show(filter),
-            Purpose::Search if filter.is_empty() => self.log.forget_search(),
-            Purpose::Search if !self.log.look_for(filter, height) => self.tell(false, "no line like that"),
-            Purpose::Search | Purpose::Target(_) => {}
-        }
-    }
-
-    /// A key while a page is read: moves, or closes it.
-    fn read(&mut self, mut page: Page, command: Option<Command>) {
-        match command {
-            Some(Command::Move(motion)) => {
-                page.go(motion, self.page_height());
-                self.dialog = Some(Dialog::Page(page));
-            }
-            None => self.dialog = Some(Dialog::Page(page)),
-            Some(_) => {}
-        }
     }
 
     /// Lines of a page that are in sight.
@@ -433,159 +284,6 @@ impl State {
     pub fn menu_area(&self, menu: &Menu) -> Rect {
         let rows = menu.title.len() + 1 + menu.choices.len() + 2;
         middle(self.size, 78, u16::try_from(rows).unwrap_or(u16::MAX))
-    }
-
-    /// What can be chosen at a place of the screen: below the frame, the title and a gap.
-    fn choice_at<'a>(&self, menu: &'a Menu, place: Position) -> Option<&'a Choice> {
-        let area = self.menu_area(menu);
-        let row = usize::from(place.y.checked_sub(area.y + 1)?).checked_sub(menu.title.len() + 1)?;
-        menu.choices.get(row).filter(|_| area.contains(place))
-    }
-
-    fn obey(&mut self, command: Command) {
-        let height = self.rows();
-        match command {
-            Command::Leave => self.leave(),
-            Command::Help => self.open(words::help()),
-            Command::Warnings => self.open(words::warnings(&self.status)),
-            Command::Show(pane) => self.show(pane),
-            Command::NextPane => self.show(self.pane.beside(1)),
-            Command::PreviousPane => self.show(self.pane.beside(Pane::ALL.len() - 1)),
-            Command::Move(motion) => self.go(motion, height),
-            Command::Details => self.details(),
-            Command::Back => self.back(),
-            Command::Follow => self.log.hold(!self.log.is_held()),
-            Command::Filter => self.dialog = Some(Dialog::Input(Input::new(Purpose::Filter, self.log.filter().text()))),
-            Command::Search => self.dialog = Some(Dialog::Input(Input::new(Purpose::Search, ""))),
-            Command::NextFound => self.find(true, height),
-            Command::PreviousFound => self.find(false, height),
-            Command::NextTable => self.turn_to(self.table.which + 1),
-            Command::PreviousTable => self.turn_to(self.table.which + TABLES - 1),
-            order => self.order(order),
-        }
-    }
-
-    fn turn_to(&mut self, table: usize) {
-        self.table = Tables { which: table % TABLES, row: 0 };
-    }
-
-    fn leave(&mut self) {
-        if self.owns && !self.leaving && self.link == Link::Up {
-            self.leaving = true;
-            self.tell(true, "the rules are being taken out; once more leaves at once");
-            self.ask(Request::Stop);
-        } else {
-            self.effects.push(Effect::Leave);
-        }
-    }
-
-    fn open(&mut self, page: Page) {
-        self.dialog = Some(Dialog::Page(page));
-    }
-
-    fn show(&mut self, pane: Pane) {
-        self.pane = pane;
-        self.asked_list.next = Duration::ZERO;
-        self.pass(self.now);
-    }
-
-    fn go(&mut self, motion: Motion, height: usize) {
-        match self.pane {
-            Pane::Live => self.log.go(motion, height),
-            Pane::Rules => {
-                self.rules.go(motion, height);
-                if self.rules.lacks(height) {
-                    self.ask_for_list();
-                }
-            }
-            Pane::Talkers => {
-                let mut cursor = self.cursor();
-                cursor.go(motion, self.talkers.rows(self.table.which), height / TABLES);
-                self.table.row = cursor.selected;
-            }
-            Pane::Connections => self.connections.go(motion, height),
-        }
-    }
-
-    fn details(&mut self) {
-        let page = match self.pane {
-            Pane::Live => self.log.selected().map(words::event),
-            Pane::Rules => self.rules.selected().map(|row| words::rule(row, self.rules.last_hit(&row.id))),
-            Pane::Connections => self.connections.selected().map(words::connection),
-            Pane::Talkers => None,
-        };
-        if let Some(page) = page {
-            self.open(page);
-        }
-    }
-
-    fn back(&mut self) {
-        if self.pane == Pane::Live {
-            self.log.show(Filter::default());
-            self.log.forget_search();
-            self.log.hold(false);
-        }
-    }
-
-    fn find(&mut self, forwards: bool, height: usize) {
-        if self.log.search().is_empty() {
-            self.tell(false, "nothing is looked for; / begins");
-        } else if !self.log.find(forwards, height) {
-            self.tell(false, if forwards { "no further line below" } else { "no further line above" });
-        }
-    }
-
-    fn point(&mut self, mouse: MouseEvent) {
-        let motion = match mouse.kind {
-            MouseEventKind::ScrollUp => Some(Motion::Up),
-            MouseEventKind::ScrollDown => Some(Motion::Down),
-            _ => None,
-        };
-        if let Some(motion) = motion {
-            return self.scroll(motion);
-        }
-        if mouse.kind != MouseEventKind::Down(MouseButton::Left) {
-            return;
-        }
-        if let Some(Dialog::Menu(menu)) = &self.dialog {
-            let choice = self.choice_at(menu, Position::new(mouse.column, mouse.row));
-            let request = choice.and_then(|choice| choice.request.clone());
-            self.dialog = None;
-            return self.effects.extend(request.map(Effect::Ask));
-        }
-        let (Some(layout), None) = (self.layout(), self.dialog.take()) else { return };
-        if let Some(pane) = layout.tab_at(mouse.column, mouse.row) {
-            self.show(pane);
-        } else if let Some(row) = layout.row_at(mouse.column, mouse.row) {
-            self.select(row, layout.rows());
-        }
-    }
-
-    fn scroll(&mut self, motion: Motion) {
-        let height = self.rows();
-        let page_height = self.page_height();
-        for _ in 0..WHEEL {
-            match &mut self.dialog {
-                Some(Dialog::Page(page)) => page.go(motion, page_height),
-                Some(Dialog::Menu(menu)) => menu.go(motion),
-                Some(Dialog::Input(_)) => {}
-                None => self.go(motion, height),
-            }
-        }
-    }
-
-    /// Selects a row; all about it, if it is selected already.
-    fn select(&mut self, row: usize, height: usize) {
-        let before = self.cursor();
-        match self.pane {
-            Pane::Live => self.log.select(row, height),
-            Pane::Rules => self.rules.select(row, height),
-            Pane::Connections => self.connections.select(row, height),
-            Pane::Talkers => {}
-        }
-        if before == self.cursor() && before.selected == before.top + row {
-            self.details();
-        }
     }
 
     /// The place in the pane's list.
