@@ -110,7 +110,7 @@ fn each_packet_has_exactly_one_line() {
 
 fn a_reload_changes_the_kernel_and_the_log() {
     let world = World::new();
-    let mut pfw = enforce(&world, "{}", []);
+    let mut pfw = enforce(&world, "{}", ["--no-watch"]);
     assert!(ping(PEER4, 1));
     std::fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
     pfw.signal(libc::SIGHUP);

@@ -143,7 +143,7 @@ fn each_key_acts_as_it_says() {
     wait_for("the network", || (servers.passes() == KEYS[0].1).then_some(()));
     for variant in BOTH {
         choose(variant);
-        let pfw = enforce(&world, "{}", []);
+        let pfw = enforce(&world, "{}", ["--no-watch"]);
         for (rules, expected) in KEYS {
             change(&world, &pfw, &with_addresses(rules));
             let before = count(&world, &["[BLOCKED]"]);

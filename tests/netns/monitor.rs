@@ -293,7 +293,7 @@ fn a_bridged_packet_is_logged_once() {
 
 fn sighup_reads_the_rules_again() {
     let world = World::new();
-    let mut pfw = world.watch(OPEN, []);
+    let mut pfw = world.watch(OPEN, ["--no-watch"]);
     let rules = world.path("rules.json");
     std::fs::write(&rules, r#"{ "block_protocols": ["icmp"] }"#).expect("written");
     pfw.signal(libc::SIGHUP);
