@@ -23,7 +23,8 @@ impl Connections {
         self.coming.extend(page.rows);
         let next = page.next.filter(|_| self.coming.len() < MAX_ROWS);
         if next.is_none() {
-            self.total = page.total.max(self.coming.len());
+            // pfw's own count has those that have expired and were not noticed yet.
+            self.total = if page.next.is_some() { page.total.max(self.coming.len()) } else { self.coming.len() };
             self.show(height);
         }
         next
