@@ -114,8 +114,7 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<End> {
             return Ok(End::TimedOut);
         }
         std::thread::sleep(pause);
-        // An eighth of the time at most is slept away.
-        pause = (start.elapsed() / 8).clamp(Duration::from_micros(200), Duration::from_millis(5));
+        pause = (pause * 2).min(Duration::from_millis(5));
     }
 }
 
