@@ -114,7 +114,8 @@ fn wait(child: &mut Child, patience: Duration) -> io::Result<End> {
             return Ok(End::TimedOut);
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(5));
+        // An eighth of the time at most is slept away.
+        pause = (start.elapsed() / 8).clamp(Duration::from_micros(200), Duration::from_millis(5));
     }
 }
 
