@@ -69,11 +69,11 @@ enum Command {
     /// Decide on the packets of a capture file; needs no privilege
     Replay(replay::ReplayArgs),
     /// Show what the running pfw does and how it fares
-    Status(status::StatusArgs),
+    Status(options::ShowArgs),
     /// Show the rules of the running pfw in the order in which they act, with how often each decided
-    Rules(rules::RulesArgs),
+    Rules(options::ShowArgs),
     /// Hold what the running pfw's rules dropped against what was reported and logged
-    Audit(audit::AuditArgs),
+    Audit(options::ShowArgs),
     /// Watch and steer the running pfw: chart, live log, rules, who talks most
     Tui(tui::TuiArgs),
     /// Block an address, a port or a protocol, and write it into the rules file
