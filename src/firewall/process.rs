@@ -39,7 +39,10 @@ impl Invocation<'_> {
     pub(super) fn run(&self) -> Result<String, CommandError> {
         let mut left = RETRIES;
         loop {
-            match self.run_once() {
+            let start = Instant::now();
+            let result = self.run_once();
+            tracing::debug!("{} {} took {:?}", self.program.display(), self.args.join(" "), start.elapsed());
+            match result {
                 Err(error) if error.end == End::Exit(BUSY) && left > 0 => left -= 1,
                 result => return result,
             }

@@ -104,7 +104,7 @@ impl Running {
     pub fn end(mut self) -> (i32, String) {
         let status = wait_for("pfw to end", || self.child.try_wait().expect("the child can be waited for"));
         self.said.extend(self.stderr.iter());
-        (status.code().unwrap_or(-1), self.said.join("\n"))
+        (status.code().unwrap_or(-1), self.all_said())
     }
 
     /// Waits for a line of standard error that contains `words`, and returns it.
@@ -118,9 +118,14 @@ impl Running {
                         return line;
                     }
                 }
-                Err(error) => panic!("pfw did not say '{words}' ({error}); it said:\n{}", self.said.join("\n")),
+                Err(error) => panic!("pfw did not say '{words}' ({error}); it said:\n{}", self.all_said()),
             }
         }
+    }
+
+    /// All that it has said so far and that was looked at.
+    pub fn all_said(&self) -> String {
+        self.said.join("\n")
     }
 
     /// Whether it has said a line that contains `words` since it was last asked for any.

@@ -46,7 +46,7 @@ fn whatever_others_do_is_put_right() {
         let deeds = DEEDS.iter().filter(|(deed, _)| variant == "nft" || !deed.starts_with("nft"));
         // So many are put right in a minute.
         for some in deeds.collect::<Vec<_>>().chunks(5) {
-            let mut pfw = enforce(&world, &format!(r#"{{ "block_ips": ["192.0.2.1", "{PEER4}"] }}"#), []);
+            let mut pfw = enforce(&world, &format!(r#"{{ "block_ips": ["192.0.2.1", "{PEER4}"] }}"#), ["-vv"]);
             for (deed, words) in some {
                 sh(&format!("T=iptables-{variant}; {deed}"));
                 let done = Instant::now();
@@ -55,7 +55,7 @@ fn whatever_others_do_is_put_right() {
                 println!("{variant}: {deed}: {took:?}: {said}");
                 assert!(said.contains(words), "{deed}: {said}");
                 assert!(is_whole(variant), "{deed}");
-                assert!(took < soon, "{deed}: {took:?}");
+                assert!(took < soon, "{deed}: {took:?}\n{}", pfw.all_said());
                 if variant == "nft" {
                     assert!(
                         said.contains("changed by iptables-nft") || said.contains("changed by nft (pid "),
