@@ -55,14 +55,24 @@ impl Socket {
     /// Lets only datagrams that begin with a message of this type come in: the kernel drops all others. For sockets that
     /// wait for notifications: an answer is of another type.
     pub fn keep_only(&self, kind: u16) -> io::Result<()> {
+        self.filter(kind, (u32::MAX, 0))
+    }
+
+    /// Has the kernel drop datagrams that begin with a message of this type.
+    pub fn keep_out(&self, kind: u16) -> io::Result<()> {
+        self.filter(kind, (0, u32::MAX))
+    }
+
+    /// Lets so many bytes in of datagrams that begin with a message of this type, and of others.
+    fn filter(&self, kind: u16, (of_kind, of_others): (u32, u32)) -> io::Result<()> {
         let step = |code: u32, jt, jf, k| libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt, jf, k };
         // A filter loads in network byte order what stands there in the machine's.
         let kind = u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
         let program = [
             step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, KIND_AT),
             step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, 0, kind),
-            step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
-            step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, of_others),
+            step(libc::BPF_RET | libc::BPF_K, 0, 0, of_kind),
         ];
         sys::attach_filter(self.as_fd(), &program)
     }

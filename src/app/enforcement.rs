@@ -67,7 +67,7 @@ pub struct Enforcement {
     told: Vec<Disturbance>,
     /// The names of the rules in force.
     names: Arc<KernelRules>,
-    /// What their counters told before they began anew because the rules were put back.
+    /// What their counters told before they began anew, because the rules were put in twice or put back.
     counted: Vec<u64>,
 }
 
@@ -145,14 +145,14 @@ impl Enforcement {
         let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
         let seeds = tracks.then(|| seed_kernel(say));
         match self.installed.replace(plan).context("cannot put the new rules in force") {
-            Ok(counters) => {
+            Ok(ended) => {
                 if tracks && !tracked {
                     // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
                     seed_kernel(&mut |_| ());
                 }
                 self.seeds = seeds.filter(|_| !tracked);
-                let counted = self.add_up(&counters);
-                self.counted.clear();
+                let counted = self.add_up(&ended.old, true);
+                self.counted = ended.new.iter().map(|counter| counter.packets).collect();
                 self.names = names;
                 Ok(counted)
             }
@@ -166,13 +166,13 @@ impl Enforcement {
     /// What each rule has dropped.
     pub fn count(&self) -> Result<Counted> {
         let counters = self.installed.counters().context("cannot read the kernel's counters")?;
-        Ok(self.add_up(&counters))
+        Ok(self.add_up(&counters, false))
     }
 
-    fn add_up(&self, counters: &[Counter]) -> Counted {
+    fn add_up(&self, counters: &[Counter], last: bool) -> Counted {
         let before = self.counted.iter().copied().chain(std::iter::repeat(0));
         let dropped = counters.iter().zip(before).map(|(counter, before)| counter.packets + before).collect();
-        Counted { generation: self.names.generation, dropped }
+        Counted { generation: self.names.generation, last, dropped }
     }
 
     /// Remembers what the rules had dropped before they were written anew, if they were.

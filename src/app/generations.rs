@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Rule sets that are remembered after they were replaced: reports of packets that they dropped may still come, for a
 /// tenth of a second. A large one takes some ten megabytes.
 const REMEMBERED: usize = 4;
+/// Rule sets that are remembered while their last counters are awaited: small ones can follow each other faster than
+/// counters are taken. One that never came into force has none.
+const AWAITED: usize = 32;
 /// How long it may take until the kernel has all of a rule set that was announced: the two families get it one after
 /// the other, and large sets take seconds.
 const SWITCH: Duration = Duration::from_secs(5);
@@ -21,6 +24,8 @@ const SWITCH: Duration = Duration::from_secs(5);
 pub struct Counted {
     /// Of which generation.
     pub generation: u32,
+    /// The rules have been taken out: there will be no others.
+    pub last: bool,
     /// Packets that each rule has dropped, by number.
     pub dropped: Vec<u64>,
 }
@@ -37,6 +42,8 @@ pub struct Generations {
 struct Generation {
     kernel: Arc<KernelRules>,
     tallies: Vec<Tally>,
+    /// Its last counters have been taken.
+    settled: bool,
 }
 
 /// What is known of a rule.
@@ -54,6 +61,10 @@ impl Tally {
 }
 
 impl Generation {
+    fn new(kernel: Arc<KernelRules>) -> Self {
+        Self { tallies: vec![Tally::default(); kernel.rules.len()], kernel, settled: false }
+    }
+
     fn accounts(&self) -> impl Iterator<Item = (&Arc<str>, Account)> {
         self.kernel.rules.iter().map(|rule| &rule.info.id).zip(self.tallies.iter().map(|tally| tally.account()))
     }
@@ -63,13 +74,17 @@ impl Generations {
     /// Takes a generation in before it is put in force. One that is known comes back: what was to replace it failed.
     pub fn add(&mut self, kernel: Arc<KernelRules>) {
         let known = self.known.iter().position(|known| known.kernel.generation == kernel.generation);
-        let generation = known
-            .and_then(|place| self.known.remove(place))
-            .unwrap_or_else(|| Generation { tallies: vec![Tally::default(); kernel.rules.len()], kernel });
+        let generation = known.and_then(|place| self.known.remove(place)).unwrap_or_else(|| Generation::new(kernel));
         self.known.push_front(generation);
-        if self.known.len() > REMEMBERED
-            && let Some(forgotten) = self.known.pop_back()
-        {
+        self.forget();
+    }
+
+    /// Keeps of rule sets whose time is over their accounts alone.
+    fn forget(&mut self) {
+        while self.known.len() > REMEMBERED {
+            let settled = self.known.iter().rposition(|known| known.settled).filter(|&place| place >= REMEMBERED);
+            let too_old = self.known.len().checked_sub(1).filter(|&place| place >= AWAITED);
+            let Some(forgotten) = settled.or(too_old).and_then(|place| self.known.remove(place)) else { return };
             add(&mut self.past, forgotten.accounts());
         }
     }
@@ -120,9 +135,12 @@ impl Generations {
     /// The kernel's counters were read.
     pub fn counted(&mut self, counted: &Counted) {
         let known = self.known.iter_mut().find(|known| known.kernel.generation == counted.generation);
-        for (tally, &dropped) in known.into_iter().flat_map(|known| &mut known.tallies).zip(&counted.dropped) {
+        let Some(known) = known else { return };
+        known.settled |= counted.last;
+        for (tally, &dropped) in known.tallies.iter_mut().zip(&counted.dropped) {
             tally.dropped = dropped;
         }
+        self.forget();
     }
 
     /// All accounts, `lost` reports being known to be lost.
@@ -159,10 +177,22 @@ mod tests {
         By { generation, number, uid: None, corrupt: false }
     }
 
+    fn counted(generation: u32, dropped: &[u64]) -> Counted {
+        Counted { generation, last: true, dropped: dropped.into() }
+    }
+
     fn generations(n: u32) -> Generations {
         let mut generations = Generations::default();
-        (1..=n).for_each(|number| generations.add(kernel(number, i64::from(number) * 100)));
+        replace(&mut generations, 1..=n);
         generations
+    }
+
+    /// Rule sets come and go.
+    fn replace(generations: &mut Generations, numbers: std::ops::RangeInclusive<u32>) {
+        for number in numbers {
+            generations.add(kernel(number, i64::from(number) * 100));
+            generations.counted(&counted(number - 1, &[]));
+        }
     }
 
     #[test]
@@ -173,14 +203,31 @@ mod tests {
             generations.logged(&by(1, 1));
         }
         // Two more are dropped before the rules are replaced; one of the reports is lost.
-        generations.counted(&Counted { generation: 1, dropped: vec![0, 5] });
+        generations.counted(&counted(1, &[0, 5]));
         generations.reported(&by(1, 1));
-        (2..9).for_each(|number| generations.add(kernel(number, i64::from(number) * 100)));
+        replace(&mut generations, 2..=8);
         generations.reported(&by(8, 1));
-        generations.counted(&Counted { generation: 8, dropped: vec![4, 1] });
+        generations.counted(&counted(8, &[4, 1]));
         let audit = generations.audit(3);
         assert_eq!(audit.rules["web"], Account { dropped: 6, reported: 7, unread: 1, missing: 0, logged: 5 });
         assert_eq!((audit.rules["ping"].missing, audit.unaccounted), (4, 1));
+    }
+
+    #[test]
+    fn a_rule_set_is_remembered_until_its_last_counters_came_but_not_for_ever() {
+        let mut generations = Generations::default();
+        let wanted = |generations: &Generations| generations.known.len();
+        (1..=10).for_each(|number| generations.add(kernel(number, 100)));
+        generations.reported(&by(1, 1));
+        generations.counted(&Counted { last: false, ..counted(1, &[0, 1]) });
+        assert_eq!(wanted(&generations), 10);
+        generations.counted(&counted(1, &[0, 3]));
+        assert_eq!(wanted(&generations), 9);
+        assert_eq!(generations.audit(0).rules["web"], Account::new(3, 1, 0));
+        (2..=9).for_each(|number| generations.counted(&counted(number, &[])));
+        assert_eq!(wanted(&generations), REMEMBERED);
+        (11..=90).for_each(|number| generations.add(kernel(number, 100)));
+        assert_eq!(wanted(&generations), AWAITED);
     }
 
     #[test]

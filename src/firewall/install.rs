@@ -1,6 +1,7 @@
 //! A plan in force: put in, replaced, watched, taken out.
 
 use super::changes::{self, Change};
+use super::counters::{Counter, Departures, Ended, Tally};
 use super::error::Error;
 use super::family::Family;
 use super::guardian::Guardian;
@@ -28,15 +29,6 @@ pub struct Installed {
     _lock: Lock,
     /// `None` once there is nothing left to undo.
     guardian: Option<Guardian>,
-}
-
-/// What the kernel counted for a rule, both families together, since the plan was put in force.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counter {
-    /// Packets that it dropped.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// What somebody else did to our rules.
@@ -109,16 +101,16 @@ impl Installed {
     }
 
     /// Puts `plan` in force instead: one transaction for each family, in which no packet sees anything but the old or
-    /// the new rules. Its generation must be another. Returns what the old rules had counted an instant before, by
-    /// rule number: the kernel forgets it with them.
+    /// the new rules. Its generation must be another. Returns what was counted that the kernel forgets. Where it does not
+    /// tell it of rules that are taken out, that was read an instant before.
     ///
     /// # Errors
     ///
     /// Whatever fails, the old plan is in force. Its counters may begin anew.
-    pub fn replace(&mut self, plan: Plan) -> Result<Vec<Counter>, Error> {
-        let counters = self.apply(&plan)?;
+    pub fn replace(&mut self, plan: Plan) -> Result<Ended, Error> {
+        let ended = self.apply(&plan)?;
         self.plan = plan;
-        Ok(counters)
+        Ok(ended)
     }
 
     /// Takes everything out.
@@ -155,21 +147,21 @@ impl Installed {
     ///
     /// If the tables can't be read.
     pub fn counters(&self) -> Result<Vec<Counter>, Error> {
-        let mut counters = self.no_counters();
+        let mut tally = Tally::new(&self.plan);
         for family in self.tools.families() {
-            self.add_counters(family, &mut counters)?;
+            self.count(family, &mut tally)?;
         }
-        Ok(counters)
+        Ok(tally.finish())
     }
 
-    fn no_counters(&self) -> Vec<Counter> {
-        vec![Counter::default(); self.plan.rules().len()]
-    }
-
-    fn add_counters(&self, family: Family, counters: &mut [Counter]) -> Result<(), Error> {
-        let saved = kernel::save(&self.tools, family, &["-c"])?;
-        add_counters(&saved, &self.plan, family, counters);
+    fn count(&self, family: Family, tally: &mut Tally<'_>) -> Result<(), Error> {
+        tally.add_saved(family, &kernel::save(&self.tools, family, &["-c"])?);
         Ok(())
+    }
+
+    /// What is told of the rules in force when they are taken out, where the kernel tells it.
+    fn departures(&self) -> Option<Departures> {
+        if self.tools.is_legacy() { None } else { Departures::listen().ok() }
     }
 
     /// What is no longer as it was put there.
@@ -252,13 +244,13 @@ impl Installed {
     }
 
     /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
-    /// Returns what the rules of the plan that was in force had counted.
-    fn apply(&mut self, plan: &Plan) -> Result<Vec<Counter>, Error> {
+    /// Returns what was counted before.
+    fn apply(&mut self, plan: &Plan) -> Result<Ended, Error> {
         let generation = self.generation();
         let before = self.tables(generation)?;
         let result = self.change_all(plan, &before);
         match result {
-            Ok((changed, counters)) => {
+            Ok((changed, ended)) => {
                 let leaves_sets = !self.is_in_force() || self.plan.sets().iter().any(|set| !plan.has_set(&set.name));
                 self.learn(generation, changed.values().map(|changed| changed.commits).sum());
                 self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
@@ -266,7 +258,7 @@ impl Installed {
                     // The new rules are in force, and verified. Old sets that resist do no harm; `check` tells of them.
                     let _ = kernel::destroy_sets(&self.tools, |name| plan.has_set(name));
                 }
-                Ok(counters)
+                Ok(ended)
             }
             Err(first) => match self.go_back(&before) {
                 Ok(()) => Err(first),
@@ -275,12 +267,12 @@ impl Installed {
         }
     }
 
-    /// The tables as they are printed then, and what the rules in force had counted before.
+    /// The tables as they are printed then, and what was counted before.
     fn change_all(
         &self,
         plan: &Plan,
         before: &BTreeMap<Family, Table>,
-    ) -> Result<(BTreeMap<Family, Changed>, Vec<Counter>), Error> {
+    ) -> Result<(BTreeMap<Family, Changed>, Ended), Error> {
         let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
         for (&family, table) in before {
@@ -290,19 +282,27 @@ impl Installed {
                 kernel::test(&self.tools, family, &transaction)?;
             }
         }
-        let (mut all, mut counters) = (BTreeMap::new(), self.no_counters());
+        let (mut all, departures) = (BTreeMap::new(), self.departures());
+        let mut tallies = [Tally::new(&self.plan), Tally::apart_from(plan, &self.plan)];
         // First where it makes a difference.
         let (same, new): (Vec<_>, Vec<_>) = self.tools.families().partition(|&family| self.is_as_now(plan, family));
         for family in new.into_iter().chain(same) {
             if let Some(table) = before.get(&family) {
-                // What is dropped from here on to the change is counted by nobody who will be asked.
-                self.add_counters(family, &mut counters)?;
+                if departures.is_none() && self.is_in_force() {
+                    // What is dropped from here on to the change is counted by nobody who will be asked.
+                    let [old, _] = &mut tallies;
+                    self.count(family, old)?;
+                }
                 let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
                 // Where there was nothing to do it is as it was.
                 all.insert(family, changed.unwrap_or_else(|| Changed { table: table.clone(), commits: 0 }));
             }
         }
-        Ok((all, counters))
+        if let Some(departures) = departures {
+            departures.add_to(&mut tallies);
+        }
+        let [old, new] = tallies.map(Tally::finish);
+        Ok((all, Ended { old, new }))
     }
 
     /// The tables now. They need not be read where nobody has changed them since they were.
@@ -398,26 +398,4 @@ fn displaced(family: Family, table: &Table) -> impl Iterator<Item = Disturbance>
         let by = state.in_front.clone()?;
         (state.jumps > 0).then_some(Disturbance::Displaced { family, hook, by })
     })
-}
-
-/// Adds what `saved` (with counters) says of the rules that drop.
-fn add_counters(saved: &str, plan: &Plan, family: Family, counters: &mut [Counter]) {
-    let mut rules: BTreeMap<&str, _> =
-        plan.chains(family).iter().map(|chain| (chain.name.as_str(), chain.rules.iter())).collect();
-    let mut section = "";
-    for line in saved.lines() {
-        section = line.strip_prefix('*').unwrap_or(section);
-        let Some((counts, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] -A ")) else { continue };
-        let chain = rule.split(' ').next().unwrap_or_default();
-        if TableName::of_chain(chain).word() != section {
-            continue;
-        }
-        // Rules of a chain are printed in their order.
-        let Some(rule) = rules.get_mut(chain).and_then(Iterator::next) else { continue };
-        let Some((packets, bytes)) = counts.split_once(':') else { continue };
-        if let Some(counter) = rule.number.filter(|_| rule.drops).and_then(|number| counters.get_mut(number as usize)) {
-            counter.packets += packets.parse::<u64>().unwrap_or(0);
-            counter.bytes += bytes.parse::<u64>().unwrap_or(0);
-        }
-    }
 }

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod changes;
+mod counters;
 mod dry_run;
 mod error;
 mod family;
@@ -24,9 +25,10 @@ mod words;
 
 pub use backoff::Backoff;
 pub use changes::{Change, Changes};
+pub use counters::{Counter, Ended};
 pub use error::{CommandError, End, Error};
 pub use family::Family;
-pub use install::{Counter, Disturbance, Installed};
+pub use install::{Disturbance, Installed};
 pub use names::{Hook, Reported, read_nflog_prefix};
 pub use plan::{Options, Origin, Plan, PlannedRule, PlannedSet};
 pub use removal::clean;

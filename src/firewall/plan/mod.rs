@@ -18,7 +18,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub(super) use chains::Chain;
+pub(super) use chains::{Chain, KernelRule};
 pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 
