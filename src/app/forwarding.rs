@@ -20,6 +20,13 @@ const MAX_ENDS: usize = 1 << 18;
 /// Datagrams in fragments that are remembered after their first fragment.
 const MAX_DATAGRAMS: usize = 1 << 12;
 
+/// Beginnings of connections and flows that are remembered, of each. A packet of one that is forgotten goes by what was
+/// told last.
+const MAX_BEGINNINGS: usize = 1 << 12;
+
+/// How long a beginning is of use: packets wait no longer than that until they are told apart.
+const BEGINNING: Duration = Duration::from_secs(1);
+
 /// How exactly a report tells a time.
 const STAMP: Duration = Duration::from_micros(1);
 
@@ -59,12 +66,17 @@ pub struct Forwarding {
     translated: Remembered<Ends, Side>,
     /// Datagrams in fragments that are part of such a flow.
     datagrams: Remembered<Datagram>,
+    /// When connections from and to this machine began, by their ends.
+    own: Remembered<Ends, Timestamp>,
+    /// When flows on their way through began, by the ends that the rules see.
+    begun: Remembered<Ends, Timestamp>,
 }
 
 impl Default for Forwarding {
     fn default() -> Self {
         let (translated, datagrams) = (Remembered::new(MAX_ENDS), Remembered::new(MAX_DATAGRAMS));
-        Self { passing: Passing::default(), translated, datagrams }
+        let [own, begun] = [(); 2].map(|()| Remembered::new(MAX_BEGINNINGS));
+        Self { passing: Passing::default(), translated, datagrams, own, begun }
     }
 }
 
@@ -94,9 +106,12 @@ impl Forwarding {
                 }
             }
             Change::Opened(_) => {}
+            // One that this machine opens may bear the same ends before it is translated.
             Change::Closed(flow) => {
-                for (ends, _) in sides(flow) {
-                    self.translated.end(&ends, now);
+                for (ends, others) in sides(flow) {
+                    if self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| side.others == others) {
+                        self.translated.end(&ends, now);
+                    }
                 }
             }
         }
@@ -116,18 +131,34 @@ impl Forwarding {
             return false;
         }
         let with_its_datagram = || datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
-        let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.translated.knows(&ends, time));
+        let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.goes_through(&ends, time));
         with_its_datagram() || in_its_flow()
+    }
+
+    /// Whether what bears these ends at `time` is part of a translated flow. A connection of this machine may have had
+    /// the same before the flow began, which is told at once with all that came meanwhile.
+    fn goes_through(&self, ends: &Ends, time: Timestamp) -> bool {
+        let Some(side) = self.translated.get(ends, time) else { return false };
+        let own = self.own.get(ends, time).filter(|&&own| own <= time);
+        own.is_none_or(|own| self.begun.get(&side.others, time).is_some_and(|begun| own < begun && *begun <= time))
     }
 
     /// Takes in that a packet opened a connection to this machine at `time`: a flow with its ends is over, although
     /// notice of that may come later.
     pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
         let Some(ends) = Ends::of_packet(packet) else { return };
+        self.own.remember(ends, time, time.plus(BEGINNING), time);
         // One that has begun since is another.
         let goes_on = self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| time < side.since);
         if !goes_on {
             self.translated.end(&ends, time.minus(STAMP));
+        }
+    }
+
+    /// Takes in that a packet began a flow on its way through.
+    pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
+        if let Some(ends) = Ends::of_packet(packet) {
+            self.begun.remember(ends, time, time.plus(BEGINNING), time);
         }
     }
 
@@ -257,6 +288,29 @@ mod tests {
         forwarding.change(&host(), &Change::Opened(published()), at(5));
         forwarding.begins(&packet, at(4));
         assert!(forwarding.covers(&packet, at(6)), "late notice of that neither");
+    }
+
+    #[test]
+    fn what_this_machine_opened_before_a_flow_of_the_same_ends_began_is_its_own() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        let outside = udp(CLIENT, HOST, (4000, 80));
+        let mut forwarding = Forwarding::default();
+        forwarding.begins(&outside, at(1));
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), at(2));
+        forwarding.change(&host(), &Change::Opened(masqueraded), at(2));
+        assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
+    }
+
+    #[test]
+    fn the_end_of_an_own_connection_ends_no_flow_of_the_same_ends() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        // The port is taken, so that its packets leave with another.
+        let own = Flow { original: tuple(HOST, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 159)) };
+        let mut forwarding = Forwarding::default();
+        forwarding.change(&host(), &Change::Opened(masqueraded), at(1));
+        forwarding.change(&host(), &Change::Opened(own), at(2));
+        forwarding.change(&host(), &Change::Closed(own), at(3));
+        assert!(forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(4)));
     }
 
     #[test]

@@ -88,6 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_is_not_taken_for_one_of_the_same_ends_and_flags_that_was_reported_soon_after() {
+        let incoming = |whole, time| {
+            let fingerprint = Some(Fingerprint { whole, head: 2 });
+            Seen { time, direction: Direction::Incoming, fingerprint, ..reset() }
+        };
+        let (time, later) = (reset().time, reset().time.plus(Duration::from_millis(2)));
+        let mut own = Own::default();
+        own.report(incoming(1, later), Does::Nothing, later);
+        assert_eq!(own.take(&incoming(7, time), &iter::empty()), None);
+        assert_eq!(own.take(&incoming(1, time), &iter::empty()), Some(Does::Nothing), "without a stamp of its own");
+    }
+
+    #[test]
     fn a_report_is_of_use_once_and_to_the_packet_that_it_is_about() {
         let mut own = Own::default();
         own.report(reset(), Does::Opens, reset().time);

@@ -24,7 +24,7 @@ use crate::engine::{Direction, Matcher, RuleInfo, Step};
 use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
 use crate::nflog::{Event, Hook};
-use crate::packet::{self, Malformed};
+use crate::packet::{self, Malformed, Net};
 use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -256,7 +256,7 @@ impl Stage {
             Reported::Dropped(number) | Reported::Stopped(number) => {
                 Some(truth.note_dropped(generation, number, event, &packet))
             }
-            Reported::Passed | Reported::Own | Reported::Opens => None,
+            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
         };
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
@@ -269,6 +269,9 @@ impl Stage {
         let time = event.time.unwrap_or(now);
         let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
         truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());
+        if let (Reported::Begins, Net::Ip(ip)) = (reported, &packet.net) {
+            self.forwarding.passes(ip, time);
+        }
         match by {
             by if hook == Hook::Forward => truth.withheld.report_forwarded(seen, by),
             // The kernel stamps what comes in, and the tap sees that; what goes out has neither.

@@ -7,6 +7,7 @@ use super::subject::{Header, Passage, Subject};
 use super::tracker::{MAX_CONNECTIONS, TrackedPage, Tracker};
 use crate::host::connections::Connection;
 use crate::packet::Ip;
+use crate::rules::Action;
 use crate::time::Timestamp;
 
 /// Bounds of what is remembered.
@@ -56,13 +57,14 @@ struct Seen<'a> {
 }
 
 /// What `Engine` has to know of a decision.
-pub(super) trait Allows {
-    fn allows(&self) -> bool;
+pub(super) trait Decides {
+    /// What happens to the packet.
+    fn action(&self) -> Action;
 }
 
-impl Allows for Decision {
-    fn allows(&self) -> bool {
-        Decision::allows(self)
+impl Decides for Decision {
+    fn action(&self) -> Action {
+        self.action
     }
 }
 
@@ -111,7 +113,7 @@ impl Engine {
 
     /// Decides on `packet` by whatever `judge` is. Netfilter's order: the tracker sees each packet before the rules,
     /// and remembers a new connection once the packet has left (on loopback: before it arrives).
-    pub(super) fn decide_by<D: Allows>(
+    pub(super) fn decide_by<D: Decides>(
         &mut self,
         packet: &Ip,
         context: &Context,
@@ -119,15 +121,16 @@ impl Engine {
     ) -> D {
         let seen = self.observe(packet, context.time);
         let (first, second) = Passage::of(context.direction);
-        let decision = judge(&seen.subject, first, seen.state, seen.without_first);
-        if !decision.allows() {
-            return decision;
+        let judge = |passage| judge(&seen.subject, passage, seen.state, seen.without_first);
+        let mut decision = judge(first);
+        if decision.action() == Action::Allow {
+            self.leave(packet, seen.opens, context.time);
+            decision = second.map_or(decision, judge);
         }
-        self.leave(packet, seen.opens, context.time);
-        match second {
-            Some(second) => judge(&seen.subject, second, seen.state, seen.without_first),
-            None => decision,
+        if decision.action() == Action::Reject && seen.state != State::Invalid {
+            self.tracker.reject(packet, context.time);
         }
+        decision
     }
 
     /// A packet was let out: what it opens is remembered, once all of it is there.

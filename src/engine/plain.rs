@@ -7,7 +7,7 @@ use super::catalogue::{builtin, guard_number};
 use super::decision::{Context, Direction, Hit, State, Step};
 use super::guard::{self, Guard};
 use super::in_force::Expires;
-use super::memory::{Allows, Engine};
+use super::memory::{Decides, Engine};
 use super::peers::ListEntry;
 use super::subject::{Header, Passage, Subject};
 use crate::host::Host;
@@ -101,9 +101,9 @@ pub enum Miss {
     IcmpType,
 }
 
-impl Allows for Outcome {
-    fn allows(&self) -> bool {
-        self.action == Action::Allow
+impl Decides for Outcome {
+    fn action(&self) -> Action {
+        self.action
     }
 }
 

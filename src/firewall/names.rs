@@ -155,8 +155,10 @@ pub enum Reported {
     Dropped(u32),
     /// The same, in the raw table, where the hook does not tell that the packet was on its way through.
     Stopped(u32),
-    /// It is on its way through this machine and none of our rules dropped it.
+    /// It is on its way through this machine, belongs to no flow, and none of our rules dropped it.
     Passed,
+    /// It is on its way through this machine, begins a flow, and none of our rules dropped it.
+    Begins,
     /// It is from or to this machine, whatever its addresses look like. It may be dropped yet.
     Own,
     /// The same, and it would open a connection.
@@ -167,6 +169,8 @@ pub enum Reported {
 const NUMBER_DIGITS: usize = 6;
 /// What stands for the number of a rule where none dropped the packet: as long, and no number in hex.
 const PASSED: &str = "passed";
+/// See [`PASSED`].
+const BEGINS: &str = "begins";
 /// See [`PASSED`].
 const OWN: &str = "inside";
 /// See [`PASSED`].
@@ -183,6 +187,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Dropped(number) => format!("pfw:{generation:08x}:{number:06x}"),
         Reported::Stopped(number) => format!("pfw:{generation:08x}:{number:06x}{STOPPED}"),
         Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
+        Reported::Begins => format!("pfw:{generation:08x}:{BEGINS}"),
         Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
         Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
     }
@@ -210,6 +215,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
     let reported = match what.strip_suffix(STOPPED) {
         Some(number) => Reported::Stopped(hex(number, 6)?),
         None if what == PASSED => Reported::Passed,
+        None if what == BEGINS => Reported::Begins,
         None if what == OWN => Reported::Own,
         None if what == OPENS => Reported::Opens,
         None => Reported::Dropped(hex(what, 6)?),
@@ -242,6 +248,7 @@ mod tests {
             (Reported::Dropped(0x12_3456), "pfw:0000feed:123456"),
             (Reported::Stopped(0x12_3456), "pfw:0000feed:123456:fwd"),
             (Reported::Passed, "pfw:0000feed:passed"),
+            (Reported::Begins, "pfw:0000feed:begins"),
             (Reported::Own, "pfw:0000feed:inside"),
             (Reported::Opens, "pfw:0000feed:opened"),
         ] {

@@ -19,7 +19,7 @@ const IPV6_HEADER: usize = 40;
 /// packet have the same fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
-    /// Of its source and what is behind the IP headers.
+    /// Of its source, its identification or flow label, and what is behind the IP headers.
     pub whole: u64,
     /// Of so much of it that a first fragment has it too.
     pub head: u64,
@@ -42,23 +42,26 @@ fn of_ipv4(packet: &[u8]) -> Option<Fingerprint> {
 
 fn of_ipv6(packet: &[u8]) -> Option<Fingerprint> {
     let (header, behind) = packet.split_first_chunk::<IPV6_HEADER>()?;
-    let (&[_, _, _, _, _, _, next, _], addresses) = header.split_first_chunk()?;
-    let source = addresses.first_chunk::<16>()?;
+    let (&[_, class_and_label, label_middle, label_low, _, _, next, _], addresses) = header.split_first_chunk()?;
+    // The traffic class can change on the way.
+    let label = [class_and_label & 0x0f, label_middle, label_low];
+    let mut known_by = [0; 3 + 16];
+    known_by.iter_mut().zip(label.iter().chain(addresses.first_chunk::<16>()?)).for_each(|(to, from)| *to = *from);
     // What is wrong with it has been said.
     let chain = Chain::walk(Protocol(next), Span::new(behind, 0).open_ended(), &mut Faults::default());
-    Some(both(chain.protocol, source, chain.payload?.bytes()))
+    Some(both(chain.protocol, &known_by, chain.payload?.bytes()))
 }
 
-fn both(protocol: Protocol, source: &[u8], payload: &[u8]) -> Fingerprint {
-    let of = |size| hash(protocol, source, payload.get(..size).unwrap_or(payload));
+fn both(protocol: Protocol, known_by: &[u8], payload: &[u8]) -> Fingerprint {
+    let of = |size| hash(protocol, known_by, payload.get(..size).unwrap_or(payload));
     Fingerprint { whole: of(LOOKED_AT), head: of(HEAD) }
 }
 
 /// The destination port and the checksum are left out.
-fn hash(protocol: Protocol, source: &[u8], payload: &[u8]) -> u64 {
+fn hash(protocol: Protocol, known_by: &[u8], payload: &[u8]) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write_u8(protocol.0);
-    hasher.write(source);
+    hasher.write(known_by);
     // Up to two parts of the header, and all that is behind.
     let kept = match protocol {
         Protocol::TCP => [0..2, 4..16, 18..LOOKED_AT],
@@ -117,6 +120,17 @@ mod tests {
         {
             assert_ne!(v4(TCP), v4(&TCP.replacen(from, to, 1)), "{from}");
         }
+    }
+
+    #[test]
+    fn the_flow_label_stays_and_the_traffic_class_may_change() {
+        let v6 = |first: &str| {
+            let text = format!("{first} 000a 1140 fd77{:028} fd77{:028} 0fa0 1f90 000a 1111 7878", 2, 1);
+            of(IPV6, &bytes(&text)).unwrap()
+        };
+        assert_eq!(v6("6000 1234"), v6("60b0 1234"));
+        assert_ne!(v6("6000 1234"), v6("6000 1235"));
+        assert_ne!(v6("6000 1234"), v6("6001 1234"));
     }
 
     #[test]

@@ -212,11 +212,13 @@ pub fn stamp(seen: &Seen) -> Timestamp {
 }
 
 /// Whether a whole packet at the tap is the one that was reported: one of the same ends may go round on loopback, as
-/// the answer of a `reject` does.
+/// the answer of a `reject` does, and may have something else in it, where that is known of both.
 pub fn is_same(held: &Seen, reported: &Seen) -> bool {
     let same_way = held.direction == reported.direction;
+    let same_content = held.fingerprint.zip(reported.fingerprint).is_none_or(|(held, reported)| held == reported);
     let (Net::Ip(held), Net::Ip(reported)) = (&held.packet.net, &reported.packet.net) else { return false };
     same_way
+        && same_content
         && held.fragment.is_none()
         && (held.src, held.dst, held.protocol) == (reported.src, reported.dst, reported.protocol)
         && (held.len == reported.len || held.src.is_ipv6() && held.len == reported.len.saturating_add(FRAGMENT_HEADER))

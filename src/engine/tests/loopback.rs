@@ -47,6 +47,27 @@ fn a_loopback_connection_is_remembered_once_it_has_left() {
 }
 
 #[test]
+fn the_reset_that_answers_a_rejected_segment_leaves_its_connection_as_it_is() {
+    let reject_in =
+        Rule { interface: vec![(false, "lo".into())], dst_port: condition(ports("22")), ..incoming(0, Action::Reject) };
+    let matcher = matcher(&Ruleset { rules: vec![reject_in], ..Ruleset::default() });
+    let (client, server) = (("127.0.0.1", 4000), ("127.0.0.1", 22));
+    let states = |segments: &[&str]| -> Vec<State> {
+        let mut engine = engine();
+        let packet = |text: &str| match text.split_at(1) {
+            (">", flags) => tcp(client, server, flags),
+            (_, flags) => tcp(server, client, flags),
+        };
+        let packets = segments.iter().map(|text| packet(text));
+        packets.map(|packet| engine.decide(&matcher, &packet, &context(Loopback, 0)).state).collect()
+    };
+    assert_eq!(states(&[">S", "<RA", "<SA"]), [State::New, State::Reply, State::Reply]);
+    // A second one is the other end's own, and so is one that goes the same way.
+    assert_eq!(states(&[">S", "<RA", "<RA", "<SA"]), [State::New, State::Reply, State::Reply, State::Invalid]);
+    assert_eq!(states(&[">S", ">R", "<SA"]), [State::New, State::Original, State::Invalid]);
+}
+
+#[test]
 fn own_multicast_and_broadcast_is_heard() {
     let heard = |src, dst| decide(&deny_all(), Incoming, &udp((src, 5353), (dst, 5353))).1 == "own-multicast";
     assert!(heard(OWN, "224.0.0.251") && heard(OWN, "255.255.255.255") && heard(OWN, "10.0.0.255"));

@@ -57,6 +57,13 @@ impl Entry {
         self.put(mark, false);
     }
 
+    /// Clears a mark. Whether it was there.
+    pub(super) fn take(&mut self, mark: u8) -> bool {
+        let had = self.has(mark);
+        self.clear(mark);
+        had
+    }
+
     /// Remembers the segment as the last that counted.
     pub(super) fn note(&mut self, segment: Segment, reply: bool) {
         self.last = segment;

@@ -14,3 +14,5 @@ pub(super) const SIMULTANEOUS: u8 = 1 << 4;
 pub(super) const CHALLENGED: u8 = 1 << 5;
 /// TCP: the last segment that counted went in the reply direction.
 pub(super) const LAST_IN_REPLY: u8 = 1 << 6;
+/// TCP: the last segment was rejected, so that a reset from its receiver is the rules' own.
+pub(super) const REJECTED: u8 = 1 << 7;

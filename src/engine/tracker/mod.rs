@@ -77,6 +77,23 @@ impl Tracker {
         self.count(placed);
     }
 
+    /// Takes in that the rules answer a segment with a reset of their own. Netfilter ties that to the connection of the
+    /// segment (RELATED), if there is one, and does not let it touch that.
+    pub(super) fn reject(&mut self, packet: &Ip, now: Timestamp) {
+        let Flow::Of(tuple, kind @ Kind::Tcp(_)) = Flow::of(packet) else { return };
+        if kind.is_reset() {
+            // Has no answer.
+            return;
+        }
+        let entry = match (packet.src, packet.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.v4.get_mut(&tuple.v4_key(src, dst), now),
+            (src, dst) => self.v6.get_mut(&tuple.v6_key(src, dst), now),
+        };
+        if let Some(entry) = entry {
+            entry.put(marks::REJECTED, true);
+        }
+    }
+
     fn count(&mut self, placed: Placed) {
         match placed {
             Placed::Free => {}
@@ -147,6 +164,11 @@ fn follow<const N: usize>(
 ) -> State {
     let Some(entry) = connections.get_mut(key, now) else { return first_state(tuple, kind, now) };
     let reply = tuple.symmetric || tuple.from_first != entry.has(marks::FIRST_END_OPENED);
+    let state = if reply { State::Reply } else { State::Original };
+    let answers = entry.take(marks::REJECTED) && reply != entry.has(marks::LAST_IN_REPLY);
+    if answers && kind.is_reset() {
+        return state;
+    }
     match advance(entry, kind, reply, now) {
         Effect::Refresh(timeout) => entry.refresh(now, timeout),
         Effect::Keep => {}
@@ -157,7 +179,7 @@ fn follow<const N: usize>(
             return first_state(tuple, kind, now);
         }
     }
-    if reply { State::Reply } else { State::Original }
+    state
 }
 
 fn first_state(tuple: Tuple, kind: Kind, now: Timestamp) -> State {

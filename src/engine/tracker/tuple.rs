@@ -26,6 +26,13 @@ pub(super) enum Kind {
     Generic,
 }
 
+impl Kind {
+    /// Whether it is a TCP segment that ends its connection at once.
+    pub(super) const fn is_reset(self) -> bool {
+        matches!(self, Self::Tcp(flags) if flags.has(TcpFlags::RST))
+    }
+}
+
 /// A connection and the direction of a packet in it. With the packet's addresses it makes the key, which is the same
 /// for both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -109,7 +109,7 @@ impl Steps<'_, '_> {
     /// first packet leaves (`NEW` are all until the first answer). What belongs to no flow is reported packet by packet:
     /// nothing else stands for it.
     fn passed(&mut self) {
-        self.writer.report("forwarded", Reported::Passed, &Match::module("-m conntrack ! --ctstatus CONFIRMED"));
+        self.writer.report("forwarded", Reported::Begins, &Match::module("-m conntrack ! --ctstatus CONFIRMED"));
         let of_no_flow = Match::module(format!("{STATE} INVALID,UNTRACKED"));
         self.writer.report("forwarded", Reported::Passed, &of_no_flow);
     }
@@ -117,12 +117,15 @@ impl Steps<'_, '_> {
     /// Packets that connection tracking does not translate although they bear the addresses of a flow that it does: what
     /// fits no connection, and errors about such a flow that begin or end here. The tap can't tell them from those on
     /// their way through; nor, so soon, that such a flow has ended, when a segment opens a connection: any that goes out,
-    /// and what comes in late. Who floods this machine with SYNs is not to have each of them reported.
+    /// and what comes in late. Who floods this machine with SYNs is not to have each of them reported, and what goes round
+    /// on loopback is on no other way.
     fn untranslated(&mut self, direction: RuleDirection) {
-        self.writer.report("own", Reported::Own, &Match::module(format!("{STATE} INVALID")));
-        let errors = Match::protocol(self.family().icmp()).with(format!("{STATE} RELATED"));
+        let outside = if direction == RuleDirection::In { "! -i lo" } else { "! -o lo" };
+        let outside = Match { interface: Some(outside.to_owned()), ..Match::default() };
+        self.writer.report("own", Reported::Own, &outside.with(format!("{STATE} INVALID")));
+        let errors = outside.and(Match::protocol(self.family().icmp())).with(format!("{STATE} RELATED"));
         self.writer.report("own", Reported::Own, &errors);
-        let segment = Match::protocol(Protocol::TCP);
+        let segment = outside.and(Match::protocol(Protocol::TCP));
         let opening = match direction {
             RuleDirection::In => segment.with("-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"),
             RuleDirection::Out => segment,

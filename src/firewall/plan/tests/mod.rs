@@ -132,22 +132,21 @@ fn an_end_in_allow_ips_is_not_blocked_on_its_way_through() {
 #[test]
 fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
     let passed = [
-        "-m conntrack ! --ctstatus CONFIRMED log passed # forwarded",
+        "-m conntrack ! --ctstatus CONFIRMED log begins # forwarded",
         "-m conntrack --ctstate INVALID,UNTRACKED log passed # forwarded",
     ];
     for family in Family::BOTH {
         assert_eq!(chain(&plan_with("{}", true), family, "PFW-FWD"), passed);
         assert_eq!(chain(&plan_with("{}", false), family, "PFW-FWD"), <[&str; 0]>::default());
         let icmp = if family == Family::V4 { "icmp" } else { "ipv6-icmp" };
-        let own = [
-            "-m conntrack --ctstate INVALID log inside # own".to_owned(),
-            format!("-p {icmp} -m conntrack --ctstate RELATED log inside # own"),
-        ];
         let lists = plan_with(r#"{ "block_protocols": ["icmp"] }"#, true);
         let late = "-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN ";
-        for (name, segments) in [("PFW-IN", late), ("PFW-OUT", "")] {
-            let opening = format!("-p tcp {segments}-m conntrack ! --ctstatus CONFIRMED log opened # own");
-            let own = [&own[..], &[opening]].concat();
+        for (name, outside, segments) in [("PFW-IN", "! -i lo", late), ("PFW-OUT", "! -o lo", "")] {
+            let own = [
+                format!("{outside} -m conntrack --ctstate INVALID log inside # own"),
+                format!("{outside} -p {icmp} -m conntrack --ctstate RELATED log inside # own"),
+                format!("{outside} -p tcp {segments}-m conntrack ! --ctstatus CONFIRMED log opened # own"),
+            ];
             assert_eq!(chain(&plan_with("{}", true), family, name), own);
             assert!(chain(&lists, family, name).starts_with(&own), "in front of all");
         }
@@ -182,7 +181,7 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
             }
         }
         if forwarded {
-            rules.push("-m conntrack ! --ctstatus CONFIRMED log passed # forwarded".to_owned());
+            rules.push("-m conntrack ! --ctstatus CONFIRMED log begins # forwarded".to_owned());
             rules.push("-m conntrack --ctstate INVALID,UNTRACKED log passed # forwarded".to_owned());
         }
         rules
