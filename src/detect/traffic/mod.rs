@@ -43,7 +43,7 @@ const DNS: u16 = 53;
 const DHCP: Ports = Ports { src: 67, dst: 68 };
 const FIRST_CLIENT_PORT: u16 = 1024;
 
-/// What tells keys apart; the ways of scanning are 0 to 6, and the same plus this for those of a network.
+/// What tells keys apart; the ways of scanning are 0 to 7, and the same plus this for those of a network.
 const OF_NETWORK: u8 = 16;
 const PORT: u8 = 32;
 const SWEEP_TCP: u8 = 33;
@@ -157,7 +157,11 @@ impl Traffic {
         if !self.spoken.add(self.port(ip.src, ip.protocol, ports.src), now) {
             return;
         }
-        let ways: &[Way] = if tcp { &[Way::Syn { by_system: true }, Way::Ack, Way::Maimon] } else { &[Way::Udp] };
+        let ways: &[Way] = if tcp {
+            &[Way::Syn { by_system: true }, Way::Syn { by_system: false }, Way::Ack, Way::Maimon]
+        } else {
+            &[Way::Udp]
+        };
         let thing = self.keyed.item(ports.src.into());
         for way in ways {
             self.tallies.take_back(self.keyed.pair(way.number(), ip.dst, ip.src, 0), thing);

@@ -42,10 +42,11 @@ const FIRST_CLIENT_PORT: u16 = 1024;
 const TRACEROUTE: std::ops::RangeInclusive<u16> = 33434..=33534;
 
 impl Way {
-    /// The kind of tally: SYNs of both makers are one scan.
+    /// The kind of tally.
     pub(super) fn number(self) -> u8 {
         match self {
-            Self::Syn { .. } => 0,
+            Self::Syn { by_system: false } => 0,
+            Self::Syn { by_system: true } => 7,
             Self::Fin => 1,
             Self::Null => 2,
             Self::Xmas => 3,
