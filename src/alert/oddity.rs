@@ -45,9 +45,6 @@ impl fmt::Display for Oddity {
             Alert::IpFragmentInHeader => {
                 write!(f, "fragment at offset {found}, inside the TCP header of {bound} bytes")
             }
-            Alert::IpFragmentOverlap => {
-                write!(f, "fragment begins at {found}, in front of {bound}, where an earlier one ends")
-            }
             Alert::Ipv6ExtensionRepeated => write!(f, "extension header {found} more often than {bound} times"),
             Alert::Ipv6ExtensionOrder => write!(f, "extension header {found} behind extension header {bound}"),
             Alert::Ipv6ExtensionCount => write!(f, "{found} extension headers, at most {bound} make sense"),

@@ -153,12 +153,6 @@ alerts! {
             (RFC 3128).",
         harmless: "Almost nothing; tests of networks.",
         keys: [];
-    IpFragmentOverlap: High, Packet, "ip.fragment_overlap",
-        trigger: "a fragment that overlaps another of its datagram without being the same",
-        meaning: "Systems put such fragments together in different ways, so that a filter sees other bytes than \
-            the host; the teardrop attack crashed hosts with it. No sender makes them.",
-        harmless: "Retransmission of a datagram with the same identification over another path.",
-        keys: [];
     Ipv6ExtensionRepeated: Medium, Packet, "ipv6.extension_repeated",
         trigger: "an IPv6 extension header that stands more often than RFC 8200 section 4.1 has it",
         meaning: "Each extension header stands once, destination options twice. More of them serve to hide the \
