@@ -102,7 +102,7 @@ fn ordinary_traffic_raises_nothing() {
     let world = World::new();
     let _running = world.watch(RULES, ["--log", "blocked"]);
     let server = std::net::TcpListener::bind((HOST4, 8080)).expect("a port");
-    let accepting = std::thread::spawn(move || server.incoming().take(200).filter(Result::is_ok).count());
+    let accepting = std::thread::spawn(move || server.incoming().take(200).map_while(Result::ok).count());
     on_peer(|| {
         for _ in 0..200 {
             drop(std::net::TcpStream::connect((HOST4, 8080)).expect("a connection"));
