@@ -239,9 +239,8 @@ fn the_callers_own_session_is_cut_by_force_alone() {
 
 fn a_change_leaves_a_long_list_alone() {
     let world = World::new();
-    let networks: String =
-        (0..40_000).map(|n| format!("11.{}.{}.0/25\n", n / 256, n % 256)).collect::<Vec<_>>().concat();
-    fs::write(world.path("list.txt"), networks).expect("written");
+    let networks: Vec<_> = (0..40_000).map(|n| format!("11.{}.{}.0/25\n", n / 256, n % 256)).collect();
+    fs::write(world.path("list.txt"), networks.concat()).expect("written");
     // What was written just now is not relied upon.
     std::thread::sleep(Duration::from_secs(3));
     let pfw = enforce(&world, r#"{ "block_lists": ["list.txt"] }"#, []);
