@@ -2,6 +2,7 @@
 
 use super::{BOTH, enforce, nothing_of_pfw, ping, plan, plan_of, tools, world};
 use crate::Case;
+use crate::verdict::raw::make_room;
 use crate::world::{HOST4, PEER4, on_peer, sh};
 use pfw::firewall::Installed;
 use pfw::rules::{Origin, Ruleset};
@@ -61,6 +62,8 @@ fn reloads_leak_and_lose_nothing() {
     let passing = UdpSocket::bind((HOST4, 5002)).expect("free");
     blocked.set_nonblocking(true).expect("set");
     passing.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
+    // What waits while this process does not get its turn.
+    make_room(&passing);
     let others: Vec<_> = (0..20).map(|n| format!("\"1.2.{n}.0/24\"")).collect();
     let texts = [
         r#"{ "block_ports": ["5001/udp"], "block_ips": ["192.0.2.1"] }"#.to_owned(),
