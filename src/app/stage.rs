@@ -158,7 +158,7 @@ impl Stage {
 
     /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
     pub fn expect(&mut self, rules: Rules) {
-        self.coming.retain(|earlier| earlier.from < rules.from);
+        self.coming.retain(|earlier| earlier.from <= rules.from);
         self.coming.push_back(rules);
     }
 

@@ -159,6 +159,8 @@ fn show(
         let since = drawn.elapsed();
         if is_key || is_stale && since >= FRAME || since >= TICK {
             effects.extend(state.update(Incoming::Time(started.elapsed())));
+            // Asked for at each frame: crossterm loses the news of another size that comes together with a key.
+            effects.extend(state.update(Incoming::Size(size()?)));
             screen.terminal.draw(|frame| draw(frame, &state, options.theme))?;
             is_stale = false;
             drawn = Instant::now();

@@ -130,8 +130,9 @@ fn counters_reports_and_lines_add_up() {
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(summary(&said, "kernel's reports"), Some(FLOOD), "{said}");
     let counted = summary(&said, "kernel's counters").expect("there is such a line");
-    // What was dropped between the reading of a counter and its end is told by the reports alone.
-    assert!(counted <= FLOOD && counted * 100 >= FLOOD * 80, "{said}");
+    // What was dropped between the reading of a counter and its end is told by the reports alone: more on a busy machine,
+    // but never most of it.
+    assert!(counted <= FLOOD && counted * 3 >= FLOOD, "{said}");
     assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
 }
 

@@ -99,8 +99,10 @@ pub struct Problem {
 /// Whatever comes in.
 #[derive(Clone, Debug)]
 pub enum Incoming {
-    /// From the keyboard, the mouse or the window.
+    /// From the keyboard or the mouse.
     Terminal(Terminal),
+    /// Columns and rows of the screen.
+    Size((u16, u16)),
     /// From pfw.
     News(News),
     /// Time passes: how long the view is there.
@@ -233,8 +235,8 @@ impl State {
         match incoming {
             Incoming::Terminal(Terminal::Key(key)) if key.kind != KeyEventKind::Release => self.press(key),
             Incoming::Terminal(Terminal::Mouse(mouse)) => self.point(mouse),
-            Incoming::Terminal(Terminal::Resize(columns, rows)) => self.size = (columns, rows),
             Incoming::Terminal(_) => {}
+            Incoming::Size(size) => self.size = size,
             Incoming::News(news) => self.hear(news),
             Incoming::Time(now) => self.pass(now),
         }

@@ -164,12 +164,12 @@ fn a_view_that_knows_nothing_yet() {
 #[test]
 fn a_screen_that_is_too_small_says_so_and_no_size_is_a_surprise() {
     let mut state = state((80, 24));
-    state.update(Incoming::Terminal(Terminal::Resize(60, 20)));
+    state.update(Incoming::Size((60, 20)));
     assert!(text(&state).starts_with("pfw needs 80x24, this is 60x20; q leaves\n"));
     press(&mut state, KeyCode::Char('?'));
     for width in 1..130 {
         for height in [1, 2, 3, 5, 23, 24, 25, 60] {
-            state.update(Incoming::Terminal(Terminal::Resize(width, height)));
+            state.update(Incoming::Size((width, height)));
             text(&state);
         }
     }
