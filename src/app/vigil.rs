@@ -123,6 +123,6 @@ mod tests {
             vigil.looked(now, now + look, true);
             now += look;
         }
-        assert_eq!(now - start, look * (99 * (1 + REST) + 1) - CREDIT);
+        assert_eq!(now - start + CREDIT, look * (99 * (1 + REST) + 1));
     }
 }

@@ -34,10 +34,8 @@ const OPEN: &str = "{}";
 
 /// Waits until `count` lines of the log contain all of `words`, and makes sure that there are no more.
 fn expect_lines(world: &World, count: usize, words: &[&str]) -> Vec<String> {
-    let matching =
-        || world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect::<Vec<_>>();
     let lines = wait_for(&format!("{count} lines with {words:?} in\n{}", world.log().join("\n")), || {
-        Some(matching()).filter(|lines| lines.len() >= count)
+        Some(world.lines(words)).filter(|lines| lines.len() >= count)
     });
     assert_eq!(lines.len(), count, "lines with {words:?}:\n{}", lines.join("\n"));
     lines
@@ -181,10 +179,9 @@ fn flood_with_ring(ring: &str) -> usize {
     assert_eq!(code, 0, "{said}");
     let (sent, answers) = (frames_of_peer("tx") - sent_before, frames_of_peer("rx") - answers_before);
     assert!(sent >= FLOOD, "the flood was sent");
-    let log = world.log();
-    let lines = log.iter().filter(|line| line.contains(" incoming eth0 ")).count();
-    let outgoing = log.iter().filter(|line| line.contains(" outgoing eth0 ")).count();
-    let lost = lost_in(&log);
+    let lines = world.lines(&[" incoming eth0 "]).len();
+    let outgoing = world.lines(&[" outgoing eth0 "]).len();
+    let lost = lost_in(&world.log());
     // Incoming and outgoing frames (ICMP answers to the closed port) share the ring: both may be among the lost.
     assert_eq!(lines + outgoing + lost, sent + answers, "{lines} + {outgoing} + {lost}\n{said}");
     lost
