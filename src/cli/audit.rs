@@ -1,34 +1,18 @@
 //! `pfw audit`: what the running pfw's rules dropped, held against what the kernel reported and what was logged.
 
 use super::Exit;
-use super::options::ControlArgs;
-use super::steer::{ask, print, print_json, unexpected};
+use super::options::ShowArgs;
+use super::steer::{ask, show, unexpected};
 use super::text::{grouped, visible};
 use crate::control::report::{Account, AuditReport};
 use crate::control::{Answer, Request};
 use anyhow::Result;
-use clap::Args;
 use std::fmt::Write;
 
-/// The arguments of `pfw audit`.
-#[derive(Args, Clone, Debug)]
-pub struct AuditArgs {
-    #[command(flatten)]
-    control: ControlArgs,
-
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Shows it. What does not add up is a failure, so that a script sees it.
-pub fn run(args: &AuditArgs) -> Result<Exit> {
+pub fn run(args: &ShowArgs) -> Result<Exit> {
     let (Answer::Audit(audit), _) = ask(&args.control, &Request::Audit)? else { return Err(unexpected()) };
-    if args.json {
-        print_json(&audit)?;
-    } else {
-        print(&shown(&audit))?;
-    }
+    show(args, &audit, |audit| shown(audit))?;
     Ok(if audit.unaccounted == 0 { Exit::Fine } else { Exit::Failed })
 }
 

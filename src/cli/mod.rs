@@ -72,11 +72,11 @@ enum Command {
     /// Say what an alert means, what causes false alarms, and which key changes it
     Explain(explain::ExplainArgs),
     /// Show what the running pfw does and how it fares
-    Status(status::StatusArgs),
+    Status(options::ShowArgs),
     /// Show the rules of the running pfw in the order in which they act, with how often each decided
-    Rules(rules::RulesArgs),
+    Rules(options::ShowArgs),
     /// Hold what the running pfw's rules dropped against what was reported and logged
-    Audit(audit::AuditArgs),
+    Audit(options::ShowArgs),
     /// Watch and steer the running pfw: chart, live log, rules, who talks most
     Tui(tui::TuiArgs),
     /// Block an address, a port or a protocol, and write it into the rules file

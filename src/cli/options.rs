@@ -57,6 +57,18 @@ pub struct ControlArgs {
     pub control: Option<PathBuf>,
 }
 
+/// What the commands that only show something take.
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// Who is asked
+    #[command(flatten)]
+    pub control: ControlArgs,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The rules file.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigArgs {

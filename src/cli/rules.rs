@@ -1,30 +1,18 @@
 //! `pfw rules`: the rules of the running pfw in the order in which they act, with how often each decided.
 
 use super::Exit;
-use super::options::ControlArgs;
-use super::steer::{ask, print, print_json, unexpected};
+use super::options::ShowArgs;
+use super::steer::{ask, show, unexpected};
 use super::text::{grouped, visible};
 use crate::control::report::RuleRow;
 use crate::control::{Answer, Request};
 use anyhow::Result;
-use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
 
 /// Widest column of ids and of conditions; what is longer pushes the rest of its row to the right.
 const ID_WIDTH: usize = 36;
 const MATCHES_WIDTH: usize = 64;
-
-/// The arguments of `pfw rules`.
-#[derive(Args, Clone, Debug)]
-pub struct RulesArgs {
-    #[command(flatten)]
-    control: ControlArgs,
-
-    /// Print the rules as JSON
-    #[arg(long)]
-    json: bool,
-}
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -34,18 +22,14 @@ struct Rules {
 }
 
 /// Shows them.
-pub fn run(args: &RulesArgs) -> Result<Exit> {
+pub fn run(args: &ShowArgs) -> Result<Exit> {
     let rules = all(args)?;
-    if args.json {
-        print_json(&rules)?;
-    } else {
-        print(&table(&rules.rules))?;
-    }
+    show(args, &rules, |rules| table(&rules.rules))?;
     Ok(Exit::Fine)
 }
 
 /// All pages.
-fn all(args: &RulesArgs) -> Result<Rules> {
+fn all(args: &ShowArgs) -> Result<Rules> {
     let mut rules = Rules { generation: 0, rules: Vec::new() };
     loop {
         let request = Request::Rules { from: rules.rules.len() };

@@ -1,34 +1,18 @@
 //! `pfw status`: what the running pfw does, and how it fares.
 
 use super::Exit;
-use super::options::ControlArgs;
-use super::steer::{ask, print, print_json, unexpected};
+use super::options::ShowArgs;
+use super::steer::{ask, show, unexpected};
 use super::text::{duration, grouped, size, time, visible};
 use crate::control::report::{Counts, Spell, Status};
 use crate::control::{Answer, Request};
 use anyhow::Result;
-use clap::Args;
 use std::fmt::Write;
 
-/// The arguments of `pfw status`.
-#[derive(Args, Clone, Debug)]
-pub struct StatusArgs {
-    #[command(flatten)]
-    control: ControlArgs,
-
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Shows it.
-pub fn run(args: &StatusArgs) -> Result<Exit> {
+pub fn run(args: &ShowArgs) -> Result<Exit> {
     let (Answer::Status(status), _) = ask(&args.control, &Request::Status)? else { return Err(unexpected()) };
-    if args.json {
-        print_json(&status)?;
-    } else {
-        print(&shown(&status))?;
-    }
+    show(args, &status, |status| shown(status))?;
     Ok(Exit::Fine)
 }
 

@@ -1,7 +1,7 @@
 //! `pfw reload`, `confirm`, `undo`, `stop` and the like: what a running pfw is told to do. Also how every command asks one.
 
 use super::Exit;
-use super::options::ControlArgs;
+use super::options::{ControlArgs, ShowArgs};
 use super::say::{say, say_lines};
 use super::text::visible;
 use crate::control::client::{self, Client, Error};
@@ -49,13 +49,18 @@ pub(super) fn unexpected() -> anyhow::Error {
 }
 
 /// Prints a value as JSON.
-pub(super) fn print_json(value: &impl Serialize) -> Result<()> {
+fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
     print(&(text + "\n"))
 }
 
+/// Prints what was asked for: a page for people, or all of it as JSON.
+pub(super) fn show<T: Serialize>(args: &ShowArgs, value: &T, page: impl Fn(&T) -> String) -> Result<()> {
+    if args.json { print_json(value) } else { print(&page(value)) }
+}
+
 /// Prints text.
-pub(super) fn print(text: &str) -> Result<()> {
+fn print(text: &str) -> Result<()> {
     stdout().write_all(text.as_bytes()).context("cannot write to standard output")
 }
 

@@ -26,6 +26,7 @@ mod session;
 pub mod socket;
 pub mod waker;
 
+pub use crate::record::tap::Kind;
 pub use access::Access;
 pub use change::{Activity, Change, Op, Resumed};
 pub use client::Client;

@@ -41,6 +41,18 @@ impl Kind {
     /// All kinds, in the order of their discriminants.
     pub const ALL: [Self; 6] =
         [Self::Allowed, Self::Blocked, Self::WouldBlock, Self::Suspicious, Self::Lost, Self::Pfw];
+
+    /// The word, as in the log.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "ALLOWED",
+            Self::Blocked => "BLOCKED",
+            Self::WouldBlock => "WOULD-BLOCK",
+            Self::Suspicious => "SUSPICIOUS",
+            Self::Lost => "LOST",
+            Self::Pfw => "PFW",
+        }
+    }
 }
 
 impl From<Verdict> for Kind {

@@ -1,39 +1,9 @@
 //! A line that pfw's control socket tells -> what the view shows of it. Nothing here is trusted to be well-formed: what
 //! can't be read is no event.
 
+use crate::control::Kind;
 use serde::Deserialize;
 use std::net::IpAddr;
-
-/// What became of a packet, or what else the line is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mark {
-    /// Let through.
-    Allowed,
-    /// Dropped by the kernel.
-    Blocked,
-    /// It would have been dropped, if anybody enforced the rules.
-    WouldBlock,
-    /// Something is wrong with the packet.
-    Suspicious,
-    /// Events that nobody has.
-    Lost,
-    /// About pfw itself.
-    Pfw,
-}
-
-impl Mark {
-    /// The word, as in the log.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Allowed => "ALLOWED",
-            Self::Blocked => "BLOCKED",
-            Self::WouldBlock => "WOULD-BLOCK",
-            Self::Suspicious => "SUSPICIOUS",
-            Self::Lost => "LOST",
-            Self::Pfw => "PFW",
-        }
-    }
-}
 
 /// Which way a packet went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -77,7 +47,7 @@ pub struct Event {
     /// When, as the line says it: RFC 3339.
     pub timestamp: Box<str>,
     /// What.
-    pub mark: Mark,
+    pub kind: Kind,
     /// Which way.
     pub way: Option<Way>,
     /// Where it was seen.
@@ -143,19 +113,19 @@ impl Event {
     /// The event of a line; none if it is none that this view knows.
     pub fn read(line: &[u8]) -> Option<Self> {
         let line: Line = serde_json::from_slice(line).ok()?;
-        let mark = match (&*line.event_type, line.verdict.as_deref()) {
-            ("packet", Some("allowed")) => Mark::Allowed,
-            ("packet", Some("blocked")) => Mark::Blocked,
-            ("packet", Some("would-block")) => Mark::WouldBlock,
-            ("anomaly" | "alert", _) => Mark::Suspicious,
-            ("lost", _) => Mark::Lost,
-            ("pfw", _) => Mark::Pfw,
+        let kind = match (&*line.event_type, line.verdict.as_deref()) {
+            ("packet", Some("allowed")) => Kind::Allowed,
+            ("packet", Some("blocked")) => Kind::Blocked,
+            ("packet", Some("would-block")) => Kind::WouldBlock,
+            ("anomaly" | "alert", _) => Kind::Suspicious,
+            ("lost", _) => Kind::Lost,
+            ("pfw", _) => Kind::Pfw,
             _ => return None,
         };
         let address = |text: Option<Box<str>>| text.and_then(|text| text.parse().ok());
         let detail = detail(&line);
         Some(Self {
-            mark,
+            kind,
             way: line.direction,
             interface: line.in_iface.unwrap_or_default(),
             protocol: line.proto.map_or_else(Box::default, shorter),
@@ -211,7 +181,7 @@ impl Event {
         format!(
             "{} {} {way} {} {} {} {} {} {}",
             self.timestamp,
-            self.mark.word(),
+            self.kind.word(),
             self.interface,
             self.protocol,
             self.what(),
@@ -283,7 +253,7 @@ mod tests {
     fn a_packet_is_read_with_all_that_the_view_shows() {
         let line = br#"{"timestamp":"2026-11-21T19:40:01.123456+01:00","in_iface":"eth0","event_type":"packet","src_ip":"2001:db8::7","src_port":443,"dest_ip":"2001:db8::1","dest_port":51512,"proto":"TCP","pkt_len":60,"tcp_flags":"12","direction":"incoming","verdict":"blocked","step":"block_ips","rule":"block_ips:2001:db8::7","reason":"peer is in block_ips"}"#;
         let event = Event::read(line).unwrap();
-        assert_eq!((event.mark, event.way, event.clock()), (Mark::Blocked, Some(Way::Incoming), "19:40:01.123"));
+        assert_eq!((event.kind, event.way, event.clock()), (Kind::Blocked, Some(Way::Incoming), "19:40:01.123"));
         assert_eq!(event.what(), "[2001:db8::7]:443 > [2001:db8::1]:51512");
         assert_eq!((event.peer(), event.service()), (Some("2001:db8::7".parse().unwrap()), Some(51512)));
         assert_eq!((&*event.detail, event.len), ("SA", 60));
@@ -293,10 +263,10 @@ mod tests {
     fn what_is_about_no_packet_is_read_too() {
         let lost =
             Event::read(br#"{"timestamp":"t","event_type":"lost","n":7,"cause":"not-read","reason":"slow"}"#).unwrap();
-        assert_eq!((lost.mark, lost.lost, lost.unread, lost.clock()), (Mark::Lost, 7, true, "t"));
+        assert_eq!((lost.kind, lost.lost, lost.unread, lost.clock()), (Kind::Lost, 7, true, "t"));
         let pfw =
             Event::read(br#"{"timestamp":"t","event_type":"pfw","event":"started","reason":"watching"}"#).unwrap();
-        assert_eq!((pfw.mark, &*pfw.detail, pfw.what().as_str()), (Mark::Pfw, "started", "watching"));
+        assert_eq!((pfw.kind, &*pfw.detail, pfw.what().as_str()), (Kind::Pfw, "started", "watching"));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //!
 //! `!` in front of a word says that it must not be true.
 
-use super::event::{Event, Mark, Way};
+use super::event::{Event, Way};
+use crate::control::Kind;
 use ipnetwork::IpNetwork;
 use std::net::IpAddr;
 
@@ -25,7 +26,7 @@ pub struct Filter {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Term {
-    Mark(Mark),
+    Kind(Kind),
     Way(Way),
     Protocol(String),
     Network(IpNetwork),
@@ -85,12 +86,12 @@ impl Term {
             return Ok(Self::Rule(rule.to_owned()));
         }
         Ok(match lower.as_str() {
-            "allowed" => Self::Mark(Mark::Allowed),
-            "blocked" => Self::Mark(Mark::Blocked),
-            "would-block" => Self::Mark(Mark::WouldBlock),
-            "suspicious" => Self::Mark(Mark::Suspicious),
-            "lost" => Self::Mark(Mark::Lost),
-            "pfw" => Self::Mark(Mark::Pfw),
+            "allowed" => Self::Kind(Kind::Allowed),
+            "blocked" => Self::Kind(Kind::Blocked),
+            "would-block" => Self::Kind(Kind::WouldBlock),
+            "suspicious" => Self::Kind(Kind::Suspicious),
+            "lost" => Self::Kind(Kind::Lost),
+            "pfw" => Self::Kind(Kind::Pfw),
             "in" | "incoming" => Self::Way(Way::Incoming),
             "out" | "outgoing" => Self::Way(Way::Outgoing),
             "lo" | "loopback" => Self::Way(Way::Loopback),
@@ -102,7 +103,7 @@ impl Term {
 
     fn is_true_of(&self, event: &Event) -> bool {
         match self {
-            Self::Mark(mark) => event.mark == *mark,
+            Self::Kind(kind) => event.kind == *kind,
             Self::Way(way) => event.way == Some(*way),
             Self::Protocol(name) => event.protocol.eq_ignore_ascii_case(name),
             Self::Network(network) => {

@@ -1,7 +1,8 @@
 //! Who talks most: events -> peers, ports and protocols with what they sent and how much of it was blocked. Bounded:
 //! where a table is full, the smaller half of it is given up, and counted.
 
-use super::event::{Event, Mark};
+use super::event::Event;
+use crate::control::Kind;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -106,10 +107,10 @@ impl Talkers {
 
     /// Takes in an event, if it is about a packet that has a verdict.
     pub fn take(&mut self, event: &Event) {
-        let blocked = match event.mark {
-            Mark::Allowed => 0,
-            Mark::Blocked | Mark::WouldBlock => 1,
-            Mark::Suspicious | Mark::Lost | Mark::Pfw => return,
+        let blocked = match event.kind {
+            Kind::Allowed => 0,
+            Kind::Blocked | Kind::WouldBlock => 1,
+            Kind::Suspicious | Kind::Lost | Kind::Pfw => return,
         };
         let share = Share { packets: 1, bytes: event.len, blocked };
         self.total.packets += 1;

@@ -31,6 +31,7 @@ mod needs;
 mod nflog;
 mod open;
 mod store;
+mod stream;
 mod terminal;
 mod tui;
 mod variant;
@@ -60,7 +61,7 @@ fn cases() -> Vec<Case> {
         forward::CASES,
         intruders::CASES,
         keys::CASES,
-        monitor::CASES,
+        &monitor::cases(),
         needs::CASES,
         nflog::CASES,
         open::CASES,

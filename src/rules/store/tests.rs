@@ -126,22 +126,24 @@ fn a_step_that_fails_leaves_the_old_file_and_no_litter() {
     }
 }
 
-/// Starts this test program again for one of the tests below that are ignored.
+/// The environment of a test that runs once more, as the process that its first run starts: the file, and what it is to
+/// do.
+const CHILD: [&str; 2] = ["STORE_PATH", "STORE_ARGUMENT"];
+
+/// Starts a test once more, in a process of its own.
 fn child(test: &str, path: &Path, argument: &str) -> std::process::Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--ignored", "--nocapture", test]).env("STORE_PATH", path).env("STORE_ARGUMENT", argument);
+    command.args(["--exact", "--nocapture", test]).env(CHILD[0], path).env(CHILD[1], argument);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn of_parent(name: &str) -> String {
-    std::env::var(name).unwrap()
+/// The file and what is to be done, if this is the process that a test has started.
+fn in_child() -> Option<(PathBuf, String)> {
+    Some((std::env::var_os(CHILD[0])?.into(), std::env::var(CHILD[1]).unwrap()))
 }
 
-#[test]
-#[ignore = "the child of a_writer_that_is_killed_leaves_the_old_file_or_the_new_one"]
-fn die_at_a_step() {
-    let dying = of_parent("STORE_ARGUMENT");
-    let mut locked = Locked::open(Path::new(&of_parent("STORE_PATH"))).unwrap();
+fn die_at_step(path: &Path, dying: &str) {
+    let mut locked = Locked::open(path).unwrap();
     let result = locked.save_stepwise(NEW, &mut |step| {
         if format!("{step:?}") == dying {
             // No destructor, no clean-up: as by SIGKILL.
@@ -154,9 +156,13 @@ fn die_at_a_step() {
 
 #[test]
 fn a_writer_that_is_killed_leaves_the_old_file_or_the_new_one() {
+    if let Some((path, dying)) = in_child() {
+        return die_at_step(&path, &dying);
+    }
     for dying in STEPS {
         let (folder, path) = world();
-        let status = child("rules::store::tests::die_at_a_step", &path, &format!("{dying:?}")).wait().unwrap();
+        let test = "rules::store::tests::a_writer_that_is_killed_leaves_the_old_file_or_the_new_one";
+        let status = child(test, &path, &format!("{dying:?}")).wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGABRT), "{dying:?}");
         let expected = if dying == Step::SyncFolder { NEW } else { OLD };
         assert_eq!(read(&path), expected, "{dying:?}");
@@ -167,18 +173,15 @@ fn a_writer_that_is_killed_leaves_the_old_file_or_the_new_one() {
     }
 }
 
-#[test]
-#[ignore = "the child of two_writers_never_lose_each_others_change"]
-fn block_200_addresses() {
-    let (path, net) = (PathBuf::from(of_parent("STORE_PATH")), of_parent("STORE_ARGUMENT"));
+fn block_200_addresses(path: &Path, net: &str) {
     for host in 0..200 {
         let value = Value::parse(&format!("10.0.{net}.{host}")).unwrap();
         loop {
-            let loaded = load(&path).unwrap();
+            let loaded = load(path).unwrap();
             let edit = Edit::block(value.clone(), Details::default());
             let Outcome::Changed(change) = edit.apply(&loaded, Timestamp::default()).unwrap().outcome else { panic!() };
             // One of the two ways for each: under the lock from the beginning, or with another try.
-            match save(&path, loaded.text.as_bytes(), &change.text) {
+            match save(path, loaded.text.as_bytes(), &change.text) {
                 Ok(()) => break,
                 Err(Error::Changed(_)) => {}
                 Err(error) => panic!("{error}"),
@@ -189,9 +192,12 @@ fn block_200_addresses() {
 
 #[test]
 fn two_writers_never_lose_each_others_change() {
+    if let Some((path, net)) = in_child() {
+        return block_200_addresses(&path, &net);
+    }
     let (_folder, path) = world();
-    let mut writers: Vec<_> =
-        ["1", "2"].map(|net| child("rules::store::tests::block_200_addresses", &path, net)).into_iter().collect();
+    let test = "rules::store::tests::two_writers_never_lose_each_others_change";
+    let mut writers = ["1", "2"].map(|net| child(test, &path, net));
     for writer in &mut writers {
         assert!(writer.wait().unwrap().success());
     }

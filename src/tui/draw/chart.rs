@@ -3,8 +3,8 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
+use crate::control::Kind;
 use crate::text::grouped;
-use crate::tui::event::Mark;
 use crate::tui::history::{History, Rates};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -42,15 +42,15 @@ pub fn draw(buffer: &mut Buffer, area: Rect, history: &History, enforcing: bool,
 }
 
 fn title(buffer: &mut Buffer, area: Rect, now: Rates, enforcing: bool, theme: Theme) {
-    let (word, mark) = if enforcing { ("blocked", Mark::Blocked) } else { ("would be blocked", Mark::WouldBlock) };
+    let (word, mark) = if enforcing { ("blocked", Kind::Blocked) } else { ("would be blocked", Kind::WouldBlock) };
     let mut pen = Pen::new(buffer, area, 0);
     pen.put("─ packets per second ", theme.dim());
     for (sign, name, rate, mark) in [
-        ("▲", "allowed", now.allowed, Mark::Allowed),
+        ("▲", "allowed", now.allowed, Kind::Allowed),
         ("▼", word, now.blocked, mark),
-        ("!", "suspicious", now.suspicious, Mark::Suspicious),
+        ("!", "suspicious", now.suspicious, Kind::Suspicious),
     ] {
-        pen.put("─ ", theme.dim()).put(&format!("{sign} {name} {} ", grouped(rate)), theme.mark(mark));
+        pen.put("─ ", theme.dim()).put(&format!("{sign} {name} {} ", grouped(rate)), theme.kind(mark));
     }
     pen.fill("─", theme.dim());
 }
@@ -87,7 +87,7 @@ fn axis(buffer: &mut Buffer, area: Rect, seconds: &[Rates], theme: Theme) {
         Pen::new(buffer, Rect { x: area.x + x, width: area.width - x, ..area }, 0).put(words, theme.dim());
     }
     for x in suspicious {
-        Pen::new(buffer, Rect { x: area.x + x, width: 1, ..area }, 0).put("!", theme.mark(Mark::Suspicious));
+        Pen::new(buffer, Rect { x: area.x + x, width: 1, ..area }, 0).put("!", theme.kind(Kind::Suspicious));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
+use crate::control::Kind;
 use crate::control::report::ConnectionRow;
 use crate::text::{duration, grouped};
-use crate::tui::event::{Mark, end};
+use crate::tui::event::end;
 use crate::tui::layout::Layout;
 use crate::tui::state::State;
 use ratatui::buffer::Buffer;
@@ -50,9 +51,9 @@ fn draw_row(pen: &mut Pen<'_>, columns: &Columns, one: &ConnectionRow, theme: Th
     pen.column(&ends, columns.ends, Style::new()).skip(1).column(standing(one), columns.state, theme.dim());
     pen.number(&duration(one.known_for), 12, theme.dim()).skip(2);
     if one.allowed {
-        pen.put(&one.rule, theme.mark(Mark::Allowed));
+        pen.put(&one.rule, theme.kind(Kind::Allowed));
     } else {
-        pen.put("cut by ", theme.mark(Mark::Blocked)).put(&one.rule, theme.mark(Mark::Blocked));
+        pen.put("cut by ", theme.kind(Kind::Blocked)).put(&one.rule, theme.kind(Kind::Blocked));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
+use crate::control::Kind;
 use crate::control::report::RuleRow;
 use crate::text::grouped;
-use crate::tui::event::{Event, Mark, Way};
+use crate::tui::event::{Event, Way};
 use crate::tui::layout::Layout;
 use crate::tui::state::{Log, State};
 use ratatui::buffer::Buffer;
@@ -48,7 +49,7 @@ pub fn log(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
         let is_selected = place == cursor.selected && log.is_held();
         pen.put(if is_selected { "> " } else { "  " }, theme.accent());
         let time = if is_wide { event.clock() } else { event.clock_to_the_second() };
-        pen.column(time, clock, theme.dim()).skip(1).column(event.mark.word(), 11, theme.mark(event.mark)).skip(1);
+        pen.column(time, clock, theme.dim()).skip(1).column(event.kind.word(), 11, theme.kind(event.kind)).skip(1);
         pen.column(event.way.map_or("", Way::short), 4, Style::new()).column(&event.protocol, 7, Style::new()).skip(1);
         if event.src.is_some() {
             pen.column(&event.what(), ends, Style::new());
@@ -56,7 +57,7 @@ pub fn log(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
                 pen.skip(1).column(&event.rule, RULE - 1, theme.dim());
             }
         } else {
-            pen.put(&told(event), theme.mark(event.mark));
+            pen.put(&told(event), theme.kind(event.kind));
         }
         if is_selected {
             buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, theme.selected());
@@ -85,8 +86,8 @@ fn log_state(log: &Log, rows: usize) -> [String; 3] {
 
 /// What a line tells that is about no packet.
 fn told(event: &Event) -> String {
-    match event.mark {
-        Mark::Lost => format!("{} events: {}", grouped(event.lost), event.reason),
+    match event.kind {
+        Kind::Lost => format!("{} events: {}", grouped(event.lost), event.reason),
         _ => event.reason.to_string(),
     }
 }
@@ -114,9 +115,9 @@ pub fn rules(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) 
         if let Some(rule) = rules.row(place) {
             let style = match (&rule.idle, rule.action.as_str()) {
                 (Some(_), _) => theme.dim(),
-                (None, "allow") => theme.mark(Mark::Allowed),
+                (None, "allow") => theme.kind(Kind::Allowed),
                 (None, "except") => Style::new(),
-                (None, _) => theme.mark(Mark::Blocked),
+                (None, _) => theme.kind(Kind::Blocked),
             };
             let quiet = if rule.idle.is_some() { theme.dim() } else { Style::new() };
             let number = rule.number.map_or("off".to_owned(), |number| grouped(number as u64));

@@ -2,8 +2,8 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
+use crate::control::Kind;
 use crate::text::{grouped, size};
-use crate::tui::event::Mark;
 use crate::tui::layout::Layout;
 use crate::tui::state::State;
 use crate::tui::talkers::Share;
@@ -66,7 +66,7 @@ impl Table {
             pen.number(&format!("{percent} %"), 5, Style::new()).number(&grouped(share.packets), 8, theme.dim());
             if is_wide {
                 pen.number(&size(share.bytes), 13, theme.dim());
-                let style = if share.blocked > 0 { theme.mark(Mark::Blocked) } else { theme.dim() };
+                let style = if share.blocked > 0 { theme.kind(Kind::Blocked) } else { theme.dim() };
                 pen.number(&format!("{} blocked", grouped(share.blocked)), 15, style);
             }
             if is_selected {
@@ -87,7 +87,7 @@ fn draw_bar(pen: &mut Pen<'_>, cells: u16, share: Share, total: Share, theme: Th
     let most = if share.blocked * 2 < share.packets { all - 1 } else { all };
     let blocked = of(share.blocked).max(u16::from(share.blocked > 0)).min(most);
     let allowed = all - blocked;
-    pen.put(&"█".repeat(allowed.into()), theme.mark(Mark::Allowed));
-    pen.put(&"▒".repeat(blocked.into()), theme.mark(Mark::Blocked));
+    pen.put(&"█".repeat(allowed.into()), theme.kind(Kind::Allowed));
+    pen.put(&"▒".repeat(blocked.into()), theme.kind(Kind::Blocked));
     pen.skip(cells - all);
 }

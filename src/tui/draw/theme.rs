@@ -1,6 +1,6 @@
 //! How things look: colours where they are wanted, and always a second sign beside them (a word, a place, bold).
 
-use crate::tui::event::Mark;
+use crate::control::Kind;
 use ratatui::style::{Color, Modifier, Style};
 
 /// Colours, or none (<https://no-color.org>).
@@ -20,14 +20,14 @@ impl Theme {
     }
 
     /// What became of a packet.
-    pub fn mark(self, mark: Mark) -> Style {
-        match mark {
-            Mark::Allowed => self.colour(Color::Green),
-            Mark::Blocked => self.colour(Color::Red).add_modifier(Modifier::BOLD),
-            Mark::WouldBlock => self.colour(Color::Magenta).add_modifier(Modifier::BOLD),
-            Mark::Suspicious => self.colour(Color::Yellow).add_modifier(Modifier::BOLD),
-            Mark::Lost => self.colour(Color::Yellow).add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
-            Mark::Pfw => self.colour(Color::Cyan),
+    pub fn kind(self, kind: Kind) -> Style {
+        match kind {
+            Kind::Allowed => self.colour(Color::Green),
+            Kind::Blocked => self.colour(Color::Red).add_modifier(Modifier::BOLD),
+            Kind::WouldBlock => self.colour(Color::Magenta).add_modifier(Modifier::BOLD),
+            Kind::Suspicious => self.colour(Color::Yellow).add_modifier(Modifier::BOLD),
+            Kind::Lost => self.colour(Color::Yellow).add_modifier(Modifier::BOLD | Modifier::UNDERLINED),
+            Kind::Pfw => self.colour(Color::Cyan),
         }
     }
 

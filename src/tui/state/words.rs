@@ -1,9 +1,10 @@
 //! The pages of text: the keys, all about one line, what somebody should look at.
 
 use super::dialog::{Page, Text};
+use crate::control::Kind;
 use crate::control::report::{ConnectionRow, RuleRow, Status};
 use crate::text::{duration, grouped, visible};
-use crate::tui::event::{Event, Mark, Way, end};
+use crate::tui::event::{Event, Way, end};
 use crate::tui::keys::{BINDINGS, Place};
 use std::iter;
 
@@ -26,7 +27,7 @@ pub fn help() -> Page {
 
 /// All about one event.
 pub fn event(event: &Event) -> Page {
-    let mut lines = [pair("what", event.mark.word()), pair("when", &event.timestamp)].concat();
+    let mut lines = [pair("what", event.kind.word()), pair("when", &event.timestamp)].concat();
     if let (Some(src), Some(dst)) = (event.src, event.dst) {
         lines.extend(pair("from", &end(src, event.src_port)));
         lines.extend(pair("to", &end(dst, event.dst_port)));
@@ -55,17 +56,17 @@ pub fn event(event: &Event) -> Page {
 
 /// What to do about a line.
 fn advice(event: &Event) -> &'static str {
-    match event.mark {
-        Mark::Allowed => allowed(event),
-        Mark::Blocked | Mark::WouldBlock => blocked(&event.step),
-        Mark::Suspicious => {
+    match event.kind {
+        Kind::Allowed => allowed(event),
+        Kind::Blocked | Kind::WouldBlock => blocked(&event.step),
+        Kind::Suspicious => {
             "Somebody sends what no sound program sends, or a device damages packets. If it always comes from one peer, block that."
         }
-        Mark::Lost if event.unread => "Only this view was too slow; firewall.log has these lines.",
-        Mark::Lost => {
+        Kind::Lost if event.unread => "Only this view was too slow; firewall.log has these lines.",
+        Kind::Lost => {
             "These events are in no log. Fewer lines (--log blocked), a larger ring (--ring-size) or a faster disk help."
         }
-        Mark::Pfw => "This is about pfw itself; w shows what needs to be looked at.",
+        Kind::Pfw => "This is about pfw itself; w shows what needs to be looked at.",
     }
 }
 

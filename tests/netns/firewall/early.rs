@@ -1,12 +1,12 @@
 //! Long lists act in the raw table, and say the same there as anywhere else.
 
-use super::{BOTH, enforce, everything, nothing_of_pfw, ping, ping_from_peer, plan, world};
+use super::{BOTH, PACE, enforce, everything, nothing_of_pfw, ping, ping_from_peer, plan, world};
 use crate::Case;
-use crate::world::{HOST4, HOST6, PEER4, PEER6, on_peer, sh, try_sh};
+use crate::stream::send_until;
+use crate::world::{HOST4, HOST6, PEER4, PEER6, sh, try_sh};
 use pfw::firewall::{Disturbance, Hook};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     ("firewall_a_long_list_drops_in_the_raw_table", a_long_list_drops_in_the_raw_table),
@@ -135,18 +135,7 @@ fn a_list_that_grows_and_shrinks_leaks_nothing() {
         let mut installed = enforce(variant, &texts[0]);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let sender = scope.spawn(|| {
-                on_peer(|| {
-                    let socket = UdpSocket::bind((PEER4, 0)).expect("free");
-                    let mut sent = 0_u32;
-                    while !stop.load(Ordering::Relaxed) {
-                        socket.send_to(b"x", (HOST4, 5001)).expect("sent");
-                        sent += 1;
-                        std::thread::sleep(Duration::from_micros(20));
-                    }
-                    sent
-                })
-            });
+            let sender = scope.spawn(|| send_until(&stop, &[5001], PACE));
             // To raw, within raw, and back.
             for reload in 1..=18 {
                 installed.replace(plan(&texts[reload % 3])).unwrap_or_else(|error| panic!("{error}"));

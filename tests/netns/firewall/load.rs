@@ -1,9 +1,10 @@
 //! Much at once: long lists, many reloads, rule sets of every kind.
 
-use super::{BOTH, enforce, nothing_of_pfw, ping, plan, plan_of, tools, world};
+use super::{BOTH, PACE, enforce, nothing_of_pfw, ping, plan, plan_of, tools, world};
 use crate::Case;
+use crate::stream::{receive_until, send_until};
 use crate::verdict::raw::make_room;
-use crate::world::{HOST4, PEER4, on_peer, sh};
+use crate::world::{HOST4, PEER4, sh};
 use pfw::firewall::Installed;
 use pfw::rules::{Origin, Ruleset};
 use std::io::ErrorKind;
@@ -61,7 +62,6 @@ fn reloads_leak_and_lose_nothing() {
     let blocked = UdpSocket::bind((HOST4, 5001)).expect("free");
     let passing = UdpSocket::bind((HOST4, 5002)).expect("free");
     blocked.set_nonblocking(true).expect("set");
-    passing.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
     // What waits while this process does not get its turn.
     make_room(&passing);
     let others: Vec<_> = (0..20).map(|n| format!("\"1.2.{n}.0/24\"")).collect();
@@ -76,29 +76,8 @@ fn reloads_leak_and_lose_nothing() {
         let mut installed = enforce(variant, &texts[0]);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let sender = scope.spawn(|| {
-                on_peer(|| {
-                    let socket = UdpSocket::bind((PEER4, 0)).expect("free");
-                    let mut sent = 0_u32;
-                    while !stop.load(Ordering::Relaxed) {
-                        socket.send_to(&sent.to_be_bytes(), (HOST4, 5001)).expect("sent");
-                        socket.send_to(&sent.to_be_bytes(), (HOST4, 5002)).expect("sent");
-                        sent += 1;
-                        std::thread::sleep(Duration::from_micros(20));
-                    }
-                    sent
-                })
-            });
-            let receiver = scope.spawn(|| {
-                let mut received = 0_u32;
-                loop {
-                    if passing.recv(&mut [0; 8]).is_ok() {
-                        received += 1;
-                    } else if stop.load(Ordering::Relaxed) {
-                        return received;
-                    }
-                }
-            });
+            let sender = scope.spawn(|| send_until(&stop, &[5001, 5002], PACE));
+            let receiver = scope.spawn(|| receive_until(&passing, &stop));
             for reload in 0..reloads {
                 installed.replace(plan(&texts[(reload + 1) % 2])).unwrap_or_else(|error| panic!("{error}"));
             }

@@ -21,6 +21,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     [acts::CASES, early::CASES, disturbed::CASES, life::CASES, load::CASES].concat()
@@ -29,6 +30,8 @@ pub fn cases() -> Vec<Case> {
 /// What this binary can be told to be beside a case.
 pub const ROLES: &[Case] = &[("firewall_holder", life::holder)];
 
+/// Between two turns of a stream of datagrams: some are under way at each moment of a reload.
+const PACE: Duration = Duration::from_micros(20);
 const BOTH: [Variant; 2] = [Variant::Nft, Variant::Legacy];
 
 fn rules(text: &str) -> Ruleset {

@@ -40,7 +40,8 @@ mod traffic;
 mod wire;
 
 use crate::Case;
-use crate::common::{PATIENCE, Running, pfw, wait_for};
+use crate::common::{PATIENCE, Running, wait_for};
+use crate::enforce::enforce;
 use crate::world::sh;
 use chance::Chance;
 use expected::{Expected, compare, expected};
@@ -75,6 +76,8 @@ const SHOTS: usize = 400;
 const ROUNDS: u64 = 24;
 /// Rounds with a disagreement after which the test ends.
 const ENOUGH: usize = 1000;
+/// How pfw is started: every line is kept, in a form that is easily read, and rules are read when they are told to be.
+const JSON_LOG: [&str; 6] = ["--yes", "--no-watch", "--log-format", "json", "--log-max-size", "0"];
 /// How long no line comes where enough have come and some are wrong.
 const QUIET: Duration = Duration::from_millis(500);
 /// Rounds with one pfw, and one machinery beside it.
@@ -150,21 +153,8 @@ struct Bench {
 impl Bench {
     fn start(mut ground: Ground, machinery: Machinery) -> Self {
         ground.set(machinery);
-        std::fs::write(ground.world.path("rules.json"), "{}").expect("the scratch folder is writable");
         let _ = std::fs::remove_file(ground.world.path("firewall.log"));
-        let mut command = pfw([
-            "run",
-            "--config",
-            "rules.json",
-            "--yes",
-            "--no-watch",
-            "--log-format",
-            "json",
-            "--log-max-size",
-            "0",
-        ]);
-        command.current_dir(ground.world.folder.path());
-        let pfw = Running::start(command);
+        let pfw = enforce(&ground.world, "{}", JSON_LOG);
         ground.forget();
         let log = Log::open(&ground.world.path("firewall.log"));
         let host = pfw::host::read();

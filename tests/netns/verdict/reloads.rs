@@ -2,9 +2,11 @@
 //! the line of what became of it.
 
 use super::lines::{Line, Log};
-use super::{number, raw};
-use crate::common::{PATIENCE, Running, pfw, wait_for};
-use crate::world::{HOST4, PEER4, World, on_peer};
+use super::{JSON_LOG, number, raw};
+use crate::common::{PATIENCE, wait_for};
+use crate::enforce::enforce;
+use crate::stream::{receive_until, send_until};
+use crate::world::{HOST4, World};
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -34,22 +36,7 @@ pub fn reloads_leak_and_lose_nothing() {
         std::fs::write(world.path("next"), text).expect("the scratch folder is writable");
         std::fs::rename(world.path("next"), world.path("rules.json")).expect("renamed");
     };
-    write(&texts[0]);
-    let mut command = pfw([
-        "run",
-        "--config",
-        "rules.json",
-        "--yes",
-        "--no-watch",
-        "--log-format",
-        "json",
-        "--log-max-size",
-        "0",
-        "--ring-size",
-        "512M",
-    ]);
-    command.current_dir(world.folder.path());
-    let pfw = Running::start(command);
+    let pfw = enforce(&world, &texts[0], JSON_LOG.into_iter().chain(["--ring-size", "512M"]));
     let mut log = Log::open(&world.path("firewall.log"));
     let mut lines = Vec::new();
     let stop = AtomicBool::new(false);
@@ -57,7 +44,7 @@ pub fn reloads_leak_and_lose_nothing() {
     sockets.iter().for_each(raw::make_room);
     let reloads = number("PFW_RELOADS").unwrap_or(RELOADS);
     let (sent, received) = std::thread::scope(|scope| {
-        let sender = scope.spawn(|| on_peer(|| send_until(&stop)));
+        let sender = scope.spawn(|| send_until(&stop, &PORTS, PACE));
         let receivers = sockets.each_ref().map(|socket| scope.spawn(|| receive_until(socket, &stop)));
         for reload in 1..=reloads {
             write(&texts[usize::from(!reload.is_multiple_of(2))]);
@@ -81,32 +68,6 @@ pub fn reloads_leak_and_lose_nothing() {
     assert!(received[2] > 0 && received[2] < sent, "both rule sets were in force: {received:?}");
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
-}
-
-/// Sends to each port in turn; how many to each.
-fn send_until(stop: &AtomicBool) -> u64 {
-    let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
-    let mut sent = 0_u64;
-    while !stop.load(Ordering::Relaxed) {
-        for port in PORTS {
-            socket.send_to(&sent.to_be_bytes(), (HOST4, port)).expect("sent");
-        }
-        sent += 1;
-        std::thread::sleep(PACE);
-    }
-    sent
-}
-
-fn receive_until(socket: &UdpSocket, stop: &AtomicBool) -> u64 {
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("set");
-    let mut received = 0;
-    loop {
-        if socket.recv(&mut [0; 8]).is_ok() {
-            received += 1;
-        } else if stop.load(Ordering::Relaxed) {
-            return received;
-        }
-    }
 }
 
 /// Reads until there are `enough` lines, or nothing comes any more.

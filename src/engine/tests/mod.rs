@@ -1,5 +1,9 @@
 //! The order of decision, case by case.
 
+mod loopback;
+mod replies;
+mod scale;
+
 use super::testing::*;
 use super::*;
 use crate::host::Host;
@@ -255,43 +259,6 @@ fn block_protocols_hits_icmp_of_both_families_but_for_the_guards() {
 }
 
 #[test]
-fn replies_pass_in_front_of_the_rules_and_say_who_opened() {
-    let matcher = matcher(&Ruleset { rules: vec![incoming(0, Action::Block)], ..Ruleset::default() });
-    let mut engine = engine();
-    let mut go = |direction, packet: &Ip| {
-        let decision = engine.decide(&matcher, packet, &context(direction, 0));
-        (decision.action, id(&matcher, &decision), reason(&matcher, &decision, packet))
-    };
-    assert_eq!(go(Outgoing, &tcp((OWN, 40_000), (PEER, 443), "S")).1, "default_policy");
-    let answer = go(Incoming, &tcp((PEER, 443), (OWN, 40_000), "SA"));
-    assert_eq!(answer, allowed("reply", "reply to a connection opened from here"));
-    let error = icmp_error("203.0.113.1", &tcp((OWN, 40_000), (PEER, 443), "S"));
-    assert_eq!(go(Incoming, &error), allowed("related", "ICMP error about a known connection"));
-    assert_eq!(go(Incoming, &syn()), blocked("rule-0", "rule 1 blocks it"));
-    let unknown = tcp((PEER, 443), (OWN, 40_001), "SA");
-    assert_eq!(go(Incoming, &unknown), blocked("rule-0", "rule 1 blocks it, state invalid"));
-}
-
-#[test]
-fn a_blocked_opener_has_no_replies_and_an_opener_is_judged_with_each_packet() {
-    let rules = Ruleset { rules: vec![incoming(0, Action::Allow)], ..deny_all() };
-    let (strict, open) = (matcher(&deny_all()), matcher(&rules));
-    let mut engine = engine();
-    let mut go = |matcher: &Matcher, direction, packet: &Ip| {
-        let decision = engine.decide(matcher, packet, &context(direction, 0));
-        (decision.state, id(matcher, &decision), decision.allows())
-    };
-    let answer = tcp((OWN, 22), (PEER, 40_000), "SA");
-    assert_eq!(go(&strict, Incoming, &syn()), (State::New, "default_policy".into(), false));
-    assert_eq!(go(&strict, Outgoing, &answer), (State::Invalid, "default_policy".into(), false));
-    assert_eq!(go(&open, Incoming, &syn()), (State::New, "rule-0".into(), true));
-    assert_eq!(go(&open, Outgoing, &answer), (State::Reply, "reply".into(), true));
-    let ack = tcp((PEER, 40_000), (OWN, 22), "A");
-    assert_eq!(go(&open, Incoming, &ack), (State::Original, "rule-0".into(), true));
-    assert_eq!(go(&strict, Incoming, &ack), (State::Original, "default_policy".into(), false), "new rules");
-}
-
-#[test]
 fn the_first_rule_that_matches_wins_and_its_comment_is_told() {
     let ssh = Rule {
         protocol: condition(protocol_set(&[6])),
@@ -358,58 +325,6 @@ fn rules_tell_interfaces_apart_by_name_prefix_and_negation() {
 }
 
 #[test]
-fn on_loopback_only_rules_that_name_it_act_and_the_lists_are_absolute() {
-    let packet = udp(("127.0.0.1", 1), ("127.0.0.1", 53));
-    let mut rules = Ruleset { rules: vec![rule(0, Action::Block)], ..deny_all() };
-    assert_eq!(decide(&rules, Loopback, &packet), allowed("loopback", "loopback interface"));
-    rules.rules[0].interface = vec![(false, "lo".into())];
-    assert_eq!(decide(&rules, Loopback, &packet).1, "rule-0");
-    rules.rules[0].interface = vec![(false, "l+".into())];
-    assert_eq!(decide(&rules, Loopback, &packet).1, "loopback", "a prefix does not name it");
-    rules.block_ports = block_ports(&["53"]);
-    assert_eq!(decide(&rules, Loopback, &packet).1, "block_ports:53");
-}
-
-#[test]
-fn on_loopback_either_way_can_block_and_the_way_in_has_the_last_word() {
-    let lo = |index, direction, action| Rule {
-        direction: Some(direction),
-        interface: vec![(false, "lo".into())],
-        ..rule(index, action)
-    };
-    let packet = udp(("127.0.0.1", 1), ("127.0.0.1", 53));
-    let with = |out, into| {
-        let rules = vec![lo(0, RuleDirection::Out, out), lo(1, RuleDirection::In, into)];
-        decide(&Ruleset { rules, ..Ruleset::default() }, Loopback, &packet).1
-    };
-    assert_eq!(with(Action::Allow, Action::Allow), "rule-1");
-    assert_eq!(with(Action::Allow, Action::Block), "rule-1");
-    assert_eq!(with(Action::Block, Action::Allow), "rule-0");
-    assert_eq!(with(Action::Reject, Action::Block), "rule-0");
-}
-
-#[test]
-fn a_loopback_connection_is_remembered_once_it_has_left() {
-    let block_in =
-        Rule { interface: vec![(false, "lo".into())], dst_port: condition(ports("53")), ..incoming(0, Action::Block) };
-    let matcher = matcher(&Ruleset { rules: vec![block_in], ..Ruleset::default() });
-    let mut engine = engine();
-    let query = udp(("127.0.0.1", 4000), ("127.0.0.1", 53));
-    let first = engine.decide(&matcher, &query, &context(Loopback, 0));
-    let second = engine.decide(&matcher, &query, &context(Loopback, 0));
-    assert_eq!((first.state, second.state), (State::New, State::Original));
-    assert!(!first.allows() && !second.allows());
-}
-
-#[test]
-fn own_multicast_and_broadcast_is_heard() {
-    let heard = |src, dst| decide(&deny_all(), Incoming, &udp((src, 5353), (dst, 5353))).1 == "own-multicast";
-    assert!(heard(OWN, "224.0.0.251") && heard(OWN, "255.255.255.255") && heard(OWN, "10.0.0.255"));
-    assert!(heard("fe80::5", "ff02::fb"));
-    assert!(!heard(OWN, "10.0.0.7") && !heard(PEER, "224.0.0.251") && !heard("fe80::6", "ff02::fb"));
-}
-
-#[test]
 fn allow_protocols_decides_all_that_comes_so_far() {
     let allow_protocols = protocols("allow_protocols", &[("TCP", &[6]), ("UDP", &[17])]);
     let rules = Ruleset { allow_protocols, ..deny_all() };
@@ -438,55 +353,6 @@ fn forwarded_packets_know_the_lists_alone_and_each_end_by_itself() {
     let mut solicitation = icmp("2001:db8:1::1", "2001:db8:2::1", 135, 0, 0);
     solicitation.ttl = 255;
     assert_eq!(decide(&block_all(), Forwarded, &solicitation).0, Action::Block);
-}
-
-#[test]
-fn later_fragments_take_the_decision_of_their_first() {
-    let rules = Ruleset {
-        block_ports: block_ports(&["445"]),
-        rules: vec![Rule { dst_port: condition(ports("22")), ..incoming(0, Action::Allow) }],
-        ..deny_all()
-    };
-    let matcher = matcher(&rules);
-    let mut engine = engine();
-    let mut go = |packet: &Ip, seconds| {
-        let decision = engine.decide(&matcher, packet, &context(Incoming, seconds));
-        reason(&matcher, &decision, packet)
-    };
-    let ssh = syn();
-    let smb = tcp((PEER, 40_000), (OWN, 445), "S");
-    assert_eq!(go(&fragment(ssh, 7, 1480), 0), "default_policy deny for incoming, fragment without its first");
-    assert_eq!(go(&fragment(ssh, 7, 0), 1), "rule 1 allows it");
-    assert_eq!(go(&fragment(ssh, 7, 1480), 2), "rule 1 allows it");
-    assert_eq!(go(&fragment(smb, 8, 0), 3), "destination port 445 is in block_ports");
-    assert_eq!(go(&fragment(smb, 8, 1480), 4), "destination port 445 is in block_ports");
-    assert_eq!(go(&fragment(ssh, 7, 2960), 30), "rule 1 allows it");
-    assert_eq!(go(&fragment(ssh, 7, 2960), 31), "default_policy deny for incoming, fragment without its first");
-    assert_eq!(engine.counters().fragments_unknown, 2);
-}
-
-#[test]
-fn an_ipv6_datagram_is_known_by_its_id_whatever_header_its_fragments_name() {
-    let rules = Ruleset { block_ports: block_ports(&["445"]), ..Ruleset::default() };
-    let matcher = matcher(&rules);
-    let mut engine = engine();
-    let first = udp(("2001:db8::7", 1), ("2001:db8::5", 445));
-    let mut later = fragment(first, 9, 1448);
-    later.protocol = Protocol(60);
-    engine.decide(&matcher, &fragment(first, 9, 0), &context(Incoming, 0));
-    assert_eq!(engine.decide(&matcher, &later, &context(Incoming, 59)).step, Step::BlockPorts);
-    assert!(engine.decide(&matcher, &later, &context(Incoming, 60)).without_first);
-}
-
-#[test]
-fn the_oldest_datagram_makes_room() {
-    let matcher = matcher(&Ruleset::default());
-    let mut engine = Engine::new(Limits { datagrams: 10, ..Limits::default() });
-    for id in 0..11 {
-        engine.decide(&matcher, &fragment(syn(), id, 0), &context(Incoming, 0));
-    }
-    let mut known = |id| !engine.decide(&matcher, &fragment(syn(), id, 8), &context(Incoming, 0)).without_first;
-    assert_eq!((known(1), known(10), known(0)), (true, true, false));
 }
 
 #[test]
@@ -526,65 +392,5 @@ fn frames_without_ip_are_allowed_and_built_in_rules_have_the_same_number_everywh
     assert_eq!(decision, other.non_ip());
     for (a, b) in one.rules().iter().zip(other.rules()) {
         assert_eq!((&a.id, a.step), (&b.id, b.step));
-    }
-}
-
-#[test]
-fn a_matcher_can_be_shared_between_threads() {
-    fn shared<T: Send + Sync>() {}
-    fn sent<T: Send>() {}
-    shared::<Matcher>();
-    sent::<Engine>();
-}
-
-#[test]
-fn a_million_networks_are_found_in_bounded_memory() {
-    let networks = (0..1_000_000_u32).map(|n| {
-        let first = n.wrapping_mul(2_654_435_761) & !0xff;
-        crate::rules::address::AddressRange::V4 { first: first.into(), last: (first | 0xff).into() }
-    });
-    let list = crate::rules::BlockList { networks: networks.collect(), ..block_list("big", &[]) };
-    let matcher = matcher(&Ruleset { block_lists: vec![list], ..Ruleset::default() });
-    assert!(matcher.bytes() <= 24 << 20, "{}", matcher.bytes());
-}
-
-#[test]
-fn ten_thousand_rules_fit_into_a_few_megabytes() {
-    let rules = (0..10_000_u32).map(|index| Rule {
-        src: condition(crate::rules::address::AddressSet {
-            v4: crate::rules::ranges::Ranges::one(index.wrapping_mul(2_654_435_761)),
-            ..Default::default()
-        }) as Option<Condition<_, _>>,
-        dst_port: condition(ports(&(index % 5000).to_string())),
-        ..rule(index, Action::Block)
-    });
-    let matcher = matcher(&Ruleset { rules: rules.collect(), ..Ruleset::default() });
-    assert!(matcher.bytes() <= 16 << 20, "{}", matcher.bytes());
-}
-
-#[test]
-fn only_a_whole_datagram_opens_a_connection() {
-    let rules = Ruleset { rules: vec![incoming(0, Action::Allow)], ..deny_all() };
-    let matcher = matcher(&rules);
-    let (there, back) = (udp((PEER, 1), (OWN, 2)), udp((OWN, 2), (PEER, 1)));
-    let part = |id, offset, more| {
-        let mut part = fragment(Ip { len: 20 + 16, ..there }, id, offset);
-        part.fragment = part.fragment.map(|fragment| Fragment { more, ..fragment });
-        part
-    };
-    let whole = [(0, true), (16, true), (32, false)];
-    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
-        let mut engine = engine();
-        let mut go = |packet: &Ip, direction| engine.decide(&matcher, packet, &context(direction, 0)).state;
-        for (count, place) in order.into_iter().enumerate() {
-            assert_eq!(go(&back, Outgoing), State::New, "{count} fragments are there");
-            let (offset, more) = whole[place];
-            go(&part(7, offset, more), Incoming);
-            // The same again is nothing new.
-            if count < 2 {
-                go(&part(7, offset, more), Incoming);
-            }
-        }
-        assert_eq!(go(&back, Outgoing), State::Reply, "{order:?}");
     }
 }

@@ -1,0 +1,139 @@
+//! Lists that are sets, and where they are dropped.
+
+use super::*;
+
+/// Forty addresses that no network holds together, as the entries of a list.
+fn many(network: &str) -> String {
+    (0..40).map(|n| format!("\"{network}{}\"", n * 2)).collect::<Vec<_>>().join(",")
+}
+
+#[test]
+fn what_is_too_long_for_plain_rules_is_a_set_that_all_hooks_share() {
+    let rules = parse(&format!(r#"{{ "block_ips": [{}] }}"#, many("192.0.2.")));
+    let plan = Plan::new(&rules, &host(), Options { raw: false, ..OPTIONS }, NOW);
+    assert!(!plan.uses_raw());
+    assert_eq!(
+        decisive(&plan, Family::V4, "PFW-IN"),
+        ["-m set --match-set PFW4-0000002a-00000 src -j PFW-B00000 # block_ips"]
+    );
+    assert_eq!(
+        decisive(&plan, Family::V4, "PFW-OUT"),
+        ["-m set --match-set PFW4-0000002a-00000 dst -j PFW-B00000 # block_ips"]
+    );
+    assert_eq!(chain(&plan, Family::V4, "PFW-B00000"), ["log 000000 # block_ips", "-j DROP # block_ips"]);
+    assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 40)]);
+}
+
+#[test]
+fn a_long_list_drops_what_comes_in_before_all_else_and_the_filter_table_the_rest() {
+    let plan = plan(&format!(
+        r#"{{ "allow_ips": ["192.0.2.2"], "block_ips": [{}, {}] }}"#,
+        many("192.0.2."),
+        many("2001:db8::")
+    ));
+    assert_eq!(
+        chain(&plan, Family::V4, "PFW-RAW"),
+        ["-m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00000 # block_ips"]
+    );
+    assert_eq!(
+        chain(&plan, Family::V4, "PFW-R0000002a-00000"),
+        [
+            "-i lo -j RETURN # loopback",
+            "-p icmp -m icmp --icmp-type 3/4 -j RETURN # guard:path-mtu",
+            "log 000001 # block_ips",
+            "-j DROP # block_ips"
+        ]
+    );
+    assert_eq!(
+        decisive(&plan, Family::V4, "PFW-IN"),
+        [
+            "-s 192.0.2.2/32 -j RETURN # allow_ips:192.0.2.2",
+            "-i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00001 # block_ips",
+        ]
+    );
+    assert_eq!(
+        decisive(&plan, Family::V4, "PFW-FWD"),
+        ["-m set --match-set PFW4-0000002a-00000 dst -j PFW-B00001 # block_ips"]
+    );
+    assert!(plan.sets().iter().all(|set| set.entries == 39 || set.entries == 40), "{:?}", plan.sets());
+    let guarded = chain(&plan, Family::V6, "PFW-R0000002a-00000");
+    assert_eq!(guarded.iter().filter(|rule| rule.contains("guard:neighbour-discovery")).count(), 4, "{guarded:?}");
+    assert_eq!(
+        decisive(&plan, Family::V6, "PFW-FWD")[0],
+        "-p ipv6-icmp -m set --match-set PFW6-0000002a-00001 src -j PFW-B00001 # block_ips",
+        "neighbour discovery that is no guard here"
+    );
+    assert_eq!(chain(&plan, Family::V4, "PFW-IN")[0].split(" -m").nth(1), Some(" socket  # guard:defragment"));
+}
+
+fn behind_guards(plan: &Plan, name: &str) -> Vec<String> {
+    decisive(plan, Family::V4, name).into_iter().filter(|rule| !rule.contains("# loopback")).collect()
+}
+
+#[test]
+fn in_the_raw_table_a_router_tells_what_passes_through_and_holds_it_against_untranslated_destinations() {
+    let text = format!(r#"{{ "block_ips": [{}] }}"#, many("192.0.2."));
+    let plan = plan_with(&text, true);
+    assert_eq!(
+        chain(&plan, Family::V4, "PFW-RAW"),
+        [
+            "-m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00001 # block_ips",
+            "-m set --match-set PFW4-0000002a-00000 dst -m addrtype --dst-type UNICAST -j PFW-R0000002a-00000 # block_ips",
+        ]
+    );
+    assert_eq!(
+        behind_guards(&plan, "PFW-R0000002a-00001"),
+        [
+            "-m addrtype --dst-type UNICAST -g PFW-R0000002a-00000 # block_ips",
+            "log 000000 # block_ips",
+            "-j DROP # block_ips"
+        ]
+    );
+    assert_eq!(behind_guards(&plan, "PFW-R0000002a-00000"), ["log 000000:fwd # block_ips", "-j DROP # block_ips"]);
+    let unreported = Options { forwards: true, nflog_group: None, ..OPTIONS };
+    let unreported = Plan::new(&parse(&text), &host(), unreported, NOW);
+    assert!(!unreported.to_string().contains("NFLOG"));
+    assert_eq!(behind_guards(&unreported, "PFW-R0000002a-00001"), ["-j DROP # block_ips"]);
+}
+
+#[test]
+fn what_a_short_list_in_front_names_is_left_to_it() {
+    let far = (0..40).map(|n| format!("192.0.2.{}", n * 2)).collect::<Vec<_>>();
+    let list = |id: &str, networks: &[String]| rules::BlockList {
+        id: id.into(),
+        path: "bulk".into(),
+        networks: networks.iter().map(|one| one.parse::<std::net::IpAddr>().expect("an address").into()).collect(),
+        expires: None,
+        enabled: true,
+        comment: None,
+        offset: 0,
+    };
+    let block_lists = vec![list("block_lists:short", &far[..3]), list("block_lists:long", &far)];
+    let plan = Plan::new(&Ruleset { block_lists, ..Ruleset::default() }, &host(), OPTIONS, NOW);
+    assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 37)]);
+    assert_eq!(decisive(&plan, Family::V4, "PFW-IN").len(), 2 * 3 + 1);
+}
+
+#[test]
+fn block_lists_spare_what_this_machine_lives_on() {
+    let list = |networks: &[&str]| rules::BlockList {
+        id: "block_lists:bulk".into(),
+        path: "bulk".into(),
+        networks: networks
+            .iter()
+            .map(|one| one.parse::<std::net::IpAddr>().map_or_else(|_| panic!("{one}"), Into::into))
+            .collect(),
+        expires: None,
+        enabled: true,
+        comment: None,
+        offset: 0,
+    };
+    let all = ["127.0.0.53", "10.0.0.5", "10.0.0.1", "9.9.9.9", "198.51.100.7", "::1", "fd00::5", "192.0.2.1"];
+    let rules = Ruleset { block_lists: vec![list(&all)], ..Ruleset::default() };
+    let plan = Plan::new(&rules, &host(), OPTIONS, NOW);
+    assert_eq!(
+        decisive(&plan, Family::V4, "PFW-IN"),
+        ["-s 192.0.2.1/32 log 000000 # block_lists:bulk", "-s 192.0.2.1/32 -j DROP # block_lists:bulk"]
+    );
+    assert_eq!(decisive(&plan, Family::V6, "PFW-IN"), <[&str; 0]>::default());
+}
