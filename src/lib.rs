@@ -15,6 +15,7 @@
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
+//! | [`detect`] | packets and decisions -> what is suspicious, by name; pure | `engine`, `packet`, `alert` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; edits of its text; pure but for reading files, watching them ([`rules::watch`]), and the one place that writes them ([`rules::store`]) | `packet`, `host`, `sys` |
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |
@@ -26,6 +27,7 @@
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets and inotify, made safe | |
 //! | [`text`] | numbers, durations, sizes and foreign words -> as people read them | |
+//! | [`alert`] | the names of what is suspicious, with what they mean, and the thresholds that rules may set | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
 //!
 //! # The path of a packet
@@ -41,11 +43,12 @@
 //!    `app::explanation` finds out why; the kernel's counters are held against them (`app::audit`). What passes
 //!    through the machine has the lines that the kernel reports and no others; which packets these are, behind
 //!    translated addresses too, is told by [`conntrack`] and by comparing them (`app::forwarding`).
-//! 5. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
+//! 5. [`detect::Detector`] looks for what is suspicious about it, alone and with those before.
+//! 6. [`record::Log`] appends a line to a chunk, which goes to the writer thread when it is full or 100 ms old.
 //!
 //! # Threads
 //!
-//! `main` waits for signals and orders, compiles rules and has them enforced; `capture` does steps 1 to 5; `writer`
+//! `main` waits for signals and orders, compiles rules and has them enforced; `capture` does steps 1 to 6; `writer`
 //! writes chunks; `printer` shows copies of them on a terminal. They start in the order writer, printer, capture, and
 //! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
 //! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
@@ -65,11 +68,13 @@
 //! ([`host::connections::MAX_CONNECTIONS`]), entries and sizes of rules files ([`rules::limits`]), records of capture files
 //! ([`capture::file::MAX_RECORD`]).
 
+pub mod alert;
 pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod conntrack;
 pub mod control;
+pub mod detect;
 pub mod engine;
 pub mod firewall;
 pub mod host;

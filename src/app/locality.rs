@@ -26,6 +26,10 @@ impl Locality {
     /// through this machine.
     pub fn direction(&self, packet: &Packet, hardware: Option<HardwarePair>) -> Direction {
         let Net::Ip(ip) = &packet.net else { return self.direction_of_frame(packet, hardware) };
+        if hardware.is_some_and(is_on_wire) && (ip.src == ip.dst || ip.src.is_loopback()) {
+            // On a wire nobody honest sends these: they tell nothing of whose they are.
+            return self.direction_of_frame(packet, hardware);
+        }
         let (from_us, to_us) = (self.owns(ip.src), self.owns(ip.dst));
         match (from_us, to_us) {
             (true, true) => direction_between_ourselves(packet.link_direction, ip),
@@ -67,6 +71,12 @@ fn direction_between_ourselves(link_direction: Option<PacketType>, ip: &Ip) -> D
         Some(PacketType::Outgoing) => Direction::Outgoing,
         Some(_) => Direction::Incoming,
     }
+}
+
+/// Whether a frame has been on a wire: on the loopback interface both hardware addresses are zeros.
+fn is_on_wire(pair: HardwarePair) -> bool {
+    let nobody = HardwareAddress([0; 6]);
+    pair.src != nobody || pair.dst != nobody
 }
 
 /// Multicast, or the IPv4 broadcast address.

@@ -2,12 +2,18 @@
 
 use super::hits::Hits;
 use super::seeding::Seeds;
+use crate::alert::{ALERTS, Alert, Oddity};
 use crate::control::limits::CONNECTIONS_IN_PAGE;
+use crate::detect::{Detector, Finding, Look};
 use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo, TrackedPage};
 use crate::packet::{Malformed, Net, Packet};
-use crate::record::{AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict};
+use crate::record::{
+    AlertLine, Anomaly, AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict,
+};
 use crate::time::Timestamp;
+use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::{iter, mem};
 
@@ -62,6 +68,9 @@ pub struct Pipeline {
     replaced: VecDeque<InForce>,
     /// Hits of rules that were in force before.
     past_hits: BTreeMap<Arc<str>, u64>,
+    detector: Detector,
+    /// How often each alert was raised, by its discriminant.
+    alerts: [u64; ALERTS.len()],
     log: Option<Log>,
     counts: Summary,
 }
@@ -93,12 +102,22 @@ impl Pipeline {
     pub fn new(matcher: Arc<Matcher>, log: Option<Log>, selection: Selection) -> Self {
         Self {
             engine: Engine::new(Limits::default()),
+            detector: Detector::new(matcher.premises(), RandomState::default().hash_one(0)),
+            alerts: [0; ALERTS.len()],
             rules: InForce::new(0, matcher, true),
             replaced: VecDeque::new(),
             past_hits: BTreeMap::new(),
             log: log.map(|log| log.selecting(selection)),
             counts: Summary::default(),
         }
+    }
+
+    /// Lets the same packets have the same lines in every run, as a replay has to. Who makes the packets could then
+    /// have some of them overlooked.
+    #[must_use]
+    pub fn reproducible(self) -> Self {
+        let detector = Detector::new(self.rules.matcher.premises(), 0);
+        Self { detector, ..self }
     }
 
     /// The rules in force.
@@ -109,6 +128,7 @@ impl Pipeline {
     /// Puts other rules in force; while enforcement rests they are not `enforced`. What is known of connections and
     /// fragments stays, and so do all counts.
     pub fn replace(&mut self, matcher: Arc<Matcher>, enforced: bool) {
+        self.detector.learn(matcher.premises());
         let next = InForce::new(self.rules.epoch.wrapping_add(1), matcher, enforced);
         self.replaced.push_front(mem::replace(&mut self.rules, next));
         while self.replaced.len() > REMEMBERED {
@@ -142,13 +162,44 @@ impl Pipeline {
 
     /// Says what is wrong with a packet, and decides on it if it is one of those that come as far as the rules.
     pub fn judge(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Option<Judgement> {
-        self.examine(packet, around).then(|| self.foretell(packet, around))
+        if !self.examine(packet, around) {
+            return None;
+        }
+        let judgement = self.foretell(packet, around);
+        self.watch(packet, around, &judgement);
+        Some(judgement)
     }
 
-    /// Says what is wrong with a packet. Whether it comes as far as the rules.
+    /// Looks for what a packet tells together with those before it, and says what is new.
+    fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
+        let Circumstances { direction, time, interface, .. } = *around;
+        let look = Look { packet, direction, time, state: judgement.decision.state, interface: interface.name.text() };
+        for finding in self.detector.traffic(look) {
+            self.found(&finding, around.sighting(packet));
+        }
+    }
+
+    /// The line of an incident that has begun, or doubled.
+    #[cold]
+    fn found(&mut self, finding: &Finding, seen: Sighting<'_>) {
+        let Finding { alert, incident, packets, is_new, ref reason } = *finding;
+        if is_new {
+            self.raised(alert);
+        }
+        (self.counts.incidents, self.counts.incidents_untold) = self.detector.incidents();
+        let Some(log) = &mut self.log else { return };
+        log.alert(&AlertLine { seen, alert, incident, packets, reason });
+    }
+
+    /// Says what is wrong with a packet and what is odd. Whether it comes as far as the rules.
     pub fn examine(&mut self, packet: &Packet, around: &Circumstances<'_>) -> bool {
+        let mut oddities = self.detector.packet(packet, around.direction).peekable();
+        if packet.malformed.is_none() && oddities.peek().is_none() {
+            return true;
+        }
+        let oddities: Vec<Oddity> = oddities.collect();
+        self.suspicious(&oddities, around.sighting(packet));
         let Some(fault) = &packet.malformed else { return true };
-        self.suspicious(fault, around.sighting(packet));
         let discarded = (around.discards)(fault, around.direction);
         if discarded {
             self.counts.packets += 1;
@@ -162,12 +213,24 @@ impl Pipeline {
         Judgement { decision: self.decide(packet, around), epoch: self.rules.epoch }
     }
 
-    /// The line that says what is wrong with a packet.
+    /// The lines that say what is wrong with a packet, and what is odd.
     #[cold]
-    fn suspicious(&mut self, fault: &Malformed, seen: Sighting<'_>) {
+    fn suspicious(&mut self, oddities: &[Oddity], seen: Sighting<'_>) {
         self.counts.suspicious += 1;
+        for oddity in oddities {
+            self.raised(oddity.alert);
+        }
         let Some(log) = &mut self.log else { return };
-        log.anomaly(&AnomalyLine { seen, malformed: *fault });
+        let fault = seen.packet.malformed.map(Anomaly::Malformed);
+        for anomaly in fault.into_iter().chain(oddities.iter().copied().map(Anomaly::Odd)) {
+            log.anomaly(&AnomalyLine { seen, anomaly });
+        }
+    }
+
+    fn raised(&mut self, alert: Alert) {
+        if let Some(times) = self.alerts.get_mut(alert as usize) {
+            *times += 1;
+        }
     }
 
     /// Counts a verdict and writes its line, with the reason of the decision.
@@ -266,6 +329,7 @@ impl Pipeline {
         for (id, hits) in past.chain(remembered) {
             *rules.entry(id.to_string()).or_default() += hits;
         }
-        Summary { rules, ..self.counts.clone() }
+        let alerts = ALERTS.iter().map(|entry| entry.name).zip(self.alerts).filter(|&(_, times)| times > 0).collect();
+        Summary { rules, alerts, ..self.counts.clone() }
     }
 }

@@ -165,7 +165,7 @@ impl Stage {
         let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
         let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
-        let pipeline = Pipeline::new(matcher, log, selection);
+        let pipeline = Pipeline::new(matcher, log, selection).reproducible();
         Self { pipeline, calendar, locality, names: Vec::new(), interfaces: Vec::new(), loopback, other_host: 0 }
     }
 

@@ -431,8 +431,8 @@ impl Stage {
         let audit = self.audit();
         let Audit { sum, unaccounted, .. } = audit;
         let (kernel_counters, kernel_reports) = (sum.dropped, sum.reported);
-        let rules = self.pipeline.summary().rules;
-        let summary = Summary { kernel_counters, kernel_reports, unaccounted, rules, ..self.counts() };
+        let Summary { rules, alerts, .. } = self.pipeline.summary();
+        let summary = Summary { kernel_counters, kernel_reports, unaccounted, rules, alerts, ..self.counts() };
         if audit.unreported { audit.instead_of_reports(summary) } else { summary }
     }
 }

@@ -66,7 +66,7 @@ fn check(
     let warnings = loaded.all_warnings(host, now);
     let sections = sections(&loaded.ruleset, now);
     if args.json {
-        Report::of_rules(&warnings, &sections).write(out)?;
+        Report::of_rules(&warnings, &sections, &loaded.ruleset.detect).write(out)?;
     } else {
         for warning in &warnings {
             writeln!(err, "{warning}")?;

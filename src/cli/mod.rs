@@ -6,6 +6,7 @@ pub mod check_rules;
 pub mod clean;
 pub mod completions;
 mod duration;
+pub mod explain;
 pub mod options;
 pub mod pause;
 pub mod replay;
@@ -68,6 +69,8 @@ enum Command {
     CheckRules(check_rules::CheckRulesArgs),
     /// Decide on the packets of a capture file; needs no privilege
     Replay(replay::ReplayArgs),
+    /// Say what an alert means, what causes false alarms, and which key changes it
+    Explain(explain::ExplainArgs),
     /// Show what the running pfw does and how it fares
     Status(options::ShowArgs),
     /// Show the rules of the running pfw in the order in which they act, with how often each decided
@@ -141,6 +144,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::CheckRules(args) => check_rules::run(args, &host::read(), &mut stdout(), &mut stderr()),
             Command::Replay(args) => replay::run(args),
+            Command::Explain(args) => explain::run(args),
             Command::Status(args) => status::run(args),
             Command::Rules(args) => rules::run(args),
             Command::Audit(args) => audit::run(args),

@@ -9,6 +9,7 @@ use super::interfaces::Interfaces;
 use super::numbers::{PortList, ProtocolList};
 use super::own::OwnAddresses;
 use super::peers::{ListEntry, Peers};
+use super::premises::Premises;
 use super::protected::{Protected, Spared};
 use super::reason;
 use super::subject::{Passage, Subject};
@@ -33,6 +34,7 @@ pub struct Matcher {
     own: OwnAddresses,
     default_policy: DefaultPolicy,
     valid_until: Timestamp,
+    premises: Premises,
 }
 
 /// What a step says, before state and the like are added.
@@ -72,6 +74,7 @@ impl Matcher {
             own: OwnAddresses::new(host),
             default_policy: rules.default_policy,
             valid_until: in_force::next_change(rules, now),
+            premises: Premises::new(rules, host),
         }
     }
 
@@ -84,6 +87,11 @@ impl Matcher {
     /// When the next entry or rule expires: at this time the rule set must be compiled again.
     pub fn valid_until(&self) -> Timestamp {
         self.valid_until
+    }
+
+    /// What detectors are to take for granted while these rules are in force.
+    pub fn premises(&self) -> &Premises {
+        &self.premises
     }
 
     /// The class of the interface `name`, for [`Context`]. It holds for this matcher alone.

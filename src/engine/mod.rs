@@ -24,6 +24,7 @@ mod own;
 mod peers;
 pub mod plain;
 mod port_map;
+mod premises;
 mod protected;
 mod reason;
 mod subject;
@@ -39,6 +40,7 @@ pub use fragments::MAX_DATAGRAMS;
 pub use matcher::Matcher;
 pub use memory::{Counters, Engine, Limits};
 pub use peers::ListEntry;
+pub use premises::Premises;
 pub use protected::{Protection, Spared, SparedNetwork};
 pub use tracker::{MAX_CONNECTIONS, Tracked, TrackedPage};
 

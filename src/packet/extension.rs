@@ -7,6 +7,7 @@ use super::reason::Reason;
 use super::span::Span;
 use super::tlv::{Ipv6Options, TooLong};
 use super::{Fragment, Protocol};
+use crate::alert::Alert;
 
 /// Size of the smallest extension header, and of the fragment header.
 const MIN_HEADER: u32 = 8;
@@ -33,13 +34,16 @@ impl<'a> Chain<'a> {
     /// packet's size is the bound.
     pub(super) fn walk(first: Protocol, payload: Span<'a>, faults: &mut Faults) -> Self {
         let mut chain = Self { protocol: first, fragment: None, payload: Some(payload) };
-        let mut is_first = true;
+        let mut passed = Passed::default();
         while let (true, Some(rest)) = (is_extension(chain.protocol), chain.payload) {
-            if chain.protocol == Protocol::HOPOPT && !is_first {
+            if chain.protocol == Protocol::HOPOPT && passed.headers > 0 {
                 faults.note(Reason::Ipv6HopByHopPlace, 0_u32, 0_u32);
             }
+            passed.add(chain.protocol);
             chain.step(rest, faults);
-            is_first = false;
+        }
+        if passed.headers > 1 {
+            passed.suspect(faults);
         }
         chain
     }
@@ -63,6 +67,7 @@ impl<'a> Chain<'a> {
         match self.protocol {
             Protocol::IPV6_FRAG => self.fragment_header(header, behind, faults),
             Protocol::IPV6_OPTS => check_destination_options(rest.limit(size), faults),
+            Protocol::IPV6_ROUTE => suspect_routing(header, faults),
             _ => {}
         }
         self.protocol = Protocol(next);
@@ -90,12 +95,70 @@ impl<'a> Chain<'a> {
     }
 }
 
+/// More extension headers than this make no sense: RFC 8200 section 4.1 has places for seven.
+const MAX_SENSIBLE: u32 = 8;
+
+/// The headers of a chain, held against the order of RFC 8200 section 4.1: hop-by-hop options, destination options,
+/// routing, fragment, authentication, and destination options again.
+#[derive(Default)]
+struct Passed {
+    headers: u32,
+    /// The place in that order, and the type, of the header before.
+    last: (u8, u8),
+    /// Bits of the places that were taken.
+    taken: u8,
+    /// The first header that stands too often.
+    repeated: Option<Protocol>,
+    /// The first header that stands behind one that should follow it, and that one.
+    disordered: Option<(u8, u8)>,
+}
+
+impl Passed {
+    fn add(&mut self, header: Protocol) {
+        self.headers = self.headers.saturating_add(1);
+        let (place_before, before) = self.last;
+        let place = match header {
+            Protocol::HOPOPT => 0,
+            Protocol::IPV6_OPTS if place_before < 1 || self.headers == 1 => 1,
+            Protocol::IPV6_ROUTE => 2,
+            Protocol::IPV6_FRAG => 3,
+            Protocol::AH => 4,
+            _ => 5,
+        };
+        if self.taken & (1 << place) != 0 {
+            self.repeated.get_or_insert(header);
+        } else if place < place_before && self.headers > 1 {
+            self.disordered.get_or_insert((header.0, before));
+        }
+        self.taken |= 1 << place;
+        self.last = (place, header.0);
+    }
+
+    fn suspect(&self, faults: &mut Faults) {
+        if self.headers > MAX_SENSIBLE {
+            faults.suspect(Alert::Ipv6ExtensionCount, self.headers, MAX_SENSIBLE);
+        } else if let Some(header) = self.repeated {
+            let times: u8 = if header == Protocol::IPV6_OPTS { 2 } else { 1 };
+            faults.suspect(Alert::Ipv6ExtensionRepeated, header.0, times);
+        } else if let Some((header, before)) = self.disordered {
+            faults.suspect(Alert::Ipv6ExtensionOrder, header, before);
+        }
+    }
+}
+
 /// The headers that `ipv6_ext_hdr` names, but for "no next header", which ends the chain.
 const fn is_extension(protocol: Protocol) -> bool {
     matches!(
         protocol,
         Protocol::HOPOPT | Protocol::IPV6_ROUTE | Protocol::IPV6_FRAG | Protocol::AH | Protocol::IPV6_OPTS
     )
+}
+
+/// A routing header of type 0 lets a packet travel to and fro (RFC 5095).
+fn suspect_routing([_, _, kind, segments_left, ..]: [u8; 8], faults: &mut Faults) {
+    if kind == 0 {
+        faults.suspect(Alert::Ipv6RoutingType0, segments_left, 0_u8);
+    }
 }
 
 fn check_fragment(fragment: Fragment, payload_len: u32, faults: &mut Faults) {

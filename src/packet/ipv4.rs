@@ -4,7 +4,8 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Fragment, Ip, Net, Protocol, Transport, tlv, transport};
+use super::{Fragment, Ip, Net, Protocol, Transport, icmp, tlv, transport};
+use crate::alert::Alert;
 use pnet::packet::ipv4::Ipv4Packet;
 
 /// Size of a header without options.
@@ -19,6 +20,11 @@ pub(super) const FRAGMENT_UNIT: u32 = 8;
 const MAX_UNSEGMENTED: u32 = 1500;
 /// The one's complement arithmetic of the checksum is that of remainders of this; a right header has remainder 0.
 const CHECKSUM_MODULUS: u64 = 0xffff;
+/// Options that hold a source route (RFC 791): loose, and strict.
+const LOOSE_SOURCE_ROUTE: u8 = 131;
+const STRICT_SOURCE_ROUTE: u8 = 137;
+/// Size of such an option without addresses: type, length and pointer.
+const SOURCE_ROUTE_FIXED: u8 = 3;
 /// The flag "more fragments" among the three of the header.
 const MORE_FRAGMENTS: u8 = 0b001;
 
@@ -43,6 +49,7 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let fragment = fragment(&header);
     if let Some(fragment) = fragment {
         check_fragment(fragment, header_len, len, faults);
+        suspect_tiny(fragment, protocol, payload, faults);
     }
     *net = Net::Ip(Ip {
         src: header.get_source().into(),
@@ -87,6 +94,16 @@ fn check_options(header: Span<'_>, faults: &mut Faults) {
     if header.len() > HEADER {
         let options = header.skip(HEADER);
         tlv::check(options, Reason::Ipv4OptionLength, Reason::Ipv4OptionBeyondHeader, faults);
+        suspect_source_route(options, faults);
+    }
+}
+
+/// A source route option says which hosts the packet is to go through.
+fn suspect_source_route(options: Span<'_>, faults: &mut Faults) {
+    for (kind, strict) in [(LOOSE_SOURCE_ROUTE, 0_u32), (STRICT_SOURCE_ROUTE, 1)] {
+        if let Some(length) = tlv::find(options, kind) {
+            faults.suspect(Alert::Ipv4SourceRoute, length.saturating_sub(SOURCE_ROUTE_FIXED) / 4, strict);
+        }
     }
 }
 
@@ -108,6 +125,14 @@ fn check_fragment(fragment: Fragment, header_len: u32, len: u32, faults: &mut Fa
     let end = fragment.offset.saturating_add(len);
     if end > MAX_PACKET {
         faults.note(Reason::Ipv4FragmentEnd, end, MAX_PACKET);
+    }
+}
+
+/// A first fragment should hold the whole transport header (RFC 1858).
+fn suspect_tiny(fragment: Fragment, protocol: Protocol, payload: Span<'_>, faults: &mut Faults) {
+    let header = if protocol == Protocol::ICMP { icmp::HEADER } else { transport::header_size(protocol) };
+    if fragment.offset == 0 && (1..header).contains(&payload.len()) {
+        faults.suspect(Alert::IpTinyFragment, payload.len(), header);
     }
 }
 
@@ -143,7 +168,7 @@ fn sum(header: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes, ip, parse, reason, sentence};
+    use super::super::testing::{bytes, ip, odd, parse, reason, sentence};
     use super::super::{Link, Packet, Ports, parse as parse_cut};
     use super::*;
 
@@ -203,6 +228,22 @@ mod tests {
         let packet = ipv4(&format!("4500001c 1234 2000 40 06 0000 {ADDRESSES} c000 0050 00000001"));
         let Transport::Tcp(tcp) = ip(&packet).transport else { panic!("{packet:?}") };
         assert_eq!((tcp.ports.dst, tcp.flags.0, packet.malformed), (80, 0, None));
+        assert_eq!(odd(&packet), Some((Alert::IpTinyFragment, 8, 20)), "and no network makes one");
+        let ordinary = ipv4(&format!("45000024 1234 2000 40 11 0000 {ADDRESSES} c000 0035 03e8 0000 0000000000000000"));
+        assert_eq!(odd(&ordinary), None);
+    }
+
+    #[test]
+    fn a_source_route_is_odd_and_other_options_are_not() {
+        let with = |words: u8, options: &str| {
+            let len = u32::from(words) * 4 + 8;
+            ipv4(&format!("4{words:x}00{len:04x} {UDP_FIELDS} {ADDRESSES} {options} {UDP_53}"))
+        };
+        assert_eq!(odd(&with(7, "83 07 04 0a000001 00")), Some((Alert::Ipv4SourceRoute, 1, 0)));
+        assert_eq!(odd(&with(8, "01 89 0b 04 0a000001 0a000002")), Some((Alert::Ipv4SourceRoute, 2, 1)));
+        assert_eq!(odd(&with(7, "07 07 04 00000000 00")), None, "record route");
+        assert_eq!(odd(&with(6, "94040000")), None, "router alert");
+        assert_eq!(odd(&with(6, "00 83 07 04")), None, "behind the end of the list");
     }
 
     #[test]

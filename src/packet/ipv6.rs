@@ -90,9 +90,10 @@ fn readable<'a>(chain: &Chain<'a>, faults: &mut Faults) -> Option<Span<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes, ip, parse, reason, sentence};
+    use super::super::testing::{bytes, ip, odd, parse, reason, sentence};
     use super::super::{Fragment, Link, Packet, Ports, parse as parse_cut};
     use super::*;
+    use crate::alert::Alert;
 
     const IPV6: Link = Link::Cooked { ethertype: 0x86dd };
     /// From `2001:db8::1` to `2001:db8::2`.
@@ -143,6 +144,37 @@ mod tests {
         let chain = "3c 00 01 04 00000000".repeat(8000);
         let packet = ipv6("3c", &format!("{chain} {OPTIONS_UDP} {UDP_53}"));
         assert_eq!((ip(&packet).transport, packet.malformed), (Transport::Udp(PORTS), None));
+    }
+
+    #[test]
+    fn extension_headers_out_of_place_are_odd() {
+        // Of eight bytes each; the first argument of `chain` is the type of the first header.
+        let chain = |types: &[u8]| {
+            let header = |next: u8, kind: u8| match kind {
+                44 => format!("{next:02x} 00 0000 00000007"),
+                51 => format!("{next:02x} 00 0000 00000001"),
+                43 => format!("{next:02x} 00 04 00 00000000"),
+                _ => format!("{next:02x} 00 01 04 00000000"),
+            };
+            let nexts = types[1..].iter().copied().chain([17]);
+            let headers: String = types.iter().zip(nexts).map(|(&kind, next)| header(next, kind)).collect();
+            odd(&ipv6(&format!("{:02x}", types[0]), &format!("{headers} {UDP_53}")))
+        };
+        for usual in [&[0, 60, 43, 44, 51, 60][..], &[60], &[60, 60], &[0, 60], &[44, 60], &[51, 60], &[43, 60]] {
+            assert_eq!(chain(usual), None, "{usual:?}");
+        }
+        assert_eq!(chain(&[44, 43]), Some((Alert::Ipv6ExtensionOrder, 43, 44)));
+        assert_eq!(chain(&[51, 44]), Some((Alert::Ipv6ExtensionOrder, 44, 51)));
+        assert_eq!(chain(&[43, 43]), Some((Alert::Ipv6ExtensionRepeated, 43, 1)));
+        assert_eq!(chain(&[60, 60, 60]), Some((Alert::Ipv6ExtensionRepeated, 60, 2)));
+        assert_eq!(chain(&[60; 9]), Some((Alert::Ipv6ExtensionCount, 9, 8)));
+    }
+
+    #[test]
+    fn a_routing_header_of_type_0_is_odd() {
+        let routed = |kind: u8| ipv6("2b", &format!("11 02 {kind:02x} 01 00000000 {} {UDP_53}", "00".repeat(16)));
+        assert_eq!(odd(&routed(0)), Some((Alert::Ipv6RoutingType0, 1, 0)));
+        assert_eq!(odd(&routed(2)), None);
     }
 
     #[test]

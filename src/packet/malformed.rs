@@ -5,6 +5,8 @@
 
 use super::reason::Reason;
 use super::span::Span;
+use crate::alert::Alert;
+use crate::alert::Oddity;
 use std::fmt;
 
 /// What is wrong with a packet: a [`Reason`], the number that was found and the one it is held against.
@@ -45,10 +47,11 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// What was found wrong with a frame so far: the first thing stays.
+/// What was found wrong with a frame so far, and what is odd about it: the first thing of each stays.
 #[derive(Default)]
 pub(super) struct Faults {
     first: Option<Malformed>,
+    odd: Option<Oddity>,
 }
 
 impl Faults {
@@ -72,6 +75,19 @@ impl Faults {
         if size > span.len() {
             self.note(reason, size, span.len());
         }
+    }
+
+    /// Notes what is odd, unless something was noted before.
+    #[cold]
+    pub(super) fn suspect(&mut self, alert: Alert, found: impl Into<u32>, bound: impl Into<u32>) {
+        if self.odd.is_none() {
+            self.odd = Some(Oddity { alert, found: found.into(), bound: bound.into() });
+        }
+    }
+
+    /// The first odd thing that was noted.
+    pub(super) const fn odd(&self) -> Option<Oddity> {
+        self.odd
     }
 
     /// The first thing that was noted.

@@ -38,6 +38,7 @@ pub use malformed::Malformed;
 pub use protocol::Protocol;
 pub use reason::Reason;
 
+use crate::alert::Oddity;
 use std::net::IpAddr;
 
 /// What one frame carries.
@@ -51,6 +52,9 @@ pub struct Packet {
     pub net: Net,
     /// What is wrong with the bytes: the first thing found, outermost first.
     pub malformed: Option<Malformed>,
+    /// What is legal about the bytes, or at least readable, and odd: the first thing found, outermost first. What the
+    /// other fields tell is not repeated here.
+    pub odd: Option<Oddity>,
 }
 
 /// The kernel's word on how a frame moved (`sll_pkttype`, `linux/if_packet.h`).

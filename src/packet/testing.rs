@@ -1,6 +1,7 @@
 //! What the tests of this room share: packets written as hexadecimal digits.
 
 use super::{Ip, Link, Malformed, Net, Packet, Reason, Transport};
+use crate::alert::Alert;
 
 /// The bytes of hexadecimal digits; blanks are for the reader.
 pub(super) fn bytes(hex: &str) -> Vec<u8> {
@@ -44,6 +45,11 @@ pub(super) fn transport(packet: &Packet) -> Transport {
 /// Why a packet is malformed.
 pub(super) fn reason(packet: &Packet) -> Option<Reason> {
     packet.malformed.map(Malformed::reason)
+}
+
+/// What is odd about a packet: alert and numbers.
+pub(super) fn odd(packet: &Packet) -> Option<(Alert, u32, u32)> {
+    packet.odd.map(|odd| (odd.alert, odd.found, odd.bound))
 }
 
 /// What is wrong with a packet that must be malformed.

@@ -32,6 +32,20 @@ pub(super) fn check(mut options: Span<'_>, short: Reason, beyond: Reason, faults
     }
 }
 
+/// The length of the first option of type `kind` in an IPv4 or TCP header, type and length counted, if there is one.
+pub(super) fn find(mut options: Span<'_>, kind: u8) -> Option<u8> {
+    loop {
+        let length = match *options.bytes() {
+            [] | [END, ..] => return None,
+            [NO_OPERATION, ..] => 1,
+            [found, length, ..] if found == kind => return Some(length),
+            [_, length, ..] if length >= HEADER => length,
+            _ => return None,
+        };
+        options = options.skip(length.into());
+    }
+}
+
 /// An option of an IPv6 hop-by-hop or destination options header (RFC 8200 section 4.2).
 pub(super) struct Ipv6Option<'a> {
     /// The type.

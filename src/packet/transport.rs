@@ -5,6 +5,7 @@ use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
 use super::{Ports, Protocol, Tcp, TcpFlags, Transport, icmp, tlv};
+use crate::alert::Alert;
 use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
@@ -77,7 +78,42 @@ fn tcp(segment: Span<'_>, faults: &mut Faults) -> Transport {
         tlv::check(options, Reason::TcpOptionLength, Reason::TcpOptionBeyondHeader, faults);
     }
     let ports = Ports { src: header.get_source(), dst: header.get_destination() };
-    Transport::Tcp(Tcp { ports, flags: TcpFlags(header.get_flags()) })
+    let flags = TcpFlags(header.get_flags());
+    suspect_flags(flags, faults);
+    Transport::Tcp(Tcp { ports, flags })
+}
+
+/// Notes combinations of flags that no TCP sends.
+#[inline]
+fn suspect_flags(flags: TcpFlags, faults: &mut Faults) {
+    const ODD: u64 = {
+        let (mut odd, mut flags) = (0, 0);
+        while flags <= ALL_FLAGS {
+            odd |= (odd_flags(TcpFlags(flags)).is_some() as u64) << flags;
+            flags += 1;
+        }
+        odd
+    };
+    if ODD >> (flags.0 & ALL_FLAGS) & 1 == 1
+        && let Some(alert) = odd_flags(flags)
+    {
+        faults.suspect(alert, flags.0, 0_u8);
+    }
+}
+
+/// The flags of RFC 793; the two above belong to congestion control and may stand with any.
+const ALL_FLAGS: u8 = 0x3f;
+
+const fn odd_flags(flags: TcpFlags) -> Option<Alert> {
+    const XMAS: u8 = TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG;
+    match flags.0 & ALL_FLAGS {
+        0 => Some(Alert::TcpFlagsNone),
+        ALL_FLAGS => Some(Alert::TcpFlagsAll),
+        XMAS => Some(Alert::TcpFlagsXmas),
+        _ if flags.has(TcpFlags::SYN | TcpFlags::FIN) => Some(Alert::TcpFlagsSynFin),
+        _ if flags.has(TcpFlags::SYN | TcpFlags::RST) => Some(Alert::TcpFlagsSynRst),
+        _ => None,
+    }
 }
 
 /// What can be read of a TCP header that is not whole: the ports decide about the packet.
@@ -144,7 +180,7 @@ fn check_chunks(mut chunks: Span<'_>, faults: &mut Faults) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{bytes, ipv4_of, reason, sentence, transport};
+    use super::super::testing::{bytes, ipv4_of, odd, reason, sentence, transport};
     use super::super::{Link, parse as parse_cut};
     use super::*;
 
@@ -155,6 +191,27 @@ mod tests {
         let packet = ipv4_of(6, "c000 0050 00000001 00000000 50c2 0000 0000 0000");
         let expected = Tcp { ports: PORTS, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR) };
         assert_eq!((transport(&packet), packet.malformed), (Transport::Tcp(expected), None));
+    }
+
+    #[test]
+    fn flags_that_no_tcp_sends_are_odd() {
+        let with = |flags: u8| ipv4_of(6, &format!("c000 0050 00000001 00000000 50{flags:02x} 0000 0000 0000"));
+        for (flags, expected) in [
+            (0x00, Alert::TcpFlagsNone),
+            (0xc0, Alert::TcpFlagsNone),
+            (0x03, Alert::TcpFlagsSynFin),
+            (0x13, Alert::TcpFlagsSynFin),
+            (0x06, Alert::TcpFlagsSynRst),
+            (0x29, Alert::TcpFlagsXmas),
+            (0x3f, Alert::TcpFlagsAll),
+        ] {
+            assert_eq!(odd(&with(flags)), Some((expected, flags.into(), 0)), "{flags:#x}");
+        }
+        for flags in [0x02, 0x12, 0x10, 0x18, 0x38, 0x11, 0x19, 0x39, 0x04, 0x14, 0xc2, 0x01] {
+            assert_eq!(odd(&with(flags)), None, "{flags:#x}");
+        }
+        let segment = "4500 0028 0000 4000 40 06 0000 0a000001 0a000002 c000 0050 00000001 00000000";
+        assert_eq!(odd(&parse_cut(Link::RawIp, &bytes(segment), 40)), None, "flags that were cut off are unknown");
     }
 
     #[test]

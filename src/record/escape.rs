@@ -89,7 +89,7 @@ impl EscapedName {
     }
 
     /// The name as text with a space behind it.
-    pub(super) fn text(&self) -> &[u8] {
+    pub fn text(&self) -> &[u8] {
         &self.text
     }
 

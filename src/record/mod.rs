@@ -26,8 +26,8 @@ pub mod terminal;
 pub use difference::{Cause, Differences};
 pub use escape::EscapedName;
 pub use line::{
-    AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting,
-    Verdict,
+    AlertLine, Anomaly, AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText,
+    Selection, Sighting, Verdict,
 };
 pub use printer::printer;
 pub use sink::{Config, FileConfig, Log, Target, WhenFull, Writer, open, parse_size};

@@ -23,8 +23,12 @@ pub struct Summary {
     pub blocked: u64,
     /// Packets that the rules would have blocked, had they been enforced.
     pub would_block: u64,
-    /// Packets with a `[SUSPICIOUS]` line.
+    /// Packets that are malformed or odd: each has a `[SUSPICIOUS]` line.
     pub suspicious: u64,
+    /// Incidents of suspicious traffic, each with its lines.
+    pub incidents: u64,
+    /// Incidents that began while as many as can be told apart went on: they have no line.
+    pub incidents_untold: u64,
     /// Packets that could not be judged because their bytes make no sense.
     pub malformed: u64,
     /// Frames that carry no IP, of those that were allowed.
@@ -61,6 +65,8 @@ pub struct Summary {
     pub not_for_stack: u64,
     /// Rules that decided a packet, by id, with how many.
     pub rules: BTreeMap<String, u64>,
+    /// What was suspicious, by name: packets for what one packet tells, incidents for what many do.
+    pub alerts: BTreeMap<&'static str, u64>,
 }
 
 impl Summary {
@@ -112,6 +118,8 @@ impl fmt::Display for Summary {
             ("not entered: conntrack", self.conntrack_insert_failed),
             ("evicted: conntrack", self.conntrack_evicted),
             ("suspicious", self.suspicious),
+            ("incidents", self.incidents),
+            ("incidents not told", self.incidents_untold),
             ("not IP", self.non_ip),
             ("seen forwarded", self.forwarded),
             ("flows not told", self.untold_flows),
@@ -131,6 +139,12 @@ impl fmt::Display for Summary {
         }
         for (id, hits) in rules {
             writeln!(f, "{hits:>12}  {id}")?;
+        }
+        if !self.alerts.is_empty() {
+            writeln!(f, "\n{:>12}  suspicious", "times")?;
+        }
+        for (name, times) in &self.alerts {
+            writeln!(f, "{times:>12}  {name}")?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! Batches go to the [`Outlet`] through a bounded queue; what finds no room is counted by kind, and the next batch says
 //! how much that was.
 
-use super::line::{AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwLine, Verdict};
+use super::line::{AlertLine, AnomalyLine, Format, Formatter, Lost, LostCause, PacketLine, PfwLine, Verdict};
 use crate::time::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -258,6 +258,12 @@ impl Tap {
     #[cold]
     pub(super) fn anomaly(&mut self, line: &AnomalyLine<'_>) {
         self.formatter.anomaly(&mut self.batch.bytes, line);
+        self.added(Kind::Suspicious, line.seen.time);
+    }
+
+    #[cold]
+    pub(super) fn alert(&mut self, line: &AlertLine<'_>) {
+        self.formatter.alert(&mut self.batch.bytes, line);
         self.added(Kind::Suspicious, line.seen.time);
     }
 

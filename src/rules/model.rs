@@ -8,6 +8,7 @@ use super::address::{AddressRange, AddressSet};
 use super::icmp::IcmpSet;
 use super::port::PortSet;
 use super::protocol::ProtocolSet;
+use crate::alert::Settings;
 use crate::time::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Ruleset {
     pub allow_protocols: Vec<ProtocolEntry>,
     /// The ordered rules, disabled ones included.
     pub rules: Vec<Rule>,
+    /// What is to be taken for suspicious.
+    pub detect: Settings,
 }
 
 impl Ruleset {

@@ -107,6 +107,29 @@ fn what_is_wrong_with_a_packet_is_named_with_its_numbers() {
 }
 
 #[test]
+fn what_is_odd_about_a_packet_has_a_line_beside_its_verdict() {
+    let frames = [tcp(Way::In, 40000, 22, "SF"), tcp(Way::In, 40000, 0, "S"), tcp(Way::In, 40000, 22, "S")];
+    let (_folder, ran) = replay(&frames, "{}", &["--local", "10.0.0.5"]);
+    let lines: Vec<&str> = ran.stdout.lines().filter(|line| !line.contains("[PFW]")).collect();
+    let expected = [
+        "anomaly=tcp.flags_syn_fin severity=medium",
+        "[ALLOWED]",
+        "anomaly=ip.port_zero severity=low",
+        "[ALLOWED]",
+        "[ALLOWED]",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{}", ran.stdout);
+    for (line, part) in lines.iter().zip(expected) {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    let off = r#"{ "detect": { "off": ["ip.port_zero"] } }"#;
+    let (_folder, ran) = replay(&frames, off, &["--json", "--quiet", "--local", "10.0.0.5"]);
+    let summary = summary(&ran);
+    assert_eq!(summary["suspicious"], 1);
+    assert_eq!(summary["alerts"], serde_json::json!({ "tcp.flags_syn_fin": 1 }));
+}
+
+#[test]
 fn quiet_prints_the_summary_alone_and_a_log_file_takes_the_lines() {
     let frames = [tcp(Way::In, 443, 51512, "S")];
     let (_folder, ran) = replay(&frames, "{}", &["--quiet"]);

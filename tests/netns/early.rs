@@ -22,15 +22,11 @@ fn enforce(world: &World, rules: &str) -> Running {
     Running::start(command)
 }
 
-fn lines(world: &World, words: &[&str]) -> Vec<String> {
-    world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect()
-}
-
 fn expect_lines(world: &World, n: usize, words: &[&str]) {
-    wait_for(&format!("{n} lines with {words:?}"), || (lines(world, words).len() >= n).then_some(()));
+    wait_for(&format!("{n} lines with {words:?}"), || (world.lines(words).len() >= n).then_some(()));
     // What is held back would come now.
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(lines(world, words).len(), n, "{words:?} in\n{}", world.log().join("\n"));
+    assert_eq!(world.lines(words).len(), n, "{words:?} in\n{}", world.log().join("\n"));
 }
 
 fn send_from_peer(any: &str, to: &str, datagrams: usize, length: usize) {
@@ -51,7 +47,7 @@ fn a_long_lists_peer_has_one_line() {
         expect_lines(&world, 200, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_lists:", "bulk.txt"]);
         assert!(!try_sh(&format!("ping -q -c 2 -i 0.05 -W 0.3 {peer}")).status.success());
         expect_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP", peer, "type="]);
-        assert_eq!(lines(&world, &["UDP", peer]).len(), 200, "one line for each");
+        assert_eq!(world.lines(&["UDP", peer]).len(), 200, "one line for each");
     }
     let counted = sh("iptables -t raw -L PREROUTING -v -n -x; ip6tables -t raw -L PREROUTING -v -n -x");
     assert_eq!(counted.matches("PFW-RAW").count(), 2, "{counted}");
@@ -86,7 +82,7 @@ fn what_is_stopped_on_its_way_is_forwarded() {
     // Dropped before anybody knew that it would be translated.
     send_from_peer("0.0.0.0", HOST4, 20, 20);
     expect_lines(&world, 20, &["[BLOCKED] incoming eth0 UDP 10.77.0.2:4000 > 10.77.0.1:5000", "rule=block_ips"]);
-    assert_eq!(lines(&world, &["UDP", PEER4]).len(), 40, "one line for each");
+    assert_eq!(world.lines(&["UDP", PEER4]).len(), 40, "one line for each");
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
     assert!(!said.contains("differences"), "{said}");
@@ -133,5 +129,5 @@ fn without_a_log_the_kernel_counts() {
     assert_eq!(number("blocked"), 80);
     assert_eq!((number("packets"), number("allowed")), (80, 0), "nobody looks at what passes");
     assert!(said.contains("  50  block_ips\n") && said.contains("  30  block_ips:10.77.0.2"), "{said}");
-    assert_eq!(lines(&world, &["BLOCKED"]), <[&str; 0]>::default());
+    assert_eq!(world.lines(&["BLOCKED"]), <[&str; 0]>::default());
 }

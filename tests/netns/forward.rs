@@ -52,7 +52,7 @@ fn enforce(world: &World, rules: &str) -> Running {
 fn lines(world: &World, protocols: &[&str]) -> Vec<String> {
     std::thread::sleep(Duration::from_millis(500));
     let of = |line: &String| protocols.iter().any(|protocol| line.contains(&format!(" {protocol} ")));
-    world.log().into_iter().filter(of).collect()
+    world.lines(&[]).into_iter().filter(of).collect()
 }
 
 /// Holds lines to be exactly these: each contains the words of one of `expected`, in any order.

@@ -17,6 +17,7 @@ mod capture;
 mod common;
 mod control;
 mod death;
+mod detect;
 mod devices;
 mod early;
 mod enforce;
@@ -51,6 +52,7 @@ fn cases() -> Vec<Case> {
         capture::CASES,
         &control::cases(),
         death::CASES,
+        detect::CASES,
         devices::CASES,
         early::CASES,
         enforce::CASES,
@@ -136,8 +138,12 @@ fn what_is_missing() -> Option<String> {
 }
 
 /// What a case needs of the kernel that not each has, whatever is installed: a command that succeeds if it is there.
-const NEEDS: &[(&str, &str)] =
-    &[(devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5")];
+const NEEDS: &[(&str, &str)] = &[
+    (devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5"),
+    (detect::EACH_SCAN, "nmap --version"),
+    (detect::DECOYS, "nmap --version"),
+    (detect::FLOODS, "nmap --version && hping3 --version"),
+];
 
 /// Whether this kernel is none that the case can run on; says so.
 fn lacks_what_it_needs(name: &str) -> bool {

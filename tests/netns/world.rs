@@ -82,6 +82,13 @@ impl World {
     pub fn log(&self) -> Vec<String> {
         read_lines(&self.path("firewall.log"))
     }
+
+    /// The lines of the log that have all of `words`, without those that tell what is suspicious: each of these stands
+    /// beside the line that says what became of its packet, and lines are counted to know how many packets have one.
+    pub fn lines(&self, words: &[&str]) -> Vec<String> {
+        let has_them = |line: &String| words.iter().all(|word| line.contains(word));
+        self.log().into_iter().filter(|line| has_them(line) && !line.contains(" [SUSPICIOUS] ")).collect()
+    }
 }
 
 /// The lines of a file; none if it does not exist.

@@ -1,12 +1,14 @@
 //! The same as one JSON object, for programs.
 
+use crate::alert::Settings;
 use crate::rules::order::{Row, Section};
 use crate::rules::{Diagnostic, Errors};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// What `--json` prints.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct Report<'r> {
     valid: bool,
     errors: Vec<Told<'r>>,
@@ -15,6 +17,10 @@ pub(super) struct Report<'r> {
     warnings: Vec<Told<'r>>,
     /// In the order in which they act.
     rules: Vec<Acting<'r>>,
+    /// Thresholds of detection that are not the defaults.
+    detect: BTreeMap<&'static str, u32>,
+    /// Alerts that are not raised.
+    detect_off: Vec<&'static str>,
 }
 
 /// An error or a warning.
@@ -40,19 +46,21 @@ impl<'r> Report<'r> {
     pub(super) fn of_errors(errors: &'r Errors) -> Self {
         let more_errors = errors.more;
         let errors = errors.errors.iter().map(Told::from).collect();
-        Self { valid: false, errors, more_errors, warnings: Vec::new(), rules: Vec::new() }
+        Self { valid: false, errors, more_errors, ..Self::default() }
     }
 
-    pub(super) fn of_rules(warnings: &'r [Diagnostic], sections: &'r [Section]) -> Self {
+    pub(super) fn of_rules(warnings: &'r [Diagnostic], sections: &'r [Section], detect: &Settings) -> Self {
+        let (set, off) = detect.changes();
         let acting = |section: &'r Section| {
             section.rows.iter().map(|row| Acting { step: section.step, list: section.name, row })
         };
         Self {
             valid: true,
-            errors: Vec::new(),
-            more_errors: 0,
             warnings: warnings.iter().map(Told::from).collect(),
             rules: sections.iter().flat_map(acting).collect(),
+            detect: set.into_iter().collect(),
+            detect_off: off,
+            ..Self::default()
         }
     }
 

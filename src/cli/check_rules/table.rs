@@ -32,6 +32,22 @@ pub(super) fn write(loaded: &Loaded, sections: &[Section], out: &mut impl Write)
             writeln!(out, "{}", line.trim_end())?;
         }
     }
+    write_detect(loaded, out)
+}
+
+/// Writes what of the file is about detection, if there is anything.
+fn write_detect(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let (set, off) = loaded.ruleset.detect.changes();
+    if set.is_empty() && off.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\ndetect")?;
+    for (key, value) in set {
+        writeln!(out, "        {key} {value}")?;
+    }
+    for name in off {
+        writeln!(out, "        off     {name}")?;
+    }
     Ok(())
 }
 

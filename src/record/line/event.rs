@@ -2,9 +2,13 @@
 
 use super::super::escape::{EscapedName, Place, push_escaped};
 use super::names;
+use crate::alert::Alert;
+use crate::alert::Oddity;
+use crate::alert::Severity;
 use crate::engine::{Direction, RuleInfo};
 use crate::packet::{Malformed, Packet};
 use crate::time::Timestamp;
+use std::fmt;
 use std::str::FromStr;
 
 /// The form of the log.
@@ -108,13 +112,64 @@ pub struct PacketLine<'a> {
     pub rule: &'a RuleText,
 }
 
-/// A malformed packet.
+/// A packet that is malformed or odd.
 #[derive(Clone, Copy, Debug)]
 pub struct AnomalyLine<'a> {
     /// The packet, with all that could be read.
     pub seen: Sighting<'a>,
     /// What is wrong.
-    pub malformed: Malformed,
+    pub anomaly: Anomaly,
+}
+
+/// What is wrong with a single packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anomaly {
+    /// Its bytes make no sense.
+    Malformed(Malformed),
+    /// They do, and no honest sender makes them.
+    Odd(Oddity),
+}
+
+impl Anomaly {
+    /// The name that lines carry.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Malformed(malformed) => malformed.name(),
+            Self::Odd(oddity) => oddity.alert.name(),
+        }
+    }
+
+    /// How grave it is.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::Malformed(_) => Severity::Low,
+            Self::Odd(oddity) => oddity.alert.severity(),
+        }
+    }
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Odd(oddity) => oddity.fmt(f),
+        }
+    }
+}
+
+/// Suspicious traffic: an incident as it is now, told with the packet that made it so.
+#[derive(Clone, Copy, Debug)]
+pub struct AlertLine<'a> {
+    /// The packet.
+    pub seen: Sighting<'a>,
+    /// What kind of incident it is.
+    pub alert: Alert,
+    /// The incident's number; the lines of one incident share it.
+    pub incident: u64,
+    /// Packets that belong to it so far.
+    pub packets: u64,
+    /// Who did what to whom, with the numbers.
+    pub reason: &'a str,
 }
 
 /// Step, id and punctuation of a rule as lines carry them, made once per rule set.

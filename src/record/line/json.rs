@@ -3,7 +3,7 @@
 use super::super::bytes::{self, Word};
 use super::super::escape::{Place, escape_from, push_escaped};
 use super::super::stamp::Stamp;
-use super::event::{AnomalyLine, Lost, PacketLine, PfwLine, Sighting, Verdict};
+use super::event::{AlertLine, AnomalyLine, Lost, PacketLine, PfwLine, Sighting, Verdict};
 use super::names::{self, Labels};
 use crate::engine::Direction;
 use crate::packet::{Arp, Fragment, Icmp, Ip, Net, Ports, Tcp, Transport};
@@ -35,9 +35,25 @@ pub(super) fn anomaly(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, lin
     sighting(out, labels, &line.seen);
     // EVE's own shape: what Suricata's decoder objects to has the type `decode`.
     out.extend_from_slice(b",\"anomaly\":{\"type\":\"decode\",\"event\":\"");
-    push_escaped(out, Place::Json, line.malformed.name().as_bytes());
-    out.extend_from_slice(b"\"},\"reason\":\"");
-    end_with_reason(out, |out| names::push_malformed(out, line.malformed));
+    push_escaped(out, Place::Json, line.anomaly.name().as_bytes());
+    number(out, b"\"},\"severity\":", line.anomaly.severity().number().into());
+    out.extend_from_slice(b",\"reason\":\"");
+    end_with_reason(out, |out| names::push_anomaly(out, line.anomaly));
+}
+
+pub(super) fn alert(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AlertLine<'_>) {
+    begin(out, stamp, line.seen.time);
+    out.extend_from_slice(line.seen.interface.json());
+    out.extend_from_slice(b",\"event_type\":\"alert\"");
+    sighting(out, labels, &line.seen);
+    // EVE's own shape; the signature is our name, and what is observed is not blocked by that.
+    out.extend_from_slice(b",\"alert\":{\"action\":\"allowed\",\"signature\":\"");
+    push_escaped(out, Place::Json, line.alert.name().as_bytes());
+    number(out, b"\",\"severity\":", line.alert.severity().number().into());
+    number(out, b"},\"incident\":", line.incident);
+    number(out, b",\"packets\":", line.packets);
+    out.extend_from_slice(b",\"reason\":\"");
+    end_with_reason(out, |out| out.extend_from_slice(line.reason.as_bytes()));
 }
 
 pub(super) fn lost(out: &mut Vec<u8>, stamp: &mut Stamp, lost: &Lost) {

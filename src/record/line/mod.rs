@@ -8,7 +8,9 @@
 //!   of `FSRPAUEW`, or `none`), `type=` and `code=` (ICMP), `arp=` (`request`, `reply` or a number), `frag=` (offset in
 //!   bytes, `+` if more fragments follow), `vlan=` and `uid=` (the user whose socket sent a blocked packet, or was to get
 //!   it, where the kernel told), then `rule=` and `reason="..."`;
-//! - a `[SUSPICIOUS]` packet: the same with `anomaly=` in the place of `rule=`;
+//! - a `[SUSPICIOUS]` packet: the same with `anomaly=` and `severity=` (`high`, `medium`, `low`) in the place of `rule=`;
+//! - `[SUSPICIOUS]` traffic: the packet that made it so, with `alert=`, `severity=`, `incident=` (the number that its
+//!   lines share) and `packets=` (those of the incident so far) in the place of `rule=`;
 //! - `[LOST] n=COUNT cause=CAUSE from=TIME to=TIME reason="..."`: all events that were lost lie between the times;
 //! - `[PFW] event=EVENT [interface=NAME] reason="..."`.
 //!
@@ -20,8 +22,8 @@
 //!
 //! One object a line, with the names of Suricata's EVE where EVE has the field (`timestamp`, `in_iface`,
 //! `event_type`, `vlan`, `src_ip`, `src_port`, `dest_ip`, `dest_port`, `proto`, `icmp_type`, `icmp_code`,
-//! `tcp_flags`, `pkt_len`, `arp`, `anomaly`), and ours: `direction`, `uid`, `verdict`, `step`, `rule`,
-//! `reason`, `fragment`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
+//! `tcp_flags`, `pkt_len`, `arp`, `anomaly`, `alert`), and ours: `direction`, `uid`, `verdict`, `step`, `rule`,
+//! `reason`, `fragment`, `severity` (1 to 3, 1 the gravest), `incident`, `packets`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
 //! not there.
 
 mod event;
@@ -32,7 +34,8 @@ mod tests;
 mod text;
 
 pub use event::{
-    AnomalyLine, Format, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection, Sighting, Verdict,
+    AlertLine, Anomaly, AnomalyLine, Format, Lost, LostCause, PacketLine, PfwEvent, PfwLine, RuleText, Selection,
+    Sighting, Verdict,
 };
 
 use super::stamp::Stamp;
@@ -67,11 +70,19 @@ impl Formatter {
         }
     }
 
-    /// Appends the line of a malformed packet.
+    /// Appends the line of a malformed or odd packet.
     pub fn anomaly(&mut self, out: &mut Vec<u8>, line: &AnomalyLine<'_>) {
         match self.format {
             Format::Text => text::anomaly(out, &mut self.stamp, &self.labels, line),
             Format::Json => json::anomaly(out, &mut self.stamp, &self.labels, line),
+        }
+    }
+
+    /// Appends the line of suspicious traffic.
+    pub fn alert(&mut self, out: &mut Vec<u8>, line: &AlertLine<'_>) {
+        match self.format {
+            Format::Text => text::alert(out, &mut self.stamp, &self.labels, line),
+            Format::Json => json::alert(out, &mut self.stamp, &self.labels, line),
         }
     }
 

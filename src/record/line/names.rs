@@ -1,8 +1,9 @@
 //! Names that lines carry, padded so that they can be stored whole.
 
 use super::super::bytes::{Word, push_decimal, push_hex_byte};
+use super::event::Anomaly;
 use crate::engine::{Direction, RuleInfo, Step};
-use crate::packet::{Malformed, Protocol, TcpFlags, ethertype_name};
+use crate::packet::{Protocol, TcpFlags, ethertype_name};
 use std::io::Write;
 
 /// A word for each protocol, in both forms.
@@ -99,9 +100,9 @@ pub(super) fn push_arp_operation(out: &mut Vec<u8>, operation: u16) {
 }
 
 /// Appends what is wrong with a packet, in words.
-pub(super) fn push_malformed(out: &mut Vec<u8>, malformed: Malformed) {
+pub(super) fn push_anomaly(out: &mut Vec<u8>, anomaly: Anomaly) {
     // Writing to a `Vec` can't fail.
-    let _ = write!(out, "{malformed}");
+    let _ = write!(out, "{anomaly}");
 }
 
 /// ` flags=SA` for each value of the flag byte: the letters that tcpdump and psad use, lowest bit first.

@@ -34,7 +34,7 @@ fn ip6(protocol: Protocol, transport: Transport) -> Ip {
 }
 
 fn packet(net: Net) -> Packet {
-    Packet { vlan: None, link_direction: None, net, malformed: None }
+    Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }
 }
 
 /// An IPv4 header that says it has 3 words.
@@ -166,7 +166,7 @@ fn an_anomaly_says_what_is_wrong_and_all_that_was_read() {
     let packet = malformed();
     let interface = EscapedName::new(b"eth0");
     let seen = Sighting { time: TIME, direction: None, interface: &interface, packet: &packet };
-    let line = AnomalyLine { seen, malformed: packet.malformed.unwrap() };
+    let line = AnomalyLine { seen, anomaly: Anomaly::Malformed(packet.malformed.unwrap()) };
     let mut out = Vec::new();
     Formatter::new(Format::Text, zone()).anomaly(&mut out, &line);
     Formatter::new(Format::Json, zone()).anomaly(&mut out, &line);
@@ -174,9 +174,9 @@ fn an_anomaly_says_what_is_wrong_and_all_that_was_read() {
         String::from_utf8(out).unwrap(),
         concat!(
             "2026-11-21T19:40:01.123456+01:00 [SUSPICIOUS] - eth0 TCP 192.0.2.1 > 198.51.100.2 len=20 ",
-            "anomaly=ipv4.header_length reason=\"ipv4: header length 3 words, at least 5\"\n",
+            "anomaly=ipv4.header_length severity=low reason=\"ipv4: header length 3 words, at least 5\"\n",
             r#"{"timestamp":"2026-11-21T19:40:01.123456+0100","in_iface":"eth0","event_type":"anomaly","#,
-            r#""src_ip":"192.0.2.1","dest_ip":"198.51.100.2","proto":"TCP","pkt_len":20,"anomaly":{"type":"decode","event":"ipv4.header_length"},"#,
+            r#""src_ip":"192.0.2.1","dest_ip":"198.51.100.2","proto":"TCP","pkt_len":20,"anomaly":{"type":"decode","event":"ipv4.header_length"},"severity":3,"#,
             r#""reason":"ipv4: header length 3 words, at least 5"}"#,
             "\n"
         )
@@ -276,7 +276,7 @@ proptest! {
         let time = Timestamp::from_nanos(time);
         let seen = Sighting { time, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
         let verdict = PacketLine { seen, verdict: Verdict::Allowed, uid, rule: &rule };
-        let anomaly = AnomalyLine { seen, malformed: malformed().malformed.unwrap() };
+        let anomaly = AnomalyLine { seen, anomaly: Anomaly::Malformed(malformed().malformed.unwrap()) };
         for format in [Format::Text, Format::Json] {
             let mut formatter = Formatter::new(format, zone());
             let (mut first, mut second) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use super::super::bytes::{self, Word};
 use super::super::escape::{Place, escape_from, push_escaped};
 use super::super::stamp::Stamp;
-use super::event::{AnomalyLine, Lost, PacketLine, PfwLine, Sighting, Verdict};
+use super::event::{AlertLine, AnomalyLine, Lost, PacketLine, PfwLine, Sighting, Verdict};
 use super::names::{self, Labels};
 use crate::packet::{Arp, Icmp, Ip, Net, Packet, Ports, Transport};
 use std::net::IpAddr;
@@ -31,9 +31,27 @@ pub(super) fn anomaly(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, lin
     out.extend_from_slice(b" [SUSPICIOUS] ");
     sighting(out, labels, &line.seen);
     out.extend_from_slice(b" anomaly=");
-    push_escaped(out, Place::Bare, line.malformed.name().as_bytes());
+    push_escaped(out, Place::Bare, line.anomaly.name().as_bytes());
+    out.extend_from_slice(b" severity=");
+    out.extend_from_slice(line.anomaly.severity().name().as_bytes());
     out.extend_from_slice(b" reason=\"");
-    end_with_reason(out, |out| names::push_malformed(out, line.malformed));
+    end_with_reason(out, |out| names::push_anomaly(out, line.anomaly));
+}
+
+pub(super) fn alert(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AlertLine<'_>) {
+    stamp.push(out, line.seen.time);
+    out.extend_from_slice(b" [SUSPICIOUS] ");
+    sighting(out, labels, &line.seen);
+    out.extend_from_slice(b" alert=");
+    push_escaped(out, Place::Bare, line.alert.name().as_bytes());
+    out.extend_from_slice(b" severity=");
+    out.extend_from_slice(line.alert.severity().name().as_bytes());
+    out.extend_from_slice(b" incident=");
+    bytes::push_decimal(out, line.incident);
+    out.extend_from_slice(b" packets=");
+    bytes::push_decimal(out, line.packets);
+    out.extend_from_slice(b" reason=\"");
+    end_with_reason(out, |out| out.extend_from_slice(line.reason.as_bytes()));
 }
 
 pub(super) fn lost(out: &mut Vec<u8>, stamp: &mut Stamp, lost: &Lost) {

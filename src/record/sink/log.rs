@@ -5,7 +5,9 @@ use super::counters::{LogCounts, Shared};
 use super::losses::Losses;
 use super::patience::{Patience, send_within};
 use super::{CHUNK_SIZE, FLUSH_AFTER};
-use crate::record::line::{AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine, Selection, Verdict};
+use crate::record::line::{
+    AlertLine, AnomalyLine, Formatter, Lost, LostCause, PacketLine, PfwLine, Selection, Verdict,
+};
 use crate::record::printer::Feed;
 use crate::record::tap::{Kind, Tap};
 use crate::time::Timestamp;
@@ -115,13 +117,24 @@ impl Log {
         }
     }
 
-    /// Writes down a malformed packet, if such are selected.
+    /// Writes down a malformed or odd packet, if such are selected.
     pub fn anomaly(&mut self, line: &AnomalyLine<'_>) {
         if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(Kind::Suspicious)) {
             tap.anomaly(line);
         }
         if self.selection.wants_suspicious() {
             self.formatter.anomaly(&mut self.chunk.bytes, line);
+            self.count(line.seen.time);
+        }
+    }
+
+    /// Writes down suspicious traffic, if such is selected.
+    pub fn alert(&mut self, line: &AlertLine<'_>) {
+        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(Kind::Suspicious)) {
+            tap.alert(line);
+        }
+        if self.selection.wants_suspicious() {
+            self.formatter.alert(&mut self.chunk.bytes, line);
             self.count(line.seen.time);
         }
     }

@@ -2,6 +2,7 @@
 //! them are told at once; what was read counts only if there was none.
 
 mod conditions;
+mod detect;
 mod entry;
 mod list;
 mod meta;
@@ -24,7 +25,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// The keys of the file itself. `$schema` is for editors.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "$schema",
     "comment",
     "default_policy",
@@ -36,6 +37,7 @@ pub(super) const KEYS: [&str; 11] = [
     "allow_protocols",
     "sets",
     "rules",
+    "detect",
 ];
 
 /// Where block lists come from.
@@ -95,6 +97,7 @@ impl<'o> Reader<'o> {
             block_protocols: self.entries(&file, "block_protocols", "protocol", protocol::parse),
             allow_protocols: self.entries(&file, "allow_protocols", "protocol", protocol::parse),
             rules: self.rules(file.get("rules").as_ref()),
+            detect: self.detect(file.get("detect").as_ref()),
         };
         self.warn_unused_sets();
         ruleset

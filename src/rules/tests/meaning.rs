@@ -1,6 +1,7 @@
 //! What sound files come to.
 
 use super::{read, read_with};
+use crate::alert::{Alert, Settings};
 use crate::packet::Protocol;
 use crate::rules::exact::ExactSet;
 use crate::rules::*;
@@ -45,6 +46,15 @@ fn the_default_policy_is_one_word_or_two() {
     let policy = |text: &str| read(&format!("{{ \"default_policy\": {text} }}")).unwrap().ruleset.default_policy;
     assert_eq!(policy("\"deny\""), DefaultPolicy { incoming: Policy::Deny, outgoing: Policy::Deny });
     assert_eq!(policy("{ \"in\": \"deny\" }"), DefaultPolicy { incoming: Policy::Deny, outgoing: Policy::Allow });
+}
+
+#[test]
+fn thresholds_are_those_of_the_file_and_the_defaults_for_the_rest() {
+    let detect = |text: &str| read(text).unwrap().ruleset.detect;
+    assert_eq!(detect("{}"), Settings::default());
+    let ours = detect(r#"{ "detect": { "scan_ports": 25, "off": ["ip.port_zero"] } }"#);
+    assert_eq!((ours.scan_ports, ours.scan_seconds), (25, Settings::default().scan_seconds));
+    assert!(!ours.wants(Alert::IpPortZero) && ours.wants(Alert::ScanSyn));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The published schema, held against the files of the other tests by a validator of the few keywords it uses.
 
 use super::cases;
+use crate::alert::{ALERTS, SETTINGS};
 use crate::rules::SCHEMA;
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -97,4 +98,18 @@ fn it_refuses_broken_files_but_for_what_no_schema_sees() {
         }
     }
     assert_eq!(accepted, BEYOND_A_SCHEMA);
+}
+
+#[test]
+fn it_knows_every_threshold_and_every_alert() {
+    let schema = Schema::published();
+    let detect = &schema.root["properties"]["detect"]["properties"];
+    for setting in SETTINGS {
+        let published = &detect[setting.key];
+        assert_eq!(published["default"], setting.default, "{}", setting.key);
+        assert_eq!((&published["minimum"], &published["maximum"]), (&setting.least.into(), &setting.most.into()));
+    }
+    assert_eq!(detect.as_object().unwrap().len(), SETTINGS.len() + 1);
+    let names: Vec<Value> = ALERTS.iter().map(|entry| entry.name.into()).collect();
+    assert_eq!(detect["off"]["items"]["enum"], Value::Array(names));
 }

@@ -62,10 +62,9 @@ fn flood_with_ring(ring: &str) -> usize {
     assert_eq!(code, 0, "{said}");
     let (sent, answers) = (frames_of_peer("tx") - sent_before, frames_of_peer("rx") - answers_before);
     assert!(sent >= FLOOD, "the flood was sent");
-    let log = world.log();
-    let lines = log.iter().filter(|line| line.contains(" incoming eth0 ")).count();
-    let outgoing = log.iter().filter(|line| line.contains(" outgoing eth0 ")).count();
-    let lost = lost_in(&log);
+    let lines = world.lines(&[" incoming eth0 "]).len();
+    let outgoing = world.lines(&[" outgoing eth0 "]).len();
+    let lost = lost_in(&world.log());
     // Incoming and outgoing frames (ICMP answers to the closed port) share the ring: both may be among the lost.
     assert_eq!(lines + outgoing + lost, sent + answers, "{lines} + {outgoing} + {lost}\n{said}");
     lost

@@ -30,10 +30,8 @@ pub fn cases() -> Vec<Case> {
 
 /// Waits until `count` lines of the log contain all of `words`, and makes sure that there are no more.
 fn expect_lines(world: &World, count: usize, words: &[&str]) -> Vec<String> {
-    let matching =
-        || world.log().into_iter().filter(|line| words.iter().all(|word| line.contains(word))).collect::<Vec<_>>();
     let lines = wait_for(&format!("{count} lines with {words:?} in\n{}", world.log().join("\n")), || {
-        Some(matching()).filter(|lines| lines.len() >= count)
+        Some(world.lines(words)).filter(|lines| lines.len() >= count)
     });
     assert_eq!(lines.len(), count, "lines with {words:?}:\n{}", lines.join("\n"));
     lines

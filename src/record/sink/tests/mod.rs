@@ -56,6 +56,7 @@ impl Numbered {
             link_direction: None,
             net: Net::Other { ethertype: 0x88cc, len: 46 },
             malformed: None,
+            odd: None,
         };
         for _ in 0..n {
             let time = Timestamp::from_nanos(i64::try_from(self.next).unwrap() * 1000);

@@ -1,0 +1,100 @@
+//! The names of what is suspicious: how grave each is, what raises it, what it means, what causes false alarms, and
+//! which keys of the rules file change it.
+//!
+//! One table ([`ALERTS`]) for lines, `pfw explain --alert`, and the README; one ([`SETTINGS`]) for the thresholds that
+//! a rules file may set. Who finds these things is `packet`'s matter (what the bytes alone tell) and `detect`'s; what
+//! is plainly broken has its names in [`packet::Reason`](crate::packet::Reason).
+
+mod oddity;
+mod settings;
+mod table;
+
+pub use oddity::Oddity;
+pub use settings::{SETTINGS, Setting, Settings};
+pub use table::{ALERTS, Alert, Entry};
+
+/// How grave something is. The numbers are those of EVE's `severity`: 1 is the gravest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Somebody is doing this on purpose, and it works if nothing stands against it.
+    High = 1,
+    /// Seldom innocent.
+    Medium = 2,
+    /// As often a defect as an attack.
+    Low = 3,
+}
+
+impl Severity {
+    /// The word that lines carry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+
+    /// The number that EVE has for it.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+/// How much traffic it takes to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One packet; each has a line.
+    Packet,
+    /// Many packets; they are one incident, which has a line whenever it has doubled.
+    Traffic,
+}
+
+impl Alert {
+    /// The alert of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        ALERTS.iter().find(|entry| entry.name == name).map(|entry| entry.alert)
+    }
+
+    /// The name for machines, which stays the same from version to version.
+    pub const fn name(self) -> &'static str {
+        self.entry().name
+    }
+
+    /// How grave it is.
+    pub const fn severity(self) -> Severity {
+        self.entry().severity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_alert_has_its_row_and_a_name_of_its_own() {
+        let names: HashSet<_> = ALERTS.iter().map(|entry| entry.name).collect();
+        assert_eq!(names.len(), ALERTS.len());
+        for (place, entry) in ALERTS.iter().enumerate() {
+            assert_eq!((entry.alert as usize, entry.alert.entry().name), (place, entry.name));
+            assert_eq!(Alert::named(entry.name), Some(entry.alert));
+            assert!(entry.name.bytes().all(|byte| byte.is_ascii_lowercase() || b"._0123456789".contains(&byte)));
+            for text in [entry.trigger, entry.meaning, entry.harmless] {
+                assert!(!text.is_empty() && text.is_ascii(), "{}", entry.name);
+            }
+        }
+        assert_eq!(Alert::named("nothing"), None);
+    }
+
+    #[test]
+    fn the_keys_that_change_an_alert_are_settings() {
+        for entry in ALERTS {
+            for key in entry.keys {
+                assert!(SETTINGS.iter().any(|setting| setting.key == *key), "{}: {key}", entry.name);
+            }
+        }
+        for setting in SETTINGS {
+            assert!(ALERTS.iter().any(|entry| entry.keys.contains(&setting.key)), "{} changes nothing", setting.key);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Packets and decisions -> what is suspicious about them, by name.
+//!
+//! Pure: no clock but the packets' own, no input or output. The border runs at names and words, which are `alert`'s,
+//! and at lines, which are `record`'s. [`Detector::packet`] says what a single packet tells, [`Detector::traffic`] what
+//! it tells together with those before it.
+
+mod home;
+mod packet;
+mod traffic;
+
+use crate::alert::{Alert, Oddity, Settings};
+use crate::engine::{Direction, Premises, State};
+use crate::packet::Packet;
+use crate::time::Timestamp;
+use home::Home;
+use traffic::Traffic;
+
+/// A packet, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The packet.
+    pub packet: &'a Packet,
+    /// Which way it went.
+    pub direction: Direction,
+    /// When it was seen.
+    pub time: Timestamp,
+    /// What connection tracking makes of it.
+    pub state: State,
+    /// The name of the interface that it was seen on.
+    pub interface: &'a [u8],
+}
+
+/// Suspicious traffic: an incident that has begun, or doubled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is.
+    pub alert: Alert,
+    /// The incident's number.
+    pub incident: u64,
+    /// Packets of the incident so far.
+    pub packets: u64,
+    /// It has just begun.
+    pub is_new: bool,
+    /// Who does what to whom, with the numbers.
+    pub reason: String,
+}
+
+/// All detectors, with what they remember.
+#[derive(Debug)]
+pub struct Detector {
+    home: Home,
+    settings: Settings,
+    traffic: Traffic,
+}
+
+impl Detector {
+    /// Bytes that the detectors' tables take, whatever comes.
+    pub const BYTES: usize = Traffic::BYTES;
+
+    /// Detectors that have seen nothing yet. `seed` is the key of their hashes: a secret, where somebody could send
+    /// what falls together on purpose.
+    pub fn new(premises: &Premises, seed: u64) -> Self {
+        Self { home: Home::new(premises), settings: premises.settings.clone(), traffic: Traffic::new(seed) }
+    }
+
+    /// Takes over other thresholds and another machine. What was seen stays.
+    pub fn learn(&mut self, premises: &Premises) {
+        self.home = Home::new(premises);
+        self.settings = premises.settings.clone();
+    }
+
+    /// What is odd about a single packet.
+    #[inline]
+    pub fn packet(&self, packet: &Packet, direction: Direction) -> impl Iterator<Item = Oddity> {
+        packet::oddities(packet, direction, &self.home).filter(|odd| self.settings.wants(odd.alert))
+    }
+
+    /// What a packet tells together with those before it. Each packet is to be shown once.
+    #[inline]
+    pub fn traffic(&mut self, look: Look<'_>) -> Vec<Finding> {
+        self.traffic.observe(look, &self.home, &self.settings)
+    }
+
+    /// Incidents so far, and those that found no room and were not told.
+    pub fn incidents(&self) -> (u64, u64) {
+        self.traffic.incidents()
+    }
+}

@@ -1,0 +1,373 @@
+//! What many packets tell: scans, sweeps, floods, guessed passwords, and neighbours that are not who they say.
+//!
+//! A try counts against who makes it only where nobody has been heard at that port ([`spoken`]); when somebody answers
+//! there after all, it is taken back. So replies, late answers and what an honest client does are nobody's scan.
+//! All memory is taken in the beginning and does not grow ([`tallies`], [`rates`], [`spoken`], [`incidents`],
+//! [`neighbours`]); what gives way to what is said there.
+
+mod clock;
+mod distinct;
+mod incidents;
+mod keyed;
+mod neighbours;
+mod probe;
+mod rates;
+mod sketch;
+mod spoken;
+mod tallies;
+#[cfg(test)]
+mod tests;
+
+use super::home::Home;
+use super::{Finding, Look};
+use crate::alert::{Alert, Settings};
+use crate::engine::{Direction, State};
+use crate::packet::{Arp, Icmp, Ip, Net, Ports, Protocol, Tcp, TcpFlags, Transport};
+use clock::seconds;
+use incidents::{Beginning, Incidents, News};
+use keyed::{Keyed, network};
+use neighbours::{Neighbours, written};
+use probe::{Message, Probe, Way};
+use rates::Rates;
+use spoken::Spoken;
+use std::net::IpAddr;
+use tallies::{Tallies, Try};
+
+/// Services where somebody logs in: FTP, SSH, Telnet, mail, SMB, databases, remote desktops and the like.
+const LOGIN_PORTS: [u16; 19] =
+    [21, 22, 23, 110, 143, 445, 587, 993, 995, 1433, 1521, 3306, 3389, 5432, 5900, 5985, 5986, 6379, 27017];
+/// Sources of a network that must take part before its tries are a scan of several.
+const FEWEST_SOURCES: u32 = 4;
+/// Where DNS is answered from, DHCP is answered from and to, and where a service has its port and a client not.
+const DNS: u16 = 53;
+const DHCP: Ports = Ports { src: 67, dst: 68 };
+const FIRST_CLIENT_PORT: u16 = 1024;
+
+/// What tells keys apart; the ways of scanning are 0 to 7, and the same plus this for those of a network.
+const OF_NETWORK: u8 = 16;
+const PORT: u8 = 32;
+const SWEEP_TCP: u8 = 33;
+const SWEEP_UDP: u8 = 34;
+const SWEEP_ICMP: u8 = 35;
+const SWEEP_ARP: u8 = 36;
+const FLOOD_SYN: u8 = 37;
+const FLOOD_UDP: u8 = 38;
+const FLOOD_ICMP: u8 = 39;
+const LOGIN: u8 = 40;
+const ARP_BINDING: u8 = 41;
+const ARP_GRATUITOUS: u8 = 42;
+const DHCP_SERVER: u8 = 43;
+const DNS_ANSWERS: u8 = 44;
+
+/// All that is remembered of traffic.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    keyed: Keyed,
+    tallies: Tallies,
+    rates: Rates,
+    spoken: Spoken,
+    incidents: Incidents,
+    neighbours: Neighbours,
+}
+
+/// What a look is held against.
+#[derive(Clone, Copy)]
+struct Against<'a> {
+    look: Look<'a>,
+    home: &'a Home,
+    settings: &'a Settings,
+}
+
+/// Tries that count together, and how many of them are an incident.
+struct Limit {
+    alert: Alert,
+    things: u32,
+    who: u32,
+}
+
+impl Traffic {
+    /// Nothing seen so far; `seed` is the key of the hashes.
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            keyed: Keyed::new(seed),
+            tallies: Tallies::new(),
+            rates: Rates::new(),
+            spoken: Spoken::new(),
+            incidents: Incidents::new(),
+            neighbours: Neighbours::default(),
+        }
+    }
+
+    /// Bytes that the tables take, whatever comes; incidents and neighbours have at most some hundred kilobytes more.
+    pub(super) const BYTES: usize = Tallies::BYTES + Rates::BYTES + Spoken::BYTES;
+
+    /// Incidents so far, and those that found no room.
+    pub(super) fn incidents(&self) -> (u64, u64) {
+        (self.incidents.begun(), self.incidents.untold())
+    }
+
+    /// Takes in a packet.
+    #[inline]
+    pub(super) fn observe(&mut self, look: Look<'_>, home: &Home, settings: &Settings) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let against = Against { look, home, settings };
+        match &look.packet.net {
+            _ if look.direction == Direction::Loopback => {}
+            Net::Ip(ip) if !is_ordinary(ip, look.state) => self.ip(ip, &against, &mut found),
+            Net::Arp(arp) => self.arp(arp, &against, &mut found),
+            _ => {}
+        }
+        found
+    }
+
+    fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Vec<Finding>) {
+        let later_fragment = ip.fragment.is_some_and(|fragment| fragment.offset > 0);
+        if later_fragment || against.look.packet.malformed.is_some() || is_for_many(ip.dst) {
+            return;
+        }
+        if let Some(ports) = probe::answers(ip, against.look.state) {
+            self.hear(ip, ports, against);
+        }
+        match ip.transport {
+            Transport::Icmp(icmp) => self.icmp(ip, icmp, against, found),
+            Transport::Udp(ports) => self.udp(ip, ports, against, found),
+            _ => {}
+        }
+        let odd = against.look.packet.odd.map(|odd| odd.alert);
+        let Some(probe) = probe::of(ip, odd, against.look.state) else { return };
+        if let Way::Syn { .. } = probe.way
+            && self.opens(ip, probe.ports, against, found)
+        {
+            // Who is behind a flood of forged sources can't be told by them.
+            return;
+        }
+        if probe.way.is_never_honest() || !self.spoken.knows(self.port(ip.dst, ip.protocol, probe.ports.dst)) {
+            self.probed(ip, probe, against, found);
+        }
+    }
+
+    fn port(&self, host: IpAddr, protocol: Protocol, port: u16) -> u64 {
+        self.keyed.one(PORT ^ protocol.0 << 1, host, port)
+    }
+
+    /// Takes in that something was sent from a port. If that is news, who has tried it before did not try in vain.
+    fn hear(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>) {
+        let now = seconds(against.look.time);
+        let tcp = ip.protocol == Protocol::TCP;
+        if !self.spoken.add(self.port(ip.src, ip.protocol, ports.src), now) {
+            return;
+        }
+        let ways: &[Way] = if tcp {
+            &[Way::Syn { by_system: true }, Way::Syn { by_system: false }, Way::Ack, Way::Maimon]
+        } else {
+            &[Way::Udp]
+        };
+        let thing = self.keyed.item(ports.src.into());
+        for way in ways {
+            self.tallies.take_back(self.keyed.pair(way.number(), ip.dst, ip.src, 0), thing);
+            self.tallies.take_back(self.keyed.pair(OF_NETWORK | way.number(), network(ip.dst), ip.src, 0), thing);
+        }
+        let sweep = self.keyed.one(if tcp { SWEEP_TCP } else { SWEEP_UDP }, ip.dst, ports.src);
+        self.tallies.take_back(sweep, self.keyed.one(PORT, ip.src, 0));
+    }
+
+    /// A port of a host was tried.
+    fn probed(&mut self, ip: &Ip, Probe { way, ports }: Probe, against: &Against<'_>, found: &mut Vec<Finding>) {
+        let Settings { scan_ports, scan_seconds, scan_network_ports, sweep_hosts, sweep_seconds, .. } =
+            *against.settings;
+        let (who, thing) = (self.keyed.one(PORT, ip.src, 0), self.keyed.item(ports.dst.into()));
+        let key = self.keyed.pair(way.number(), ip.src, ip.dst, 0);
+        let limit = Limit { alert: way.scan(), things: scan_ports, who: 1 };
+        if let Some(news) = self.tried(&Try { key, thing, who, window: scan_seconds }, &limit, against) {
+            let ports = if way.is_never_honest() { "ports" } else { "closed or blocked ports" };
+            found.push(tell(&news, &format!("{} tried {} {ports} of {}", ip.src, news.things, ip.dst)));
+        } else if !self.incidents.goes_on(key, against.look.time) {
+            let key = self.keyed.pair(OF_NETWORK | way.number(), network(ip.src), ip.dst, 0);
+            let limit = Limit { alert: Alert::ScanDistributed, things: scan_network_ports, who: FEWEST_SOURCES };
+            if let Some(news) = self.tried(&Try { key, thing, who, window: scan_seconds }, &limit, against) {
+                let prefix = if ip.src.is_ipv4() { 24 } else { 64 };
+                let sources = network(ip.src);
+                let words = format!("sources of {sources}/{prefix} tried {} ports of {}", news.things, ip.dst);
+                found.push(tell(&news, &words));
+            }
+        }
+        let (what, alert, name) = match way {
+            Way::Syn { .. } => (SWEEP_TCP, Alert::SweepTcp, "tcp"),
+            Way::Udp if ports.dst < FIRST_CLIENT_PORT => (SWEEP_UDP, Alert::SweepUdp, "udp"),
+            _ => return,
+        };
+        let key = self.keyed.one(what, ip.src, ports.dst);
+        let thing = self.keyed.one(PORT, ip.dst, 0);
+        let limit = Limit { alert, things: sweep_hosts, who: 1 };
+        if let Some(news) = self.tried(&Try { key, thing, who, window: sweep_seconds }, &limit, against) {
+            found.push(tell(&news, &format!("{} tried port {}/{name} of {} hosts", ip.src, ports.dst, news.things)));
+        }
+    }
+
+    /// A SYN to a port, open or not. Whether it is part of a flood.
+    fn opens(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Vec<Finding>) -> bool {
+        if against.look.direction == Direction::Outgoing {
+            return false;
+        }
+        let key = self.keyed.one(FLOOD_SYN, ip.dst, ports.dst);
+        let limit = against.settings.flood_packets;
+        if let Some(news) = self.too_many(key, Alert::FloodSyn, limit, 1, against) {
+            let words = format!("more than {limit} SYN segments a second to {} port {}", ip.dst, ports.dst);
+            found.push(tell(&news, &words));
+        }
+        if self.incidents.goes_on(key, against.look.time) {
+            return true;
+        }
+        if LOGIN_PORTS.contains(&ports.dst) {
+            let key = self.keyed.pair(LOGIN, ip.src, ip.dst, ports.dst);
+            let limit = Limit { alert: Alert::BruteForce, things: against.settings.brute_force_attempts, who: 1 };
+            let window = against.settings.brute_force_seconds;
+            let thing = self.keyed.item(ports.src.into());
+            if let Some(news) = self.tried(&Try { key, thing, who: 0, window }, &limit, against) {
+                let words = format!("{} opened {} connections to {} port {}", ip.src, news.things, ip.dst, ports.dst);
+                found.push(tell(&news, &words));
+            }
+        }
+        false
+    }
+
+    fn udp(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Vec<Finding>) {
+        let unasked = matches!(against.look.state, State::New | State::Invalid);
+        if !unasked || against.look.direction == Direction::Outgoing {
+            return;
+        }
+        if ports == DHCP
+            && !ip.src.is_unspecified()
+            && let Some(first) = self.neighbours.served(ip.src, against.look.interface, against.look.time)
+            && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, ip.src, 0), Alert::DhcpSecondServer, against)
+        {
+            found.push(tell(&news, &format!("{} answers DHCP where {first} did", ip.src)));
+        }
+        let flood = against.settings.flood_packets;
+        if let Some(news) = self.too_many(self.keyed.one(FLOOD_UDP, ip.dst, 0), Alert::FloodUdp, flood, 1, against) {
+            found.push(tell(&news, &format!("more than {flood} unsolicited UDP packets a second to {}", ip.dst)));
+        }
+        let answer = ports.src == DNS && ports.dst >= FIRST_CLIENT_PORT;
+        if answer && !self.spoken.knows(self.port(ip.dst, ip.protocol, ports.dst)) {
+            let Settings { dns_answers, dns_seconds, .. } = *against.settings;
+            let key = self.keyed.one(DNS_ANSWERS, ip.dst, 0);
+            if let Some(news) = self.too_many(key, Alert::DnsUnsolicited, dns_answers, dns_seconds, against) {
+                let words = format!("DNS answers to {} that nobody asked for, the last from {}", ip.dst, ip.src);
+                found.push(tell(&news, &words));
+            }
+        }
+    }
+
+    fn icmp(&mut self, ip: &Ip, icmp: Icmp, against: &Against<'_>, found: &mut Vec<Finding>) {
+        let Some(message) = probe::message(ip, icmp, against.look.state) else { return };
+        if against.look.direction != Direction::Outgoing {
+            let flood = against.settings.flood_packets;
+            let key = self.keyed.one(FLOOD_ICMP, ip.dst, 0);
+            if let Some(news) = self.too_many(key, Alert::FloodIcmp, flood, 1, against) {
+                found.push(tell(&news, &format!("more than {flood} ICMP messages a second to {}", ip.dst)));
+            }
+        }
+        if message == Message::Echo {
+            let (key, thing) = (self.keyed.one(SWEEP_ICMP, ip.src, 0), self.keyed.one(PORT, ip.dst, 0));
+            let limit = Limit { alert: Alert::SweepIcmp, things: against.settings.sweep_hosts, who: 1 };
+            let tried = Try { key, thing, who: 0, window: against.settings.sweep_seconds };
+            if let Some(news) = self.tried(&tried, &limit, against) {
+                found.push(tell(&news, &format!("{} sent echo requests to {} hosts", ip.src, news.things)));
+            }
+        }
+    }
+
+    fn arp(&mut self, arp: &Arp, against: &Against<'_>, found: &mut Vec<Finding>) {
+        let sender = IpAddr::V4(arp.sender);
+        let is_gateway = against.home.gateways().contains(&sender);
+        if let Some(before) = self.neighbours.hear(arp, is_gateway, against.look.time) {
+            let alert = if is_gateway { Alert::ArpGateway } else { Alert::ArpChanged };
+            if let Some(news) = self.happened(self.keyed.one(ARP_BINDING, sender, 0), alert, against) {
+                let (now, before) = (written(arp.sender_mac), written(before));
+                found.push(tell(&news, &format!("{sender} is at {now}, and was at {before} before")));
+            }
+        }
+        let Settings { arp_gratuitous, arp_seconds, sweep_hosts, sweep_seconds, .. } = *against.settings;
+        if arp.sender == arp.target {
+            let key = self.keyed.station(ARP_GRATUITOUS, arp.sender_mac);
+            if let Some(news) = self.too_many(key, Alert::ArpStorm, arp_gratuitous, arp_seconds, against) {
+                found.push(tell(&news, &format!("{} announces {sender} again and again", written(arp.sender_mac))));
+            }
+        } else if arp.operation == 1 && !is_gateway {
+            let key = self.keyed.station(SWEEP_ARP, arp.sender_mac);
+            let thing = self.keyed.one(PORT, arp.target.into(), 0);
+            let limit = Limit { alert: Alert::SweepArp, things: sweep_hosts, who: 1 };
+            let tried = Try { key, thing, who: 0, window: sweep_seconds };
+            if let Some(news) = self.tried(&tried, &limit, against) {
+                let station = written(arp.sender_mac);
+                found.push(tell(&news, &format!("{sender} ({station}) asked for {} addresses by ARP", news.things)));
+            }
+        }
+    }
+
+    /// Counts a try with the others of its tally. The incident that it begins, or makes news of.
+    fn tried(&mut self, tried: &Try, limit: &Limit, against: &Against<'_>) -> Option<News> {
+        let now = against.look.time;
+        if !against.settings.wants(limit.alert) {
+            return None;
+        }
+        if let Ok(news) = self.incidents.add(tried.key, tried.thing, now) {
+            return news;
+        }
+        let count = self.tallies.add(tried, seconds(now))?;
+        if count.things < limit.things || count.who < limit.who {
+            return None;
+        }
+        self.tallies.forget(tried.key);
+        let (things, window) = (count.things, tried.window);
+        let beginning =
+            Beginning { alert: limit.alert, packets: things.into(), things, seconds: count.seconds, window };
+        self.incidents.begin(tried.key, &beginning, now)
+    }
+
+    /// Counts one more of something. The incident that it begins, or makes news of, beyond `limit` in `span` seconds.
+    fn too_many(&mut self, key: u64, alert: Alert, limit: u32, span: u32, against: &Against<'_>) -> Option<News> {
+        let now = against.look.time;
+        let count = self.rates.add(key, span, seconds(now));
+        if count <= limit || !against.settings.wants(alert) {
+            return None;
+        }
+        if let Ok(news) = self.incidents.add(key, 0, now) {
+            return news;
+        }
+        let beginning = Beginning { alert, packets: count.into(), things: 0, seconds: 0, window: span };
+        self.incidents.begin(key, &beginning, now)
+    }
+
+    /// Something happened that is an incident at once.
+    fn happened(&mut self, key: u64, alert: Alert, against: &Against<'_>) -> Option<News> {
+        let now = against.look.time;
+        if !against.settings.wants(alert) {
+            return None;
+        }
+        if let Ok(news) = self.incidents.add(key, 0, now) {
+            return news;
+        }
+        self.incidents.begin(key, &Beginning { alert, packets: 1, things: 1, seconds: 0, window: 0 }, now)
+    }
+}
+
+/// Whether a packet is what most are: a segment of a known connection, on its way to who answers there.
+#[inline]
+fn is_ordinary(ip: &Ip, state: State) -> bool {
+    let Transport::Tcp(Tcp { flags, .. }) = ip.transport else { return false };
+    state == State::Original && flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::SYN)
+}
+
+fn is_for_many(dst: IpAddr) -> bool {
+    dst.is_multicast() || matches!(dst, IpAddr::V4(dst) if dst.is_broadcast())
+}
+
+/// The finding that an incident's news are, in words.
+#[cold]
+fn tell(news: &News, words: &str) -> Finding {
+    let &News { alert, number, packets, lasted, is_new, .. } = news;
+    let since = if is_new { "in" } else { "going on for" };
+    let reason = format!("{words} ({packets} packets, {since} {:.1} s)", lasted.as_secs_f64());
+    Finding { alert, incident: number, packets, is_new, reason }
+}

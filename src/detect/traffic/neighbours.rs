@@ -1,0 +1,131 @@
+//! What the neighbours in a network say of themselves: who has which hardware address, and who hands out addresses.
+
+use crate::packet::Arp;
+use crate::time::Timestamp;
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// Addresses whose station is remembered; a network of the largest usual size has as many. When it is full, who is
+/// known stays.
+const MOST: usize = 4096;
+/// An address that was silent for longer may have been given to another station.
+const REMEMBERED: Duration = Duration::from_mins(20);
+/// Networks whose DHCP server is remembered.
+const MOST_NETWORKS: usize = 64;
+/// A server that was silent for longer is not there any more.
+const SERVER_REMEMBERED: Duration = Duration::from_hours(24);
+
+/// Beginnings of hardware addresses that routers hand over to each other on purpose: VRRP and CARP (RFC 5798), HSRP,
+/// GLBP.
+const HANDED_OVER: [&[u8]; 4] = [&[0, 0, 0x5e, 0, 1], &[0, 0, 0x0c, 7, 0xac], &[0, 0, 0x0c, 0x9f], &[0, 7, 0xb4]];
+
+/// Who is who.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours {
+    stations: HashMap<Ipv4Addr, Station, FixedState>,
+    /// The server of each network, by the name of the interface that is in it.
+    servers: HashMap<Box<[u8]>, (IpAddr, Timestamp), FixedState>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Station {
+    mac: [u8; 6],
+    last: Timestamp,
+}
+
+impl Neighbours {
+    /// Takes in what a station says of itself. The hardware address that the same address had before, if it had
+    /// another; `lasting` addresses are remembered however long they are silent.
+    pub(super) fn hear(&mut self, arp: &Arp, lasting: bool, now: Timestamp) -> Option<[u8; 6]> {
+        let mac = arp.sender_mac;
+        if arp.sender.is_unspecified() || mac == [0; 6] || mac[0] & 1 == 1 {
+            return None;
+        }
+        let heard = Station { mac, last: now };
+        if let Some(known) = self.stations.get_mut(&arp.sender) {
+            let before = std::mem::replace(known, heard);
+            let recent = lasting || now.since(before.last) <= REMEMBERED;
+            let on_purpose = [before.mac, mac].iter().any(|mac| HANDED_OVER.iter().any(|begin| mac.starts_with(begin)));
+            return (before.mac != mac && recent && !on_purpose).then_some(before.mac);
+        }
+        if self.stations.len() >= MOST {
+            self.stations.retain(|_, station| now.since(station.last) <= REMEMBERED);
+        }
+        if self.stations.len() < MOST {
+            self.stations.insert(arp.sender, heard);
+        }
+        None
+    }
+
+    /// Takes in that `server` has handed out an address. The server that did it before, if it was another.
+    pub(super) fn served(&mut self, server: IpAddr, interface: &[u8], now: Timestamp) -> Option<IpAddr> {
+        match self.servers.get_mut(interface) {
+            Some((known, last)) if *known == server || now.since(*last) > SERVER_REMEMBERED => {
+                (*known, *last) = (server, now);
+                None
+            }
+            Some((known, _)) => Some(*known),
+            None => {
+                if self.servers.len() < MOST_NETWORKS {
+                    self.servers.insert(interface.into(), (server, now));
+                }
+                None
+            }
+        }
+    }
+}
+
+/// A hardware address as people write it.
+pub(super) fn written(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(sender: [u8; 4], last: u8) -> Arp {
+        let (sender_mac, target) = ([2, 0, 0, 0, 0, last], Ipv4Addr::LOCALHOST);
+        Arp { operation: 2, sender_mac, sender: sender.into(), target_mac: [0; 6], target, len: 28 }
+    }
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_parts(minute * 60, 0)
+    }
+
+    #[test]
+    fn an_address_that_changes_its_station_soon_is_told() {
+        let mut neighbours = Neighbours::default();
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(0)), None);
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(1)), None);
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), false, at(2)), Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(30)), None, "given to another station");
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), true, at(90)), Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(neighbours.hear(&says([0, 0, 0, 0], 1), false, at(90)), None, "a probe");
+        let router = Arp { sender_mac: [0, 0, 0x5e, 0, 1, 7], ..says([10, 0, 0, 1], 0) };
+        assert_eq!(neighbours.hear(&router, false, at(91)), None, "handed over on purpose");
+    }
+
+    #[test]
+    fn a_flood_of_addresses_does_not_drive_out_who_is_known() {
+        let mut neighbours = Neighbours::default();
+        neighbours.hear(&says([10, 0, 0, 1], 1), false, at(0));
+        for n in 0..100_000_u32 {
+            neighbours.hear(&says(n.to_be_bytes(), 7), false, at(1));
+        }
+        assert_eq!(neighbours.stations.len(), MOST);
+        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), false, at(2)), Some([2, 0, 0, 0, 0, 1]));
+    }
+
+    #[test]
+    fn a_second_server_of_one_network_is_told() {
+        let mut neighbours = Neighbours::default();
+        let [one, other]: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap()];
+        assert_eq!(neighbours.served(one, b"eth0", at(0)), None);
+        assert_eq!(neighbours.served(other, b"eth1", at(0)), None);
+        assert_eq!(neighbours.served(other, b"eth0", at(1)), Some(one));
+        assert_eq!(neighbours.served(other, b"eth0", at(3000)), None, "the first is gone");
+    }
+}

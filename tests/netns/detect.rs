@@ -1,0 +1,116 @@
+//! What is suspicious, made by the tools that people make it with: each is named, and who did it.
+
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The cases.
+pub const CASES: &[(&str, fn())] = &[
+    (EACH_SCAN, each_scan_of_nmap_is_named_with_its_source_while_it_runs),
+    (DECOYS, a_scan_with_decoys_is_named_with_its_source_among_them),
+    (FLOODS, floods_of_forged_sources_are_named_and_a_scan_among_them_too),
+    ("ordinary traffic raises nothing", ordinary_traffic_raises_nothing),
+];
+
+/// Cases that need nmap or hping3.
+pub const EACH_SCAN: &str = "each scan of nmap is named with its source";
+pub const DECOYS: &str = "a scan with decoys is named with its source among them";
+pub const FLOODS: &str = "floods of hping3 are named and a scan among them too";
+
+const RULES: &str = r#"{ "default_policy": "allow" }"#;
+
+/// A source and what it was named for, with the packets that this took and the last count that was told.
+type Named = BTreeMap<(String, String), (u64, u64)>;
+
+fn field<'l>(line: &'l str, key: &str) -> &'l str {
+    line.split_once(key).and_then(|(_, rest)| rest.split_whitespace().next()).unwrap_or_default()
+}
+
+/// The alerts of the log by who is named first in their reason.
+fn named(world: &World) -> Named {
+    let mut named = Named::new();
+    for line in world.log().iter().filter(|line| line.contains(" alert=")) {
+        let packets = field(line, " packets=").parse().expect("a count");
+        let source = field(line, " reason=\"").to_owned();
+        let entry = named.entry((field(line, " alert=").to_owned(), source)).or_insert((packets, packets));
+        entry.1 = packets;
+    }
+    named
+}
+
+/// Waits until an alert of this name and source is in the log.
+fn wait_for(world: &World, alert: &str, source: &str) -> (u64, u64) {
+    let since = Instant::now();
+    loop {
+        let named = named(world);
+        if let Some(&counts) = named.get(&(alert.to_owned(), source.to_owned())) {
+            return counts;
+        }
+        assert!(since.elapsed() < Duration::from_secs(10), "no {alert} of {source}: {named:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn each_scan_of_nmap_is_named_with_its_source_while_it_runs() {
+    let scans = [
+        ("-sS", "scan.syn"),
+        ("-sT", "scan.connect"),
+        ("-sF", "scan.fin"),
+        ("-sN", "scan.null"),
+        ("-sX", "scan.xmas"),
+        ("-sA", "scan.ack"),
+        ("-sM", "scan.maimon"),
+        ("-sU", "scan.udp"),
+    ];
+    let world = World::new();
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    for (family, target, source) in [("", HOST4, PEER4), ("-6", HOST6, PEER6)] {
+        for (scan, alert) in scans {
+            let ports = if scan == "-sU" { "--top-ports 20 --max-retries 0" } else { "--top-ports 200" };
+            sh(&format!("ip netns exec peer timeout 60 nmap -n -Pn {family} {scan} -T4 {ports} {target}"));
+            let (first, _) = wait_for(&world, alert, source);
+            assert!(first <= 12, "{alert} after {first} packets");
+        }
+    }
+}
+
+fn a_scan_with_decoys_is_named_with_its_source_among_them() {
+    let world = World::new();
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    sh(&format!("ip netns exec peer timeout 60 nmap -n -Pn -sS -T2 -p 1-30 -D RND:5 {HOST4}"));
+    wait_for(&world, "scan.syn", PEER4);
+    assert_eq!(named(&world).keys().filter(|(alert, _)| alert == "scan.syn").count(), 6, "{:#?}", named(&world));
+}
+
+fn floods_of_forged_sources_are_named_and_a_scan_among_them_too() {
+    let world = World::new();
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    let flood = "ip netns exec peer timeout 5 hping3 -q --rand-source -i u400 -c 10000";
+    sh(&format!(
+        "({flood} -S -p 80 {HOST4} & {flood} --udp -p ++9 {HOST4} & {flood} -1 {HOST4} & \
+         ip netns exec peer timeout 20 nmap -n -Pn -sS -T2 -p 1001-1030 {HOST4}; wait) >/dev/null 2>&1; true"
+    ));
+    wait_for(&world, "scan.syn", PEER4);
+    for alert in ["flood.syn", "flood.udp", "flood.icmp"] {
+        wait_for(&world, alert, "more");
+    }
+    let lines = world.log().iter().filter(|line| line.contains(" alert=")).count();
+    assert!(lines < 60, "{lines} lines");
+}
+
+fn ordinary_traffic_raises_nothing() {
+    let world = World::new();
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    let server = std::net::TcpListener::bind((HOST4, 8080)).expect("a port");
+    let accepting = std::thread::spawn(move || server.incoming().take(200).map_while(Result::ok).count());
+    on_peer(|| {
+        for _ in 0..200 {
+            drop(std::net::TcpStream::connect((HOST4, 8080)).expect("a connection"));
+        }
+    });
+    assert_eq!(accepting.join().expect("served"), 200);
+    sh(&format!("ip netns exec peer ping -q -c 20 -i 0.05 {HOST4} && ip netns exec peer ping -q -c 5 -i 0.05 {HOST6}"));
+    std::thread::sleep(Duration::from_millis(500));
+    let suspicious: Vec<_> = world.log().into_iter().filter(|line| line.contains("[SUSPICIOUS]")).collect();
+    assert_eq!(suspicious, [""; 0]);
+}
