@@ -132,7 +132,9 @@ impl Departures {
     pub(super) fn add_to(mut self, tallies: &mut [Tally<'_>]) {
         let mut add = |message: Message<'_>| {
             if let Some((family, table, chain, counter)) = read(&message) {
-                tallies.iter_mut().for_each(|tally| tally.add_next(family, (&table, &chain), counter));
+                for tally in &mut *tallies {
+                    tally.add_next(family, (&table, &chain), counter);
+                }
             }
         };
         // The kernel has told of a change when it has made it. What it had no room for ends what can be read.
