@@ -34,15 +34,17 @@ impl Expected {
     /// Of a packet that reached the firewall.
     fn new(verdict: &Verdict, key: Key, word_of_verdict: &'static str) -> Self {
         let same = verdict.decision.allows() == verdict.happening.through;
+        // What was dropped is told by the rule that did it, what was not by the state that it was taken to be in.
+        let is_told = verdict.cause.is_none() && !(verdict.late && verdict.happening.through);
         let direction = direction(&verdict.happening);
         Self {
             key,
             verdict: word_of_verdict,
             direction: Some(word(direction)),
-            rule: (same && verdict.cause.is_none()).then(|| verdict.rule.clone()),
+            rule: (same && is_told).then(|| verdict.rule.clone()),
             or_rule: verdict.or_rule.clone(),
             state: verdict.happening.state,
-            explained: verdict.cause.is_some(),
+            explained: verdict.cause.is_some() || verdict.late,
             optional: false,
             rejects: verdict.rejects,
         }
@@ -243,7 +245,7 @@ fn of_one_key(expected: &[&Expected], lines: &[&Line], ended: &str) -> Vec<Compl
 }
 
 fn rule_fits(expected: &Expected, line: &Line) -> bool {
-    if line.reason.contains("fragment without its first") || line.is_judged_late() {
+    if line.reason.contains("fragment without its first") {
         return true;
     }
     let surprised = line.reason.contains("by the kernel");

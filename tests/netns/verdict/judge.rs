@@ -3,7 +3,7 @@
 use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, PUBLISHED_PORT, identification, packet_of};
 use crate::world::{HOST4, HOST6};
 use pfw::conntrack::Ends;
-use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State};
+use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State, Step};
 use pfw::nflog::Hook;
 use pfw::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 use pfw::time::Timestamp;
@@ -23,6 +23,8 @@ pub struct Verdict {
     pub rejects: bool,
     /// Why the engine may say otherwise than the kernel.
     pub cause: Option<&'static str>,
+    /// It hangs on its connection, and pfw learns in its own time of a packet of that which was dropped on its way out.
+    pub late: bool,
 }
 
 /// The engine, as the test runs it beside pfw's.
@@ -35,6 +37,9 @@ pub struct Judge {
     /// Connections of which conntrack called a packet INVALID and the engine did not: it counts no such packet, so that the
     /// two know different things of what follows.
     apart: HashSet<Ends>,
+    /// Connections of which a packet was dropped on its way out, where no tap sees it: the kernel's report of it bears no
+    /// time, and is read when later ones have been judged.
+    unseen: HashSet<Ends>,
     /// Far ends of flows to the published port.
     published: HashSet<(IpAddr, Option<u16>)>,
 }
@@ -46,6 +51,7 @@ impl Judge {
             rejects: false,
             translates: false,
             apart: HashSet::new(),
+            unseen: HashSet::new(),
             published: HashSet::new(),
         }
     }
@@ -86,6 +92,15 @@ impl Judge {
         }
         let is_apart = ends.is_some_and(|ends| self.apart.contains(&ends));
         Some(if is_apart && !NAMED.contains(&cause) { BEHIND_INVALID } else { cause })
+    }
+
+    /// Whether what pfw makes of a packet hangs on one that it has not heard of.
+    fn is_late(&mut self, happening: &Happening, decision: &Decision) -> bool {
+        let ends = Ends::of_packet(&happening.ip);
+        if happening.hook == Hook::Output && !happening.through {
+            self.unseen.extend(ends);
+        }
+        decision.step >= Step::Reply && ends.is_some_and(|ends| self.unseen.contains(&ends))
     }
 
     /// The engine's answers to what reached the firewall, in the order in which it did.
@@ -130,7 +145,8 @@ impl Judge {
                 // The log's engine has seen packets of translated flows before anybody could tell what they were.
                 (self.translates && matches!(happening.state, 'I' | 'L')).then_some("translated")
             });
-            verdicts.push(Verdict { happening, decision, rule, or_rule, rejects: self.rejects, cause });
+            let late = self.is_late(&happening, &decision);
+            verdicts.push(Verdict { happening, decision, rule, or_rule, rejects: self.rejects, cause, late });
         }
         verdicts
     }
@@ -200,7 +216,10 @@ fn arrive_in_part(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
     };
     let Some(whole) = verdicts.iter_mut().rev().find(is_whole) else { return false };
     let parted = whole.happening.hook == Hook::Input;
-    let judged = Verdict { happening: arrived.clone(), rule: whole.rule.clone(), or_rule: None, ..*whole };
+    // Nobody ever gets the rest of a datagram whose first fragment was dropped.
+    let cut = parted && !whole.happening.through || whole.cause == Some(INCOMPLETE);
+    let cause = if cut && arrived.through { Some(INCOMPLETE) } else { whole.cause };
+    let judged = Verdict { happening: arrived.clone(), rule: whole.rule.clone(), or_rule: None, cause, ..*whole };
     if parted {
         verdicts.push(judged);
     } else {
@@ -239,7 +258,7 @@ fn cause(happening: &Happening, decision: &Decision, rejects: bool) -> Option<&'
     let left = happening.loopback && happening.hook == Hook::Output && happening.through;
     if left && happening.ip.fragment.is_some() {
         // It waits for the rest of its datagram, so far.
-        return Some("incomplete datagram");
+        return Some(INCOMPLETE);
     }
     let kernel = if matches!(happening.state, 'O' | 'F') { 'N' } else { happening.state };
     match (kernel, engine) {
@@ -268,11 +287,14 @@ fn is_reset(ip: &Ip) -> bool {
     matches!(ip.transport, Transport::Tcp(tcp) if tcp.flags.has(TcpFlags::RST))
 }
 
+/// Fragments on loopback of which no datagram becomes, so far or for good.
+const INCOMPLETE: &str = "incomplete datagram";
+
 /// What conntrack makes of a connection of which it found a packet invalid.
 const BEHIND_INVALID: &str = "behind an invalid one";
 
 /// Causes that the contract names.
-pub const NAMED: [&str; 5] = ["incomplete datagram", "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
+pub const NAMED: [&str; 5] = [INCOMPLETE, "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

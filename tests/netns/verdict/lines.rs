@@ -1,6 +1,5 @@
 //! What the log says: lines as they come, and what tells the packet of one from another.
 
-use super::ground::is_about_lost_fragments;
 use pfw::packet::{Ip, Ports, Transport};
 use serde_json::Value;
 use std::fs::File;
@@ -56,11 +55,6 @@ impl Key {
         Self { src: ip.src, dst: ip.dst, ports, len: ip.len, flags, icmp, fragment }
     }
 
-    /// Whether the packet is one that is no part of the test.
-    fn tells_of_lost_fragments(&self) -> bool {
-        self.icmp.is_some_and(|icmp| is_about_lost_fragments(self.src, icmp))
-    }
-
     /// The port that the packet is sent to.
     pub fn destination_port(&self) -> Option<u16> {
         self.ports.map(|(_, destination)| destination)
@@ -105,7 +99,7 @@ impl Log {
             let value: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             match value["event_type"].as_str() {
                 Some("packet" | "anomaly") => {
-                    lines.extend(Line::read(&value, text).filter(|line| !line.key.tells_of_lost_fragments()));
+                    lines.extend(Line::read(&value, text));
                 }
                 _ => self.about_itself.push(text),
             }
@@ -123,13 +117,6 @@ impl Line {
     /// Whether its packet is a later fragment.
     pub fn is_later_fragment(&self) -> bool {
         self.key.fragment.is_some_and(|(_, offset, _)| offset > 0)
-    }
-
-    /// Whether its packet was dropped on the way out, where no tap sees it: pfw learns of it only when later ones have
-    /// been judged, an answer among them perhaps.
-    pub fn is_judged_late(&self) -> bool {
-        let to_reply = ["allowed by reply", "allowed by related"].iter().any(|words| self.reason.ends_with(words));
-        self.verdict == "blocked" && self.direction == "outgoing" && to_reply
     }
 
     /// Whether its packet was seen before a time of the day, as `HH:MM:SS.micros`.

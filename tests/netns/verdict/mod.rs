@@ -21,10 +21,9 @@
 //! - `reject-answer`: an answer of a rule that rejects, which only the kernel knows from other errors;
 //! - `incomplete datagram`: fragments on loopback that wait for the rest.
 //!
-//! Otherwise than the engine's are told: a later fragment that came before its first, and an outgoing packet that was
-//! dropped, of which pfw learns when it has judged later ones. Not looked at are the complaints of the host about datagrams
-//! that were never complete, which come when they come; and lines without a packet, if they bear a later time than the
-//! round: what was dropped on its way out bears the time at which pfw read it.
+//! Otherwise than the engine's are told: a later fragment that came before its first, and packets of a connection of which
+//! one was dropped on its way out: pfw learns of that when it has judged later ones. Not looked at are lines without a
+//! packet, if they bear a later time than the round: what was dropped on its way out bears the time at which pfw read it.
 
 mod chance;
 mod expected;

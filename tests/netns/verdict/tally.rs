@@ -15,6 +15,8 @@ pub struct Tally {
     steps: BTreeMap<String, (u64, u64)>,
     /// Packets that engine and conntrack see in different states, and those of them that were decided otherwise.
     causes: BTreeMap<&'static str, (u64, u64)>,
+    /// Packets whose prediction hangs on one of which pfw learns late.
+    late: u64,
     lines: BTreeMap<String, u64>,
 }
 
@@ -33,6 +35,7 @@ impl Tally {
         };
         add(self.directions.entry(word(direction)).or_default(), happening.through);
         add(self.steps.entry(format!("{:?}", verdict.decision.step)).or_default(), happening.through);
+        self.late += u64::from(verdict.late);
         if let Some(cause) = verdict.cause {
             let (seen, differ) = self.causes.entry(cause).or_default();
             *seen += 1;
@@ -69,6 +72,7 @@ impl fmt::Display for Tally {
         for (verdict, n) in &self.lines {
             writeln!(f, "  lines {verdict:<21} {n:>9}")?;
         }
+        writeln!(f, "  behind one dropped unseen    {:>9}", self.late)?;
         for (cause, (seen, differ)) in &self.causes {
             writeln!(f, "  state: {cause:<20} {seen:>9} seen    {differ:>9} decided otherwise")?;
         }
