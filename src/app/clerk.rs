@@ -2,7 +2,7 @@
 //! what changes something.
 
 use super::board::{Board, Notice};
-use super::hits::Hits;
+use super::hits::{Hit, Hits};
 use super::rate::Rate;
 use super::signals::Event;
 use crate::control::limits::RULES_IN_PAGE;
@@ -323,8 +323,8 @@ impl Counter {
         });
         let page = all.skip(from).take(RULES_IN_PAGE).map(|(section, row, before)| {
             let is_shared = before.is_some_and(|before| before.id == row.id);
-            let hits = (!is_shared).then(|| hits.get(row.id.as_str()).copied().unwrap_or(0));
-            told(section, row, hits)
+            let hit = (!is_shared).then(|| hits.get(row.id.as_str()).copied().unwrap_or_default());
+            told(section, row, hit)
         });
         let page = RulesPage {
             total: rows.sections.iter().map(|section| section.rows.len()).sum(),
@@ -337,7 +337,7 @@ impl Counter {
     }
 }
 
-fn told(section: &Section, row: &Row, hits: Option<u64>) -> RuleRow {
+fn told(section: &Section, row: &Row, hit: Option<Hit>) -> RuleRow {
     RuleRow {
         step: section.step,
         list: section.name.to_owned(),
@@ -348,7 +348,8 @@ fn told(section: &Section, row: &Row, hits: Option<u64>) -> RuleRow {
         comment: row.comment.clone(),
         expires: row.expires.clone(),
         idle: row.idle.map(str::to_owned),
-        hits,
+        hits: hit.map(|hit| hit.count),
+        last_hit: hit.filter(|hit| hit.count > 0).map(|hit| rfc3339(hit.last)),
     }
 }
 

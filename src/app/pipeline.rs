@@ -1,6 +1,6 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
-use super::hits::Hits;
+use super::hits::{Hit, Hits};
 use super::seeding::Seeds;
 use crate::alert::{ALERTS, Alert, Oddity};
 use crate::control::limits::CONNECTIONS_IN_PAGE;
@@ -67,7 +67,7 @@ pub struct Pipeline {
     /// Rule sets that were replaced, the latest first.
     replaced: VecDeque<InForce>,
     /// Hits of rules that were in force before.
-    past_hits: BTreeMap<Arc<str>, u64>,
+    past_hits: BTreeMap<Arc<str>, Hit>,
     detector: Detector,
     /// How often each alert was raised, by its discriminant.
     alerts: [u64; ALERTS.len()],
@@ -82,18 +82,19 @@ struct InForce {
     enforced: bool,
     matcher: Arc<Matcher>,
     texts: Vec<RuleText>,
-    hits: Vec<u64>,
+    hits: Vec<Hit>,
 }
 
 impl InForce {
     fn new(epoch: u32, matcher: Arc<Matcher>, enforced: bool) -> Self {
         let texts: Vec<RuleText> = matcher.rules().iter().map(RuleText::new).collect();
-        Self { epoch, enforced, hits: vec![0; texts.len()], texts, matcher }
+        Self { epoch, enforced, hits: vec![Hit::default(); texts.len()], texts, matcher }
     }
 
     /// The rules that decided at least once, with how often.
-    fn hits(&self) -> impl Iterator<Item = (&Arc<str>, u64)> {
-        self.matcher.rules().iter().map(|rule| &rule.id).zip(self.hits.iter().copied()).filter(|&(_, hits)| hits > 0)
+    fn hits(&self) -> impl Iterator<Item = (&Arc<str>, Hit)> {
+        let ids = self.matcher.rules().iter().map(|rule| &rule.id);
+        ids.zip(self.hits.iter().copied()).filter(|(_, hit)| hit.count > 0)
     }
 }
 
@@ -133,8 +134,8 @@ impl Pipeline {
         self.replaced.push_front(mem::replace(&mut self.rules, next));
         while self.replaced.len() > REMEMBERED {
             let Some(forgotten) = self.replaced.pop_back() else { return };
-            for (id, hits) in forgotten.hits() {
-                *self.past_hits.entry(Arc::clone(id)).or_default() += hits;
+            for (id, hit) in forgotten.hits() {
+                *self.past_hits.entry(Arc::clone(id)).or_default() += hit;
             }
         }
     }
@@ -243,8 +244,8 @@ impl Pipeline {
         };
         self.counts.add(verdict);
         let number = decision.rule.0 as usize;
-        if let Some(hits) = rules.hits.get_mut(number) {
-            *hits += 1;
+        if let Some(hit) = rules.hits.get_mut(number) {
+            hit.add(around.time);
         }
         let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
         log.packet(&PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule }, |out| match &packet
@@ -284,7 +285,7 @@ impl Pipeline {
         verdict: Verdict,
         reason: &str,
     ) {
-        *self.past_hits.entry(Arc::clone(&rule.id)).or_default() += 1;
+        self.past_hits.entry(Arc::clone(&rule.id)).or_default().add(around.time);
         self.counts.add(verdict);
         let Some(log) = &mut self.log else { return };
         let rule = RuleText::new(rule);
@@ -324,10 +325,10 @@ impl Pipeline {
     /// What became of all packets so far. Losses and frames that were no packets of ours are for the caller to add.
     pub fn summary(&self) -> Summary {
         let mut rules: BTreeMap<String, u64> = BTreeMap::new();
-        let past = self.past_hits.iter().map(|(id, &hits)| (id, hits));
+        let past = self.past_hits.iter().map(|(id, &hit)| (id, hit));
         let remembered = iter::once(&self.rules).chain(&self.replaced).flat_map(InForce::hits);
-        for (id, hits) in past.chain(remembered) {
-            *rules.entry(id.to_string()).or_default() += hits;
+        for (id, hit) in past.chain(remembered) {
+            *rules.entry(id.to_string()).or_default() += hit.count;
         }
         let alerts = ALERTS.iter().map(|entry| entry.name).zip(self.alerts).filter(|&(_, times)| times > 0).collect();
         Summary { rules, alerts, ..self.counts.clone() }

@@ -198,6 +198,8 @@ pub struct RuleRow {
     pub idle: Option<String>,
     /// Packets that it decided since pfw started; none if they are counted with the row before, whose id is the same.
     pub hits: Option<u64>,
+    /// When it decided last, in seconds (RFC 3339, UTC), if it did.
+    pub last_hit: Option<String>,
 }
 
 /// Some of the connections that are tracked, in no order.

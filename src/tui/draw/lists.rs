@@ -4,7 +4,7 @@ use super::pen::Pen;
 use super::theme::Theme;
 use crate::control::Kind;
 use crate::control::report::RuleRow;
-use crate::text::grouped;
+use crate::text::{grouped, time};
 use crate::tui::event::{Event, Way};
 use crate::tui::layout::Layout;
 use crate::tui::state::{Log, State};
@@ -123,7 +123,7 @@ pub fn rules(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) 
             let number = rule.number.map_or("off".to_owned(), |number| grouped(number as u64));
             pen.number(&number, 5, theme.dim()).skip(1).column(&rule.action, 7, style);
             pen.number(&rule.hits.map_or("\"".to_owned(), grouped), 11, quiet).skip(1);
-            pen.column(rules.last_hit(&rule.id).unwrap_or("-"), 8, theme.dim()).skip(1);
+            pen.column(&last_hit(rule), 8, theme.dim()).skip(1);
             pen.column(&rule.matches, matches - 1, quiet).skip(1).column(&remark(rule), remarks, theme.dim());
         } else {
             pen.put("  ...", theme.dim());
@@ -132,6 +132,12 @@ pub fn rules(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) 
             buffer.set_style(Rect { y: area.y + row, height: 1, ..area }, theme.selected());
         }
     }
+}
+
+/// The time of day.
+fn last_hit(rule: &RuleRow) -> String {
+    let last = rule.last_hit.as_deref().map(time);
+    last.as_deref().and_then(|last| last.split(' ').next_back()).unwrap_or("-").to_owned()
 }
 
 /// What else there is to say of a rule: why it has no effect, the user's words, or its place.

@@ -147,7 +147,7 @@ impl State {
     fn details(&mut self) {
         let page = match self.pane {
             Pane::Live => self.log.selected().map(words::event),
-            Pane::Rules => self.rules.selected().map(|row| words::rule(row, self.rules.last_hit(&row.id))),
+            Pane::Rules => self.rules.selected().map(words::rule),
             Pane::Connections => self.connections.selected().map(words::connection),
             Pane::Talkers => None,
         };

@@ -51,7 +51,6 @@ impl State {
 
     fn take(&mut self, event: Event) {
         self.talkers.take(&event);
-        self.rules.note(&event);
         self.log.push(event);
     }
 

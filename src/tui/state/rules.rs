@@ -1,21 +1,15 @@
-//! The rules of the running pfw: those in sight, with their hits, and when each decided last.
+//! The rules of the running pfw: those in sight, with their hits.
 
 use super::cursor::Cursor;
 use crate::control::limits::RULES_IN_PAGE;
 use crate::control::report::{RuleRow, RulesPage};
-use crate::tui::event::Event;
 use crate::tui::keys::Motion;
-use std::collections::HashMap;
-
-/// Rules whose last hit is remembered. The older half is given up beyond that, and shown as unknown.
-const MAX_LAST: usize = 4_096;
 
 /// The rules.
 #[derive(Debug, Default)]
 pub struct Rules {
     page: RulesPage,
     cursor: Cursor,
-    last: LastHits,
 }
 
 impl Rules {
@@ -28,13 +22,6 @@ impl Rules {
     pub fn take(&mut self, page: RulesPage, height: usize) {
         self.page = page;
         self.cursor.fit(self.page.total, height);
-    }
-
-    /// Takes in which rule decided on a packet.
-    pub fn note(&mut self, event: &Event) {
-        if !event.rule.is_empty() {
-            self.last.note(event);
-        }
     }
 
     /// Moves.
@@ -76,45 +63,10 @@ impl Rules {
         let end = (self.cursor.top + height).min(self.page.total);
         self.cursor.top < end && (self.row(self.cursor.top).is_none() || self.row(end - 1).is_none())
     }
-
-    /// When a rule decided last, as far as this view has seen.
-    pub fn last_hit(&self, id: &str) -> Option<&str> {
-        self.last.times.get(id).map(|(_, clock)| &**clock)
-    }
-}
-
-/// When each rule decided last.
-#[derive(Debug, Default)]
-struct LastHits {
-    /// The number of the event, and its time of day.
-    times: HashMap<Box<str>, (u64, Box<str>)>,
-    events: u64,
-}
-
-impl LastHits {
-    fn note(&mut self, event: &Event) {
-        self.events += 1;
-        let now = (self.events, event.clock_to_the_second());
-        if let Some((number, clock)) = self.times.get_mut(&event.rule) {
-            *number = now.0;
-            if **clock != *now.1 {
-                *clock = now.1.into();
-            }
-            return;
-        }
-        if self.times.len() >= MAX_LAST {
-            let mut numbers: Vec<u64> = self.times.values().map(|(number, _)| *number).collect();
-            numbers.sort_unstable();
-            let middle = numbers.get(MAX_LAST / 2).copied().unwrap_or_default();
-            self.times.retain(|_, (number, _)| *number >= middle);
-        }
-        self.times.insert(event.rule.clone(), (now.0, now.1.into()));
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::event::testing::packet;
     use super::*;
 
     fn page(total: usize, from: usize) -> RulesPage {
@@ -136,16 +88,5 @@ mod tests {
         assert_eq!(rules.selected().unwrap().id, "rule-99999");
         rules.take(page(3, 0), 20);
         assert_eq!(rules.selected().unwrap().id, "rule-2", "the list has become shorter");
-    }
-
-    #[test]
-    fn the_last_hits_are_remembered_within_bounds() {
-        let mut rules = Rules::default();
-        let hit = |rules: &mut Rules, rule: &str| {
-            rules.note(&packet("blocked", "incoming", "TCP", "192.0.2.1#1", "10.0.0.5#80", rule));
-        };
-        (0..2 * MAX_LAST).for_each(|n| hit(&mut rules, &format!("rule-{n}")));
-        assert!(rules.last.times.len() <= MAX_LAST);
-        assert_eq!((rules.last_hit("rule-0"), rules.last_hit("rule-8191")), (None, Some("19:40:01")));
     }
 }

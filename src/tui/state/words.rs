@@ -3,7 +3,7 @@
 use super::dialog::{Page, Text};
 use crate::control::Kind;
 use crate::control::report::{ConnectionRow, RuleRow, Status};
-use crate::text::{duration, grouped, visible};
+use crate::text::{duration, grouped, time, visible};
 use crate::tui::event::{Event, Way, end};
 use crate::tui::keys::{BINDINGS, Place};
 use std::iter;
@@ -112,7 +112,7 @@ fn blocked(step: &str) -> &'static str {
 }
 
 /// All about one rule.
-pub fn rule(row: &RuleRow, last: Option<&str>) -> Page {
+pub fn rule(row: &RuleRow) -> Page {
     let mut lines = [
         pair("id", &row.id),
         pair("action", &row.action),
@@ -128,7 +128,7 @@ pub fn rule(row: &RuleRow, last: Option<&str>) -> Page {
     lines.extend(pair("acts", &acts));
     let hits = row.hits.map_or_else(|| "counted with the row before, whose id is the same".to_owned(), grouped);
     lines.extend(pair("hits", &hits));
-    lines.extend(pair("last hit", last.unwrap_or("none since this view was opened")));
+    lines.extend(row.last_hit.iter().flat_map(|last| pair("last hit", &time(last))));
     lines.extend(row.expires.iter().flat_map(|expires| pair("until", expires)));
     lines.extend(row.comment.iter().flat_map(|comment| pair("comment", comment)));
     Page::new("One rule", lines)

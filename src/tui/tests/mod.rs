@@ -70,6 +70,8 @@ fn rules() -> RulesPage {
         id: id.into(),
         matches: matches.into(),
         hits: Some(hits),
+        // As it would be there, whatever the zone.
+        last_hit: (hits > 100).then(|| "2026-11-21 19:40:01".to_owned()),
         ..RuleRow::default()
     };
     let rows = vec![

@@ -113,7 +113,8 @@ fn status_and_rules_tell_what_pfw_does() {
     let row = |id: &str| rows.iter().find(|row| row["id"] == id).unwrap_or_else(|| panic!("{id} in {listed}"));
     let peer = row(&format!("block_ips:{PEER4}"));
     assert_eq!((&peer["hits"], &peer["step"], &peer["comment"]), (&3.into(), &3.into(), &"bad".into()));
-    assert_eq!(row("block_ports:81")["hits"], 0);
+    assert_eq!((&row("block_ports:81")["hits"], &row("block_ports:81")["last_hit"]), (&0.into(), &Value::Null));
+    assert!(peer["last_hit"].as_str().is_some_and(|time| time.ends_with('Z')), "{peer}");
     assert_eq!(row("off")["idle"], "disabled");
     let text = steer(&world, ["status"]).stdout;
     assert!(text.contains("enforcing the rules by iptables") && text.contains("rules.json (3 rules)"), "{text}");
