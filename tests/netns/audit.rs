@@ -104,18 +104,18 @@ const RELOADS: usize = 10;
 
 fn counters_reports_and_lines_add_up() {
     let rules = [r#"{ "block_ports": ["9001/udp"] }"#, r#"{ "block_ports": ["9001/udp", "9002/udp"] }"#];
-    add_up_over_reloads(rules.map(str::to_owned), "block_ports:9001/udp");
+    add_up_over_reloads(&rules.map(str::to_owned), "block_ports:9001/udp");
 }
 
 /// It acts in the raw table, where old and new rules stand beside each other for a moment.
 fn those_of_a_long_list_add_up() {
     let rules = [r#""block_ports": []"#, r#""block_ports": ["9002/udp"]"#];
     let rules = rules.map(|more| format!(r#"{{ "block_ips": [{}], {more} }}"#, long_list()));
-    add_up_over_reloads(rules, "block_ips:10.77.0.2/31");
+    add_up_over_reloads(&rules, "block_ips:10.77.0.2/31");
 }
 
 /// All datagrams of a flood are dropped by one rule, and accounted for, while the rules are replaced again and again.
-fn add_up_over_reloads(rules: [String; 2], rule: &str) {
+fn add_up_over_reloads(rules: &[String; 2], rule: &str) {
     let world = World::new();
     // Reloads that nobody asked for would come between.
     let mut pfw = enforce(&world, &rules[0], ["--no-watch"]);
