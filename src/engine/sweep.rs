@@ -18,7 +18,8 @@ pub(super) struct Interval<K> {
 /// The disjoint intervals, ascending, that `ranges` cover, each with the lowest value that lies over it.
 /// Neighbours of one value are one interval.
 pub(super) fn lowest<K: Number>(mut ranges: Vec<Interval<K>>) -> Vec<Interval<K>> {
-    ranges.sort_unstable();
+    // The lists that they come from are mostly in order: this sort finds such runs, the unstable one does not.
+    ranges.sort();
     let mut swept = Sweep { done: Vec::with_capacity(ranges.len()), open: BinaryHeap::new(), from: K::MIN };
     for range in ranges {
         swept.up_to(range.first);

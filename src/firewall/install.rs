@@ -276,7 +276,7 @@ impl Installed {
         let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
         for (&family, table) in before {
-            let transaction = Wanted::of(plan.chains(family)).transaction(table);
+            let transaction = self.wanted(plan, family).transaction(table);
             let untried = transaction.and_then(|transaction| self.untried(plan, family, transaction));
             if let Some(transaction) = untried {
                 kernel::test(&self.tools, family, &transaction)?;
@@ -293,7 +293,7 @@ impl Installed {
                     let [old, _] = &mut tallies;
                     self.count(family, old)?;
                 }
-                let changed = kernel::change(&self.tools, family, &Wanted::of(plan.chains(family)), table)?;
+                let changed = kernel::change(&self.tools, family, &self.wanted(plan, family), table)?;
                 // Where there was nothing to do it is as it was.
                 all.insert(family, changed.unwrap_or_else(|| Changed { table: table.clone(), commits: 0 }));
             }
@@ -323,10 +323,18 @@ impl Installed {
         !self.printed.is_empty()
     }
 
+    /// What is to be in the tables of a family when a plan takes the place of the one in force.
+    fn wanted<'a>(&self, plan: &'a Plan, family: Family) -> Wanted<'a> {
+        Wanted::of(plan.chains(family)).where_raw_stays(self.is_alike(plan, family, TableName::Raw))
+    }
+
     /// Whether a plan has nothing else for a family than the one in force, but for its marks.
     fn is_as_now(&self, plan: &Plan, family: Family) -> bool {
-        let is_alike = |table| plan.is_alike(&self.plan, family, table);
-        self.is_in_force() && is_alike(TableName::Raw) && is_alike(TableName::Filter)
+        self.is_alike(plan, family, TableName::Raw) && self.is_alike(plan, family, TableName::Filter)
+    }
+
+    fn is_alike(&self, plan: &Plan, family: Family, table: TableName) -> bool {
+        self.is_in_force() && plan.is_alike(&self.plan, family, table)
     }
 
     /// The part of a transaction that has rules of a form that the kernel has not taken yet. To validate the others

@@ -33,6 +33,8 @@ pub(super) struct Wanted<'a> {
     pub(super) jumps: [bool; 4],
     /// Chains that are there already as they are to be: written again they would begin to count anew.
     right: Vec<&'a str>,
+    /// Whether the raw table drops now what it is to drop.
+    raw_stays: bool,
 }
 
 impl Table {
@@ -104,7 +106,7 @@ impl Table {
     pub(super) fn as_wanted(&self) -> Wanted<'_> {
         let chains = self.chains.iter();
         let chains = chains.map(|(name, rules)| (name.as_str(), rules.iter().map(String::as_str).collect())).collect();
-        Wanted { chains, jumps: self.hooks.each_ref().map(|hook| hook.jumps > 0), right: Vec::new() }
+        Wanted { chains, jumps: self.hooks.each_ref().map(|hook| hook.jumps > 0), ..Wanted::default() }
     }
 
     fn rules_of(&self, chain: &str) -> Option<&[String]> {
@@ -118,7 +120,7 @@ impl<'a> Wanted<'a> {
         let texts = |chain: &'a Chain| chain.rules.iter().map(|rule| rule.text.as_str()).collect();
         let jumps = Hook::ALL.map(|hook| chains.iter().any(|chain| chain.name == hook.own()));
         let chains = chains.iter().map(|chain| (chain.name.as_str(), texts(chain))).collect();
-        Self { chains, jumps, right: Vec::new() }
+        Self { chains, jumps, ..Self::default() }
     }
 
     /// The same, where chains stay that are in `current` as they were in `before`, when all was right.
@@ -128,11 +130,18 @@ impl<'a> Wanted<'a> {
         self
     }
 
+    /// The same, where the raw table has rules that say the same already, be it of another rule set.
+    pub(super) fn where_raw_stays(mut self, stays: bool) -> Self {
+        self.raw_stays = stays;
+        self
+    }
+
     /// The text for `iptables-restore --noflush` that leads from `current` to this: each table whole or not at all.
     /// `None` if there is nothing to do.
     ///
     /// The tables change one after the other. So that a packet that both states drop is dropped in between too, the raw
-    /// table has the rules of both while the filter table changes; one that both let through passes those.
+    /// table has the rules of both while the filter table changes; one that both let through passes those. Where it says
+    /// the same before and after, it has its turn when the change has taken effect.
     pub(super) fn transaction(&self, current: &Table) -> Option<String> {
         if self.chains.is_empty() && current.is_clean() {
             return None;
@@ -140,6 +149,7 @@ impl<'a> Wanted<'a> {
         let (wanted, there) = (self.has_raw(), current.as_wanted().has_raw());
         let mut text = String::new();
         match (wanted, there) {
+            (true, true) if self.raw_stays => {}
             (true, true) => self.beside(current).section(TableName::Raw, current, &mut text),
             (true, false) => self.section(TableName::Raw, current, &mut text),
             (false, _) => {}
@@ -147,7 +157,8 @@ impl<'a> Wanted<'a> {
         self.section(TableName::Filter, current, &mut text);
         if there {
             // Where the first section was, it has put the jump in its place.
-            let moved = if wanted { current.with_jump_first(Hook::PreRouting) } else { current.clone() };
+            let moved =
+                if wanted && !self.raw_stays { current.with_jump_first(Hook::PreRouting) } else { current.clone() };
             self.section(TableName::Raw, &moved, &mut text);
         }
         Some(text)
@@ -268,7 +279,7 @@ mod tests {
 
     fn wanted() -> Wanted<'static> {
         let chains = vec![("PFW-IN", vec!["-m comment --comment pfw:managed"])];
-        Wanted { chains, jumps: [true, false, false, false], right: Vec::new() }
+        Wanted { chains, jumps: [true, false, false, false], ..Wanted::default() }
     }
 
     #[test]
@@ -306,7 +317,7 @@ mod tests {
         assert_eq!(current.hooks[3], HookState { jumps: 1, in_front: Some("-p tcp -j ACCEPT".to_owned()) });
         let marker = "-m comment --comment pfw:managed";
         let chains = vec![("PFW-RAW", vec![marker, "-j PFW-R00000002-00000"]), ("PFW-R00000002-00000", vec![marker])];
-        let next = Wanted { chains, jumps: [false, false, false, true], right: Vec::new() };
+        let next = Wanted { chains, jumps: [false, false, false, true], ..Wanted::default() };
         let text = next.transaction(&current).expect("something to do");
         let sections: Vec<_> = text.split("COMMIT\n").collect();
         assert!(
@@ -320,6 +331,22 @@ mod tests {
         assert!(sections[1].ends_with("-X PFW-R00000001-00000\n"), "{text}");
         let removal = Wanted::default().transaction(&current).expect("something to do");
         assert!(removal.starts_with("*raw\n") && removal.contains("-D PREROUTING "), "{removal}");
+    }
+
+    #[test]
+    fn a_raw_table_that_says_the_same_changes_behind_the_filter_table() {
+        let current = Table::read(&(RAW.to_owned() + SAVED));
+        let chains =
+            vec![("PFW-RAW", vec!["-j PFW-R00000002-00000"]), ("PFW-R00000002-00000", vec![]), ("PFW-IN", vec![])];
+        let next = Wanted { chains, jumps: [true, false, false, true], ..Wanted::default() };
+        let sections = |stays: bool| {
+            let text = next.clone().where_raw_stays(stays).transaction(&current).expect("something to do");
+            text.lines().filter(|line| line.starts_with('*')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(sections(false), ["*raw", "*filter", "*raw"]);
+        assert_eq!(sections(true), ["*filter", "*raw"]);
+        let text = next.clone().where_raw_stays(true).transaction(&current).expect("something to do");
+        assert!(text.contains("-I PREROUTING 1 ") && text.ends_with("-X PFW-R00000001-00000\nCOMMIT\n"), "{text}");
     }
 
     #[test]

@@ -6,14 +6,15 @@
 use super::prefixes::{Address, prefixes};
 use crate::firewall::family::Family;
 use crate::firewall::names::{SetKind, set_name};
-use crate::rules::ranges::Ranges;
+use crate::rules::ranges::{Number, Ranges};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// What a set holds.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// IPv4 addresses.
     V4(Ranges<u32>),
@@ -21,6 +22,20 @@ pub(super) enum Content {
     V6(Ranges<u128>),
     /// Ports.
     Ports(Ranges<u16>),
+}
+
+/// A glance: contents that differ in the middle alone share a place, which comparing them tells apart.
+impl Hash for Content {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        fn glance<T: Number + Hash>(ranges: &Ranges<T>, state: &mut impl Hasher) {
+            (ranges.len(), ranges.iter().next(), ranges.iter().next_back()).hash(state);
+        }
+        match self {
+            Self::V4(ranges) => glance(ranges, state),
+            Self::V6(ranges) => glance(ranges, state),
+            Self::Ports(ranges) => glance(ranges, state),
+        }
+    }
 }
 
 /// A set of a plan.
