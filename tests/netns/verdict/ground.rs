@@ -391,7 +391,8 @@ fn settings() {
 /// middle say of its own accord, and in front of all that watches, which groups it is in, or that the rest of a datagram
 /// never came, which it would say half a minute after what it speaks of.
 fn silence(world: &World) {
-    let chain = |rules: &str| format!("chain out {{ type filter hook output priority -500; policy accept; {rules} }}\n");
+    let chain =
+        |rules: &str| format!("chain out {{ type filter hook output priority -500; policy accept; {rules} }}\n");
     let v4 = chain("icmp type time-exceeded icmp code 1 drop; ip protocol igmp drop;");
     let v6 = chain("icmpv6 type time-exceeded icmpv6 code 1 drop; icmpv6 type 143 drop;");
     let path = world.path("silence");
