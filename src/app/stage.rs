@@ -193,7 +193,10 @@ impl Stage {
             Sighting::OtherHost => return self.other_host += 1,
             Sighting::NotForStack => return self.not_for_stack += 1,
         };
-        self.change_rules(frame.time);
+        if self.truth.is_none() {
+            // Else packets are judged when their fate is known.
+            self.change_rules(frame.time);
+        }
         let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
         packet.vlan = frame.vlan.or(packet.vlan);
         let course = if loopback { None } else { Some(self.forwarding.course(&self.host, frame.packet_type, &packet)) };
@@ -215,8 +218,8 @@ impl Stage {
             // Its line comes from the kernel, if it has one.
             truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
             truth.withheld.entering(&seen);
-        } else if let Some(judgement) = self.pipeline.judge(&packet, &around) {
-            truth.withheld.hold(seen, judgement);
+        } else if self.pipeline.examine(&packet, &around) {
+            truth.withheld.hold(seen);
         }
     }
 
@@ -308,15 +311,17 @@ impl Stage {
     /// Writes the line of a packet whose fate is known.
     fn tell(&mut self, settled: &Settled) {
         match settled {
-            Settled::Passed(seen, judgement) => self.tell_passed(seen, judgement),
-            Settled::Dropped(seen, judgement, by) => self.tell_dropped(seen, &[form(seen, judgement)], by),
+            Settled::Due(seen) => self.judge_early(*seen),
+            Settled::Passed(seen, judgement) => self.tell_passed(seen, *judgement),
+            Settled::Dropped(seen, judgement, by) => {
+                let form = self.form(seen, *judgement);
+                self.tell_dropped(seen, &[form], by);
+            }
             Settled::Unseen(seen, by) => {
-                let judgement = {
-                    let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-                    self.pipeline.judge(&seen.packet, &around)
-                };
-                if let Some(judgement) = judgement {
-                    self.tell_dropped(seen, &[form(seen, &judgement)], by);
+                let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+                if self.pipeline.examine(&seen.packet, &around) {
+                    let form = self.form(seen, None);
+                    self.tell_dropped(seen, &[form], by);
                 }
             }
             Settled::Entered(seen) => self.enters(seen),
@@ -324,16 +329,35 @@ impl Stage {
         }
     }
 
+    /// Judges a packet, unless it was judged before, by the rules of its time. It has no other form: it is from or to this
+    /// machine.
+    fn form(&mut self, seen: &Seen, judgement: Option<Judgement>) -> Form {
+        let Some(judgement) = judgement else {
+            self.change_rules(seen.time);
+            return self.foretell(seen, seen.packet);
+        };
+        Form { packet: seen.packet, judgement }
+    }
+
+    /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
+    fn judge_early(&mut self, seen: Seen) {
+        let judgement = (!self.may_pass(&seen)).then(|| self.form(&seen, None).judgement);
+        if let Some(truth) = &mut self.truth {
+            truth.withheld.keep(seen, judgement);
+        }
+    }
+
     /// Tells of a packet that the tap saw and the kernel did not drop.
-    fn tell_passed(&mut self, seen: &Seen, judgement: &Judgement) {
+    fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         if self.is_on_its_way_through(seen) {
             return;
         }
+        let form = self.form(seen, judgement);
         if self.answers_a_rejected(seen) {
             let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
             return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
         }
-        self.tell_let_through(seen, &[form(seen, judgement)]);
+        self.tell_let_through(seen, &[form]);
     }
 
     /// Writes a line with a reason that is not the engine's.
@@ -473,11 +497,6 @@ fn direction_of(hook: Hook, loopback: bool) -> Direction {
         Hook::Output | Hook::PostRouting => Direction::Outgoing,
         Hook::PreRouting | Hook::Input => Direction::Incoming,
     }
-}
-
-/// The only form of a packet that is not translated on its way through.
-fn form(seen: &Seen, judgement: &Judgement) -> Form {
-    Form { packet: seen.packet, judgement: *judgement }
 }
 
 /// What the kernel discards before any rule: only what comes from outside can be at fault.

@@ -15,7 +15,7 @@ impl Stage {
     /// one, is where the rules see it.
     pub(super) fn is_on_its_way_through(&mut self, seen: &Seen) -> bool {
         let Net::Ip(ip) = &seen.packet.net else { return false };
-        if seen.direction == Direction::Loopback || !self.forwarding.covers(ip, seen.time) {
+        if !self.may_pass(seen) {
             return false;
         }
         if let Some(does) = self.truth.as_mut().and_then(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
@@ -30,6 +30,12 @@ impl Stage {
             _ => self.duplicates += 1,
         }
         true
+    }
+
+    /// Whether a packet looks like one of a translated flow.
+    pub(super) fn may_pass(&self, seen: &Seen) -> bool {
+        let Net::Ip(ip) = &seen.packet.net else { return false };
+        seen.direction != Direction::Loopback && self.forwarding.covers(ip, seen.time)
     }
 
     /// Takes in that a packet would open a connection to this machine.
@@ -99,7 +105,8 @@ impl Stage {
         Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
-    fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
+    /// What the rules in force say of a form of a packet.
+    pub(super) fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
     }

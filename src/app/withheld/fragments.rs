@@ -1,12 +1,16 @@
 //! Fragments that the tap saw, by the datagrams that they are parts of.
 
-use super::{DISORDER, Seen, stamp};
+use super::{DISORDER, HOLD_FRAGMENT, Seen, stamp};
 use crate::app::pipeline::Judgement;
+use crate::app::remembered::Remembered;
 use crate::packet::{Fragment, Ip, Net, Packet, Transport};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+
+/// Datagrams that are remembered after they were dropped. What comes twice of one that is forgotten has lines of its own.
+const MAX_DROPPED: usize = 1 << 12;
 
 /// What tells the fragments of a datagram from those of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,16 +29,28 @@ impl Datagram {
 }
 
 /// What waits, by datagram.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fragments {
-    waiting: HashMap<Datagram, VecDeque<(Seen, Judgement)>, RandomState>,
+    waiting: HashMap<Datagram, VecDeque<(Seen, Option<Judgement>)>, RandomState>,
     /// Each fragment's stamp and datagram, oldest first; those too that do not wait any more.
     arrived: VecDeque<(Timestamp, Datagram)>,
+    /// Datagrams that were dropped: what comes of them twice goes with them.
+    dropped: Remembered<Datagram>,
+}
+
+impl Default for Fragments {
+    fn default() -> Self {
+        let (waiting, arrived) = (HashMap::default(), VecDeque::new());
+        Self { waiting, arrived, dropped: Remembered::new(MAX_DROPPED) }
+    }
 }
 
 impl Fragments {
     /// Holds a fragment back.
-    pub(super) fn hold(&mut self, datagram: Datagram, seen: Seen, judgement: Judgement) {
+    pub(super) fn hold(&mut self, datagram: Datagram, seen: Seen, judgement: Option<Judgement>) {
+        if self.dropped.knows(&datagram, seen.time) {
+            return;
+        }
         self.arrived.push_back((stamp(&seen), datagram));
         self.waiting.entry(datagram).or_default().push_back((seen, judgement));
     }
@@ -50,7 +66,7 @@ impl Fragments {
     }
 
     /// The first, if it is not later than `until`.
-    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, Judgement)> {
+    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, Option<Judgement>)> {
         loop {
             let (_, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
             if let Some(part) = self.pop(datagram) {
@@ -61,7 +77,7 @@ impl Fragments {
 
     /// The next part of a datagram: the first fragment before all, wherever it came. It alone tells whether the datagram
     /// is on its way through.
-    fn pop(&mut self, datagram: Datagram) -> Option<(Seen, Judgement)> {
+    fn pop(&mut self, datagram: Datagram) -> Option<(Seen, Option<Judgement>)> {
         let parts = self.waiting.get_mut(&datagram)?;
         let first = parts.iter().position(|(seen, _)| is_first(&seen.packet));
         let part = parts.remove(first.unwrap_or(0));
@@ -73,7 +89,7 @@ impl Fragments {
 
     /// Takes out what was reported: a fragment, or all of a datagram, which is one packet to the rules. Of that the
     /// first fragment told what was predicted.
-    pub(super) fn take(&mut self, reported: &Seen) -> Option<(Seen, Judgement)> {
+    pub(super) fn take(&mut self, reported: &Seen) -> Option<(Seen, Option<Judgement>)> {
         if self.arrived.is_empty() {
             return None;
         }
@@ -82,13 +98,14 @@ impl Fragments {
         }
         let datagram = self.completed_by(reported)?;
         let parts = self.waiting.remove(&datagram)?;
+        self.dropped.remember(datagram, (), reported.time.plus(HOLD_FRAGMENT), reported.time);
         parts
             .into_iter()
             .find(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
             .map(|(_, told)| (*reported, told))
     }
 
-    fn take_part(&mut self, datagram: Datagram, reported: &Seen) -> Option<(Seen, Judgement)> {
+    fn take_part(&mut self, datagram: Datagram, reported: &Seen) -> Option<(Seen, Option<Judgement>)> {
         let offset = |seen: &Seen| if let Net::Ip(ip) = &seen.packet.net { ip.fragment } else { None };
         let parts = self.waiting.get_mut(&datagram)?;
         let place = parts.iter().position(|(seen, _)| offset(seen) == offset(reported))?;

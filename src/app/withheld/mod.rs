@@ -2,8 +2,10 @@
 //! what they let through, and only NFLOG tells which was which. A packet that came in bears the same time stamp at the
 //! tap and in its report (there cut to microseconds), so that the two streams are joined like two sorted lists.
 //!
-//! Fragments wait apart: a dropped datagram is reported whole, with the stamp of the fragment that came last, so that
-//! nothing is known of the first before the last is there.
+//! What is to be predicted of a packet is asked when it is released: by then it is known whether it is this machine's own,
+//! and what was dropped before it. Fragments wait apart and longer: a dropped datagram is reported whole, with the stamp of
+//! the fragment that came last, so that nothing is known of the first before the last is there. But the packets behind
+//! them hang on what they open, so that they are [due](Settled::Due) to be judged in their turn.
 
 mod crossing;
 mod fragments;
@@ -77,10 +79,12 @@ pub struct Seen {
 /// What is known of a packet once it has waited long enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The tap saw it, and no report came: it was not dropped.
-    Passed(Seen, Judgement),
-    /// The tap saw it, and it was dropped.
-    Dropped(Seen, Judgement, By),
+    /// A fragment whose turn it is to be judged; it goes on waiting when it is [kept](Withheld::keep).
+    Due(Seen),
+    /// The tap saw it, and no report came: it was not dropped. With its judgement, if it was due before.
+    Passed(Seen, Option<Judgement>),
+    /// The tap saw it, and it was dropped. With its judgement, if it was due before.
+    Dropped(Seen, Option<Judgement>, By),
     /// It was dropped where the tap sees nothing, or had no room.
     Unseen(Seen, By),
     /// The tap saw it come in on its way through: a report tells of it, or of its datagram.
@@ -92,7 +96,7 @@ pub enum Settled {
 /// What waits, oldest first.
 #[derive(Debug, Default)]
 pub struct Withheld {
-    frames: VecDeque<(Seen, Judgement)>,
+    frames: VecDeque<Seen>,
     fragments: Fragments,
     /// Reports of packets that the tap sees too.
     incoming: Incoming<By>,
@@ -104,10 +108,14 @@ pub struct Withheld {
 
 impl Withheld {
     /// Holds a packet back that the tap saw.
-    pub fn hold(&mut self, seen: Seen, judgement: Judgement) {
-        match Datagram::of(&seen.packet) {
-            Some(datagram) => self.fragments.hold(datagram, seen, judgement),
-            None => self.frames.push_back((seen, judgement)),
+    pub fn hold(&mut self, seen: Seen) {
+        self.frames.push_back(seen);
+    }
+
+    /// Goes on holding a fragment back that was due, with its judgement if it has one by now.
+    pub fn keep(&mut self, seen: Seen, judgement: Option<Judgement>) {
+        if let Some(datagram) = Datagram::of(&seen.packet) {
+            self.fragments.hold(datagram, seen, judgement);
         }
     }
 
@@ -133,7 +141,7 @@ impl Withheld {
 
     /// The next frames that wait, as far as they can be out of order.
     pub fn next_frames(&self) -> impl Iterator<Item = &Seen> + Clone {
-        self.frames.iter().take(DISORDER).map(|(seen, _)| seen)
+        self.frames.iter().take(DISORDER)
     }
 
     /// Whether nothing waits.
@@ -156,18 +164,31 @@ impl Withheld {
     pub fn release(&mut self, settled: Timestamp) -> Option<Settled> {
         let settled = if self.is_crowded() { Timestamp::MAX } else { settled };
         // What was reported of the same time comes first: it tells of the frames behind it.
-        let until = self.frames.front().map_or(settled, |(seen, _)| stamp(seen).min(settled));
-        self.report_until(until)
+        let until = self.frames.front().map_or(settled, |seen| stamp(seen).min(settled));
+        self.due_until(settled)
+            .or_else(|| self.report_until(until))
             .or_else(|| self.frame_until(settled))
             .or_else(|| self.fragment_until(settled.minus(HOLD_FRAGMENT)))
             // Behind the frames that they tell of.
             .or_else(|| self.forwarded.pop_until(settled.minus(HOLD_FRAGMENT)).map(Settled::Forwarded))
     }
 
+    /// The time of the next report.
+    fn next_report(&self) -> Option<Timestamp> {
+        let fronts = [self.outgoing.front().map(|(seen, _)| stamp(seen)), self.incoming.next_time()];
+        fronts.into_iter().flatten().min()
+    }
+
+    /// The next fragment that is to be judged, if it is not later than `settled` and nothing was reported before it.
+    fn due_until(&mut self, settled: Timestamp) -> Option<Settled> {
+        let until = self.next_report().map_or(settled, |report| report.min(settled));
+        let is_due = |seen: &mut Seen| stamp(seen) <= until && Datagram::of(&seen.packet).is_some();
+        self.frames.pop_front_if(is_due).map(Settled::Due)
+    }
+
     /// The next report that is not later than `until`, with its frame.
     fn report_until(&mut self, until: Timestamp) -> Option<Settled> {
-        let fronts = [self.outgoing.front().map(|(seen, _)| stamp(seen)), self.incoming.next_time()];
-        let until = fronts.into_iter().flatten().min().filter(|&first| first <= until)?;
+        let until = self.next_report().filter(|&first| first <= until)?;
         if let Some((seen, by)) = self.outgoing.pop_front_if(|(seen, _)| stamp(seen) <= until) {
             return Some(Settled::Unseen(seen, by));
         }
@@ -177,12 +198,12 @@ impl Withheld {
 
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
-        let (seen, judgement) = self.frames.pop_front_if(|(seen, _)| stamp(seen) <= settled)?;
-        let behind = || self.frames.iter().take(DISORDER).map(|(seen, _)| seen);
+        let seen = self.frames.pop_front_if(|seen| stamp(seen) <= settled)?;
+        let behind = || self.frames.iter().take(DISORDER);
         Some(match self.incoming.take(&seen, &behind()) {
-            Some(by) => Settled::Dropped(seen, judgement, by),
+            Some(by) => Settled::Dropped(seen, None, by),
             None if self.forwarded.take(&seen, behind()) => Settled::Entered(seen),
-            None => Settled::Passed(seen, judgement),
+            None => Settled::Passed(seen, None),
         })
     }
 
@@ -195,9 +216,10 @@ impl Withheld {
 
     /// Finds the packet of a report.
     fn join(&mut self, reported: Seen, by: By) -> Settled {
-        let same = |(seen, _): &(Seen, Judgement)| stamp(seen) == stamp(&reported) && is_same(seen, &reported);
+        let same = |seen: &Seen| stamp(seen) == stamp(&reported) && is_same(seen, &reported);
         let place = self.frames.iter().take(DISORDER).position(same);
-        let frame = place.and_then(|place| self.frames.remove(place)).or_else(|| self.fragments.take(&reported));
+        let frame = place.and_then(|place| self.frames.remove(place)).map(|seen| (seen, None));
+        let frame = frame.or_else(|| self.fragments.take(&reported));
         match frame {
             Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),
             None => Settled::Unseen(reported, by),

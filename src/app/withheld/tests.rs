@@ -59,24 +59,41 @@ fn judgement() -> Judgement {
     Judgement { decision, epoch: 0 }
 }
 
+/// What is known by then of a packet: a fragment was due before.
+fn judged(seen: &Seen) -> Option<Judgement> {
+    Datagram::of(&seen.packet).map(|_| judgement())
+}
+
 fn passed(seen: Seen) -> Settled {
-    Settled::Passed(seen, judgement())
+    Settled::Passed(seen, judged(&seen))
 }
 
 fn dropped(seen: Seen) -> Settled {
-    Settled::Dropped(seen, judgement(), BY)
+    Settled::Dropped(seen, judged(&seen), BY)
+}
+
+/// A datagram that came in fragments.
+fn dropped_whole(seen: Seen) -> Settled {
+    Settled::Dropped(seen, Some(judgement()), BY)
 }
 
 /// What is released once the tap has seen `frames` and `reports` have come.
 fn release(frames: impl IntoIterator<Item = Seen>, reports: impl IntoIterator<Item = Seen>) -> Vec<Settled> {
     let mut withheld = Withheld::default();
-    frames.into_iter().for_each(|frame| withheld.hold(frame, judgement()));
+    frames.into_iter().for_each(|frame| withheld.hold(frame));
     reports.into_iter().for_each(|report| withheld.report_incoming(report, BY));
     release_until(&mut withheld, END)
 }
 
 fn release_until(withheld: &mut Withheld, settled: Timestamp) -> Vec<Settled> {
-    std::iter::from_fn(|| withheld.release(settled)).collect()
+    let mut all = Vec::new();
+    while let Some(next) = withheld.release(settled) {
+        match next {
+            Settled::Due(seen) => withheld.keep(seen, Some(judgement())),
+            next => all.push(next),
+        }
+    }
+    all
 }
 
 /// The time that a report gives of a packet that the tap saw at `time`: in whole microseconds.
@@ -97,7 +114,7 @@ fn a_frame_is_dropped_if_a_report_bears_its_stamp_and_passes_if_none_does() {
 fn nothing_is_released_before_its_time_and_everything_then() {
     let mut withheld = Withheld::default();
     assert!(withheld.is_empty());
-    (1..=3).for_each(|micros| withheld.hold(udp(at(micros), 80), judgement()));
+    (1..=3).for_each(|micros| withheld.hold(udp(at(micros), 80)));
     assert_eq!(release_until(&mut withheld, at(0)), []);
     assert_eq!(release_until(&mut withheld, at(2)), [passed(udp(at(1), 80)), passed(udp(at(2), 80))]);
     withheld.report_incoming(udp(at(3), 80), BY);
@@ -110,7 +127,7 @@ fn the_report_may_be_read_before_its_frame() {
     let mut withheld = Withheld::default();
     withheld.report_incoming(udp(at(5), 80), BY);
     assert_eq!(release_until(&mut withheld, at(4)), [], "the tap has been read up to 4");
-    withheld.hold(udp(at(5), 80), judgement());
+    withheld.hold(udp(at(5), 80));
     assert_eq!(release_until(&mut withheld, at(5)), [dropped(udp(at(5), 80))]);
 }
 
@@ -126,8 +143,8 @@ fn packets_of_one_stamp_are_told_apart_and_equal_ones_counted() {
 #[test]
 fn a_report_without_a_frame_has_its_line_in_the_order_of_time() {
     let mut withheld = Withheld::default();
-    withheld.hold(udp(at(1), 80), judgement());
-    withheld.hold(udp(at(9), 80), judgement());
+    withheld.hold(udp(at(1), 80));
+    withheld.hold(udp(at(9), 80));
     withheld.report_incoming(udp(at(5), 81), BY);
     withheld.report_outgoing(udp(at(6), 82), BY);
     let passage = Passage { seen: udp(at(7), 83), by: None, original: None };
@@ -148,7 +165,7 @@ fn a_report_without_a_frame_has_its_line_in_the_order_of_time() {
 #[test]
 fn an_outgoing_or_forwarded_report_takes_no_frame() {
     let mut withheld = Withheld::default();
-    withheld.hold(udp(at(5), 80), judgement());
+    withheld.hold(udp(at(5), 80));
     withheld.report_outgoing(udp(at(5), 80), BY);
     let passage = Passage { seen: udp(at(5), 80), by: Some(BY), original: None };
     withheld.report_forwarded(passage.seen, passage.by);
@@ -204,9 +221,9 @@ fn a_dropped_datagram_has_one_line_for_all_its_fragments() {
     let whole =
         |micros, port| seen(at(micros), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: port })));
     let fragments = [part(at(1), 9, 0, 80), part(at(3), 9, 1480, 80)];
-    assert_eq!(release(fragments, [whole(3, 80)]), [dropped(whole(3, 80))]);
+    assert_eq!(release(fragments, [whole(3, 80)]), [dropped_whole(whole(3, 80))]);
     let backwards = [part(at(1), 9, 1480, 80), part(at(3), 9, 0, 80)];
-    assert_eq!(release(backwards, [whole(3, 80)]), [dropped(whole(3, 80))]);
+    assert_eq!(release(backwards, [whole(3, 80)]), [dropped_whole(whole(3, 80))]);
     assert_eq!(release(fragments, []), fragments.map(passed), "a line for each of an allowed one");
 }
 
@@ -218,9 +235,19 @@ fn fragments_of_an_allowed_datagram_pass_beside_a_dropped_one() {
     let released = release([allowed[0], blocked[0], allowed[1], blocked[1]], [whole]);
     assert_eq!(
         released,
-        [dropped(whole), passed(allowed[0]), passed(allowed[1])],
+        [dropped_whole(whole), passed(allowed[0]), passed(allowed[1])],
         "of the same ends, and of one stamp"
     );
+}
+
+#[test]
+fn what_comes_twice_of_a_dropped_datagram_goes_with_it() {
+    let whole = seen(at(2), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
+    let twice = [part(at(1), 9, 0, 80), part(at(2), 9, 1480, 80), part(at(3), 9, 1480, 80)];
+    assert_eq!(release(twice, [whole]), [dropped_whole(whole)]);
+    let later = part(at(40_000), 9, 0, 80);
+    let all = release(twice.into_iter().chain([later]), [whole]);
+    assert_eq!(all, [dropped_whole(whole), passed(later)], "another datagram by then");
 }
 
 #[test]
@@ -232,15 +259,29 @@ fn a_fragment_that_was_reported_by_itself_is_dropped_by_itself() {
 #[test]
 fn a_fragment_waits_for_the_rest_of_its_datagram_and_no_other_packet_does() {
     let mut withheld = Withheld::default();
-    withheld.hold(part(at(1), 9, 0, 80), judgement());
-    withheld.hold(udp(at(2), 80), judgement());
+    withheld.hold(part(at(1), 9, 0, 80));
+    withheld.hold(udp(at(2), 80));
     assert_eq!(release_until(&mut withheld, at(10_000)), [passed(udp(at(2), 80))]);
-    withheld.hold(part(at(20_000), 9, 1480, 80), judgement());
+    withheld.hold(part(at(20_000), 9, 1480, 80));
     let whole = seen(at(20_000), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
     withheld.report_incoming(whole, BY);
-    assert_eq!(release_until(&mut withheld, at(20_000)), [dropped(whole)]);
-    withheld.hold(part(at(30_000), 10, 0, 80), judgement());
+    assert_eq!(release_until(&mut withheld, at(20_000)), [dropped_whole(whole)]);
+    withheld.hold(part(at(30_000), 10, 0, 80));
     assert_eq!(release_until(&mut withheld, at(60_000)), [passed(part(at(30_000), 10, 0, 80))]);
+}
+
+#[test]
+fn a_fragment_is_due_in_its_turn() {
+    let mut withheld = Withheld::default();
+    let (first, behind) = (part(at(1), 9, 0, 80), udp(at(2), 80));
+    [first, behind].into_iter().for_each(|frame| withheld.hold(frame));
+    withheld.report_outgoing(udp(at(0), 81), BY);
+    assert_eq!(withheld.release(at(5)), Some(Settled::Unseen(udp(at(0), 81), BY)), "dropped before it");
+    assert_eq!(withheld.release(at(5)), Some(Settled::Due(first)));
+    withheld.keep(first, None);
+    assert_eq!(withheld.release(at(5)), Some(passed(behind)));
+    assert_eq!(withheld.release(at(5)), None);
+    assert_eq!(withheld.release(END), Some(Settled::Passed(first, None)));
 }
 
 #[test]
@@ -257,7 +298,7 @@ fn a_report_whose_header_was_cut_off_is_joined_by_addresses_and_length() {
 fn beyond_what_there_is_room_for_the_oldest_go_early() {
     let mut withheld = Withheld::default();
     for micros in 0..=i64::try_from(MAX_HELD).unwrap() {
-        withheld.hold(udp(at(micros), 80), judgement());
+        withheld.hold(udp(at(micros), 80));
     }
     assert_eq!(release_until(&mut withheld, Timestamp::MIN), [passed(udp(at(0), 80))]);
     for _ in 0..=MAX_HELD {
@@ -276,7 +317,7 @@ fn known(seen: Seen, fingerprint: u64) -> Seen {
 fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
     let mut withheld = Withheld::default();
     for &frame in frames {
-        withheld.hold(frame, judgement());
+        withheld.hold(frame);
     }
     for &seen in reports {
         withheld.report_forwarded(seen, Some(BY));
@@ -354,7 +395,7 @@ fn a_report_of_a_packet_that_came_in_as_it_is_takes_no_other_that_is_alike() {
     let (report, frame) = (known(tcp(at(900), 80), 5), known(tcp(at(2), 8080), 5));
     let entering = Seen { time: at(1), ..report };
     withheld.entering(&entering);
-    withheld.hold(frame, judgement());
+    withheld.hold(frame);
     withheld.report_forwarded(report, Some(BY));
     assert_eq!(release_until(&mut withheld, END), [passed(frame), crossed(report, None)]);
 }
@@ -365,7 +406,7 @@ fn a_frame_waits_for_no_report_of_a_passage_that_went_before() {
     withheld.report_forwarded(known(tcp(at(1), 80), 5), None);
     assert_eq!(release_until(&mut withheld, at(100_000)).len(), 1);
     let frame = known(tcp(at(100_001), 8080), 5);
-    withheld.hold(frame, judgement());
+    withheld.hold(frame);
     assert_eq!(release_until(&mut withheld, END), [passed(frame)]);
     assert!(withheld.is_empty());
 }
@@ -374,15 +415,15 @@ fn a_frame_waits_for_no_report_of_a_passage_that_went_before() {
 fn a_packet_on_loopback_is_not_the_one_of_the_same_ends_that_came_in() {
     let mut withheld = Withheld::default();
     let answer = Seen { direction: Direction::Loopback, interface: 1, ..tcp(at(1), 80) };
-    withheld.hold(answer, judgement());
-    withheld.hold(tcp(at(2), 80), judgement());
+    withheld.hold(answer);
+    withheld.hold(tcp(at(2), 80));
     // The kernel has no stamp of a segment that was sent on this very machine, but that at which it was reported.
     withheld.report_incoming(tcp(at(4), 80), BY);
     let mut all = Vec::new();
     while let Some(settled) = withheld.release(END) {
         all.push(settled);
     }
-    assert_eq!(all, [passed(answer), Settled::Dropped(tcp(at(2), 80), judgement(), BY)]);
+    assert_eq!(all, [passed(answer), dropped(tcp(at(2), 80))]);
 }
 
 #[test]
@@ -393,9 +434,9 @@ fn an_only_fragment_is_reported_without_its_header() {
     };
     for (held, reported, same) in [(68, 60, true), (60, 60, true), (60, 68, false), (76, 60, false)] {
         let mut withheld = Withheld::default();
-        withheld.hold(v6(held, at(1)), judgement());
+        withheld.hold(v6(held, at(1)));
         withheld.report_incoming(v6(reported, at(1)), BY);
         let first = withheld.release(END);
-        assert_eq!(first == Some(Settled::Dropped(v6(held, at(1)), judgement(), BY)), same, "{held} {reported}");
+        assert_eq!(first == Some(dropped(v6(held, at(1)))), same, "{held} {reported}");
     }
 }

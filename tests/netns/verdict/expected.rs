@@ -197,9 +197,8 @@ fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
     }
 }
 
-/// Holds the lines that are there against those that must be. What was seen after `ended` may be of what hosts say by
-/// themselves; or it was dropped on its way out before, and bears the time at which pfw read that.
-pub fn compare(expected: &[Expected], lines: &[Line], ended: &str) -> Vec<Complaint> {
+/// Holds the lines that are there against those that must be.
+pub fn compare(expected: &[Expected], lines: &[Line]) -> Vec<Complaint> {
     let mut by_key: BTreeMap<Key, (Vec<&Expected>, Vec<&Line>)> = BTreeMap::new();
     for one in expected {
         by_key.entry(one.key).or_default().0.push(one);
@@ -207,10 +206,10 @@ pub fn compare(expected: &[Expected], lines: &[Line], ended: &str) -> Vec<Compla
     for one in lines {
         by_key.entry(one.key).or_default().1.push(one);
     }
-    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines, ended)).collect()
+    by_key.values().flat_map(|(expected, lines)| of_one_key(expected, lines)).collect()
 }
 
-fn of_one_key(expected: &[&Expected], lines: &[&Line], ended: &str) -> Vec<Complaint> {
+fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
     // Packets that look the same may be told in any order.
     let mut left: Vec<&Line> = lines.iter().copied().filter(|line| line.verdict != "anomaly").collect();
     let mut anomalies = lines.len() - left.len();
@@ -239,18 +238,14 @@ fn of_one_key(expected: &[&Expected], lines: &[&Line], ended: &str) -> Vec<Compl
             },
         }
     }
-    left.retain(|line| line.is_before(ended));
     complaints.extend(left.iter().map(|line| format!("a line too many: {}", line.text)));
     complaints
 }
 
 fn rule_fits(expected: &Expected, line: &Line) -> bool {
-    if line.reason.contains("fragment without its first") {
-        return true;
-    }
-    let surprised = line.reason.contains("by the kernel");
+    // What came before its first fragment was foretold without it.
+    let surprised = ["fragment without its first", "by the kernel"].iter().any(|words| line.reason.contains(words));
     if surprised && !expected.explained {
-        // What came before its first fragment was foretold without it.
         return line.is_later_fragment();
     }
     // Resets and errors that follow on a rejected packet can't be told from its answer.
@@ -258,7 +253,7 @@ fn rule_fits(expected: &Expected, line: &Line) -> bool {
         return expected.rejects && line.is_reset_or_unreachable();
     }
     // On its way out a datagram is judged whole by the kernel, in parts at the tap.
-    if line.is_fragment() && line.verdict == "allowed" {
+    if line.is_fragment() && line.verdict == "allowed" && (line.direction != "incoming" || line.is_later_fragment()) {
         return true;
     }
     // A long list goes by its own name in the kernel, by its entry in the prediction.

@@ -32,8 +32,6 @@ pub struct Judge {
     engine: Engine,
     /// A rule of the rule set in force rejects.
     pub rejects: bool,
-    /// The host translates addresses.
-    pub translates: bool,
     /// Connections of which conntrack called a packet INVALID and the engine did not: it counts no such packet, so that the
     /// two know different things of what follows.
     apart: HashSet<Ends>,
@@ -49,7 +47,6 @@ impl Judge {
         Self {
             engine: Engine::new(Limits::default()),
             rejects: false,
-            translates: false,
             apart: HashSet::new(),
             unseen: HashSet::new(),
             published: HashSet::new(),
@@ -141,10 +138,7 @@ impl Judge {
             }
             let id = |decision: &Decision| matcher.rules()[decision.rule.0 as usize].id.to_string();
             let (rule, or_rule) = (id(&decision), other.as_ref().map(id));
-            let cause = self.cause(&happening, &decision).or_else(|| {
-                // The log's engine has seen packets of translated flows before anybody could tell what they were.
-                (self.translates && matches!(happening.state, 'I' | 'L')).then_some("translated")
-            });
+            let cause = self.cause(&happening, &decision);
             let late = self.is_late(&happening, &decision);
             verdicts.push(Verdict { happening, decision, rule, or_rule, rejects: self.rejects, cause, late });
         }

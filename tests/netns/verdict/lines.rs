@@ -28,8 +28,6 @@ pub struct Line {
     pub direction: String,
     pub rule: String,
     pub reason: String,
-    /// When, in the day.
-    time: String,
     pub text: String,
 }
 
@@ -119,11 +117,6 @@ impl Line {
         self.key.fragment.is_some_and(|(_, offset, _)| offset > 0)
     }
 
-    /// Whether its packet was seen before a time of the day, as `HH:MM:SS.micros`.
-    pub fn is_before(&self, time: &str) -> bool {
-        self.time.as_str() < time
-    }
-
     /// Whether its packet is of a kind that a reject answers with.
     pub fn is_reset_or_unreachable(&self) -> bool {
         let reset = self.key.flags.is_some_and(|flags| flags & 0x04 != 0);
@@ -144,7 +137,6 @@ impl Line {
             direction: word("direction"),
             rule: word("rule"),
             reason: word("reason"),
-            time: word("timestamp").get(11..26).unwrap_or_default().to_owned(),
             text,
         })
     }
