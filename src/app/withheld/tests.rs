@@ -274,7 +274,9 @@ fn a_fragment_waits_for_the_rest_of_its_datagram_and_no_other_packet_does() {
 fn a_fragment_is_due_in_its_turn() {
     let mut withheld = Withheld::default();
     let (first, behind) = (part(at(1), 9, 0, 80), udp(at(2), 80));
-    [first, behind].into_iter().for_each(|frame| withheld.hold(frame));
+    for frame in [first, behind] {
+        withheld.hold(frame);
+    }
     withheld.report_outgoing(udp(at(0), 81), BY);
     assert_eq!(withheld.release(at(5)), Some(Settled::Unseen(udp(at(0), 81), BY)), "dropped before it");
     assert_eq!(withheld.release(at(5)), Some(Settled::Due(first)));

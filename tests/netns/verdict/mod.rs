@@ -202,7 +202,9 @@ impl Bench {
         complaints.extend(self.lines(&expected, tally));
         if !complaints.is_empty() {
             if number("PFW_VERDICT_ALL").is_some() {
-                verdicts.iter().for_each(|verdict| println!("{verdict}"));
+                for verdict in verdicts {
+                    println!("{verdict}");
+                }
             }
             complaints.insert(
                 0,
