@@ -56,7 +56,9 @@ impl Own {
             Direction::Incoming if in_fragments => {
                 self.incoming.take_if(seen, |reported| soon.contains(&reported.time) && of_packet(reported))
             }
-            Direction::Incoming => self.incoming.take(seen, behind),
+            Direction::Incoming => {
+                self.incoming.take(seen, behind, |reported| is_same_content(seen, reported, in_fragments))
+            }
             _ => self.outgoing.take_if(seen, of_packet),
         }
     }

@@ -267,8 +267,9 @@ impl Stage {
         let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
         let hook = if stopped { Hook::Forward } else { event.hook };
         let direction = direction_of(hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
-        let is_own = matches!(reported, Reported::Own | Reported::Opens);
-        let fingerprint = (hook == Hook::Forward || is_own).then(|| packet::fingerprint(event.link(), event.packet));
+        // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
+        let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || forwards(&self.host);
+        let fingerprint = by_content.then(|| packet::fingerprint(event.link(), event.packet));
         let time = event.time.unwrap_or(now);
         let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
         truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());

@@ -65,16 +65,25 @@ impl<T> Incoming<T> {
 
     /// Takes out the report of a packet, if there is one that is not in its turn: it stands behind others of a later
     /// time, or bears the time at which it was written instead of the packet's. The kernel has no stamp of a TCP segment
-    /// that was sent on this very machine. `behind` are the next frames.
-    pub fn take<'a>(&mut self, seen: &Seen, behind: &(impl Iterator<Item = &'a Seen> + Clone)) -> Option<T> {
+    /// that was sent on this very machine. `behind` are the next frames; `fits` may know more of what is not the packet's.
+    pub fn take<'a>(
+        &mut self,
+        seen: &Seen,
+        behind: &(impl Iterator<Item = &'a Seen> + Clone),
+        fits: impl Fn(&Seen) -> bool,
+    ) -> Option<T> {
         let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
-        let exact = |reported: &Seen| stamp(reported) == stamp(seen) && is_same(seen, reported);
+        let exact = |reported: &Seen| stamp(reported) == stamp(seen) && is_same(seen, reported) && fits(reported);
         let latest = seen.time.plus(UNTIL_REPORTED);
-        // A report that bears the stamp of one that is alike is about that.
-        let of_another =
-            |reported: &Seen| behind.clone().any(|one| stamp(one) == stamp(reported) && is_same(one, reported));
+        // A report that bears the stamp of one that is alike is about that, and so is one that tells what is in that alone.
+        let of_another = |reported: &Seen| {
+            let is_nearer =
+                |one: &Seen| stamp(one) == stamp(reported) || tells(one, reported) && !tells(seen, reported);
+            behind.clone().any(|one| is_nearer(one) && is_same(one, reported))
+        };
         let near = |reported: &Seen| {
-            (seen.time..=latest).contains(&reported.time) && is_same(seen, reported) && !of_another(reported)
+            let is_near = (seen.time..=latest).contains(&reported.time) && is_same(seen, reported) && fits(reported);
+            is_near && !of_another(reported)
         };
         self.take_if(seen, exact).or_else(|| unstamped.then(|| self.take_if(seen, near)).flatten())
     }
@@ -89,6 +98,11 @@ impl<T> Incoming<T> {
         self.forget(&reported);
         Some(says)
     }
+}
+
+/// Whether a report is known to be of what is in a packet.
+fn tells(seen: &Seen, reported: &Seen) -> bool {
+    seen.fingerprint.is_some() && seen.fingerprint == reported.fingerprint
 }
 
 fn ends(packet: &Packet) -> Option<Ends> {

@@ -314,6 +314,15 @@ fn known(seen: Seen, fingerprint: u64) -> Seen {
     Seen { fingerprint: Some(Fingerprint { whole: fingerprint, head: !fingerprint }), ..seen }
 }
 
+#[test]
+fn of_two_segments_that_look_alike_the_one_is_dropped_of_which_the_report_tells() {
+    let (passes, blocked) = (known(tcp(at(1), 80), 5), known(tcp(at(900), 80), 6));
+    let report = known(tcp(at(910), 80), 6);
+    assert_eq!(release([passes, blocked], [report]), [passed(passes), dropped(blocked)]);
+    let changed = known(tcp(at(910), 80), 7);
+    assert_eq!(release([passes], [changed]), [dropped(passes)], "something was changed in it on its way to the rules");
+}
+
 /// What is released once the tap has seen `frames` for this machine and `reports` have come of packets that pass
 /// through it.
 fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
