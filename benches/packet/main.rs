@@ -96,14 +96,14 @@ fn decode(one: &Shown) {
 fn detection(shown: &[Shown], size: Size, tell: impl Fn(&str, f64)) {
     let mut detector = Detector::new(&Premises { own: OWN.to_vec(), ..Premises::default() }, 7);
     let odd = |one: &Shown| {
-        black_box(detector.packet(&one.packet, one.context.direction).count());
+        black_box(detector.may_be_odd(&one.packet, one.context.direction));
     };
     tell("looked at for oddities", nanoseconds(shown, size.rounds, odd));
     let suspect = |one: &Shown| {
         let Shown { packet, context: Context { direction, time, .. }, decision, .. } = one;
         let look = Look { packet, direction: *direction, time: *time, state: decision.state, interface: b"eth0" };
         let found = detector.traffic(look);
-        assert!(found.is_empty(), "ordinary traffic: {found:?}");
+        assert!(found.findings.is_empty(), "ordinary traffic: {found:?}");
     };
     tell("looked at together with those before it", nanoseconds(shown, size.rounds, suspect));
 }

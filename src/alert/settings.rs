@@ -25,6 +25,28 @@ impl Setting {
     }
 }
 
+/// What is done about suspicious traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// It has its line.
+    Log,
+    /// Besides, its source is blocked for a time.
+    Ban,
+}
+
+impl Response {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Log, Self::Ban];
+
+    /// The word that a rules file has for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 /// Makes [`Settings`] and [`SETTINGS`] from rows of `key: default in least..=most, "meaning";`.
 macro_rules! settings {
     ($($key:ident: $default:literal in $least:literal..=$most:literal, $meaning:literal;)*) => {
@@ -32,13 +54,17 @@ macro_rules! settings {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Settings {
             $(#[doc = $meaning] pub $key: u32,)*
+            /// What is done about who does it.
+            pub action: Response,
+            /// Ban for what a forged source can make it look like, too.
+            pub ban_unverified: bool,
             /// Alerts that are not raised, by their discriminants.
             off: u64,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($key: $default,)* off: 0 }
+                Self { $($key: $default,)* action: Response::Log, ban_unverified: false, off: 0 }
             }
         }
 
@@ -60,13 +86,15 @@ settings! {
     scan_network_ports: 30 in 3..=400, "the same for all sources of a network (/24, in IPv6 /64) together";
     sweep_hosts: 32 in 3..=400, "hosts that one source asks for the same without an answer before it is a sweep";
     sweep_seconds: 60 in 1..=86_400, "time in which it asks them, in seconds";
-    flood_packets: 200 in 10..=1_000_000, "unsolicited packets a second to one place that are a flood";
+    flood_packets: 1000 in 10..=1_000_000, "unsolicited packets a second to one place that are a flood";
     brute_force_attempts: 20 in 3..=400, "connections of one source to one login service before they are an attack";
     brute_force_seconds: 60 in 1..=86_400, "time in which they are opened, in seconds";
     arp_gratuitous: 30 in 3..=100_000, "gratuitous ARP packets of one station before they are a storm";
     arp_seconds: 60 in 1..=86_400, "time in which it sends them, in seconds";
     dns_answers: 20 in 1..=100_000, "DNS answers to one address that nobody asked for before they are reported";
     dns_seconds: 60 in 1..=86_400, "time in which they come, in seconds";
+    ban_seconds: 600 in 1..=31_536_000, "time for which a source is banned first, in seconds; each time again twice as long";
+    ban_most_seconds: 86_400 in 1..=31_536_000, "the longest time for which a source is banned, in seconds";
 }
 
 const _: () = assert!(ALERTS.len() <= u64::BITS as usize);

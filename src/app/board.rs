@@ -4,7 +4,7 @@
 use super::hits::Hits;
 use super::regime::Regime;
 use super::tracking::Tracking;
-use crate::control::report::{RefusedFile, TemporaryChange};
+use crate::control::report::{BanRow, RefusedFile, TemporaryChange};
 use crate::control::waker::Waker;
 use crate::record::Summary;
 use crate::rules::Ruleset;
@@ -54,6 +54,10 @@ pub struct Notice {
     pub regime: Regime,
     /// Changes that are not in the file.
     pub temporary: Vec<TemporaryChange>,
+    /// Sources that are banned.
+    pub bans: Vec<BanRow>,
+    /// Bans for which there was no room.
+    pub bans_without_room: u64,
     /// Why the file is not followed, if it is to be.
     pub unfollowed: Option<String>,
     /// Until when the user must have confirmed.

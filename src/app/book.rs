@@ -5,6 +5,7 @@
 //! [adopted](Book::adopt).
 
 use crate::control::{Change, Op, Refusal, RefusalKind};
+use crate::detect::Ban;
 use crate::rules::address::AddressRange;
 use crate::rules::edit::{Details, Edit, Outcome, Refused, Target, Undo, Value};
 use crate::rules::store::{self, Locked};
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// Temporary changes at once. Each is made anew whenever the file is read.
 const MAX_TEMPORARY: usize = 100;
+
+/// Bans at once, beside those: each costs as much.
+const MAX_BANS: usize = 100;
 
 /// Changes that can be taken back, the latest first.
 const MAX_STEPS: usize = 100;
@@ -52,6 +56,8 @@ pub struct Temporary {
     ids: Vec<Arc<str>>,
     /// What was added says itself when it ends.
     ends_itself: bool,
+    /// The ban that it is, if nobody asked for it.
+    pub ban: Option<Ban>,
 }
 
 /// What can be taken back.
@@ -184,6 +190,12 @@ impl Book {
         Ok((pages, differs))
     }
 
+    /// Whether a temporary change has ended that somebody asked for.
+    pub fn was_asked_for_and_ended(&self, now: Timestamp) -> bool {
+        let has_ended = |one: &Temporary| one.ban.is_none() && one.until.is_some_and(|end| end <= now);
+        self.pages.temporary.iter().any(has_ended)
+    }
+
     /// Takes over what is in force now.
     pub fn turn_to(&mut self, pages: Pages) {
         self.pages = pages;
@@ -255,7 +267,7 @@ impl Book {
         let blocks = blocked(&edit);
         let ids = edit.apply(self.pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?.ids;
         let (superseded, mut left) = self.superseded(&ids, now);
-        if left.len() >= MAX_TEMPORARY {
+        if left.iter().filter(|one| one.ban.is_none()).count() >= MAX_TEMPORARY {
             return Err(refused(format!(
                 "there are {MAX_TEMPORARY} temporary changes already; put some into the file"
             )));
@@ -268,7 +280,7 @@ impl Book {
             Outcome::Changed(_) => {
                 let until = end(change, now);
                 let ends_itself = matches!(change.op, Op::Block | Op::Allow);
-                left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself });
+                left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself, ban: None });
                 let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
                 let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
                 Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
@@ -277,6 +289,30 @@ impl Book {
             Outcome::AlreadyThere => Ok(Proposed::Nothing(words)),
             Outcome::NotThere => Err(refused(words)),
         }
+    }
+
+    /// What would be if a source were banned too; nothing else if it is blocked already.
+    ///
+    /// # Errors
+    ///
+    /// If there are as many bans as there may be.
+    pub fn propose_ban(&mut self, ban: Ban, now: Timestamp) -> Result<Option<Pages>, Refusal> {
+        let until = whole_seconds(ban.begins.plus(ban.lasts));
+        let comment = Some(format!("banned: {}", ban.alert.name()));
+        let details = Details { comment, expires: Some(until), id: None };
+        let edit = Edit::block(Value::Address(AddressRange::from(ban.source)), details);
+        let mut others: Vec<Temporary> = self.superseded(&[], now).1;
+        others.retain(|one| one.ban.as_ref().is_none_or(|known| known.source != ban.source));
+        if others.iter().filter(|one| one.ban.is_some()).count() >= MAX_BANS {
+            return Err(refused(format!("{MAX_BANS} sources are banned already")));
+        }
+        let file = self.pages.file.clone();
+        let pages = self.over(file.clone(), others.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
+        let Outcome::Changed(_) = answer.outcome else { return Ok(None) };
+        let (words, ids) = (answer.to_string(), answer.ids);
+        others.push(Temporary { words, until: Some(until), edit, ids, ends_itself: true, ban: Some(ban) });
+        self.over(file, others, now, &mut |_| ()).map(Some).map_err(|it| unsound(&it))
     }
 
     /// The temporary changes that concern one of these things, and those that don't.
@@ -314,7 +350,8 @@ impl Book {
                 (self.parse(text.clone().into_bytes())?, Some((locked, text)))
             }
         };
-        let pages = self.over(file, step.temporary, now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let temporary = with_later_bans(step.temporary, &self.pages.temporary);
+        let pages = self.over(file, temporary, now, &mut |_| ()).map_err(|it| unsound(&it))?;
         Ok(Proposal { words: format!("took back: {}", step.words), blocks: None, pages, save, step: None })
     }
 
@@ -359,11 +396,23 @@ fn edit_of(change: &Change, rules: &Ruleset, now: Timestamp) -> Result<Edit, Ref
     })
 }
 
-/// When a change ends; in whole seconds, as the file has them.
+/// When a change ends.
 fn end(change: &Change, now: Timestamp) -> Option<Timestamp> {
-    let end = now.plus(Duration::from_secs(change.for_seconds?));
-    let (seconds, nanos) = end.parts();
-    Some(Timestamp::from_parts(seconds + i64::from(nanos > 0), 0))
+    Some(whole_seconds(now.plus(Duration::from_secs(change.for_seconds?))))
+}
+
+/// The next whole second: the file has no parts of one.
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    let (seconds, nanos) = time.parts();
+    Timestamp::from_parts(seconds + i64::from(nanos > 0), 0)
+}
+
+/// Temporary changes as they were, with the bans that came since: nobody takes these back by undoing what he did himself.
+fn with_later_bans(mut before: Vec<Temporary>, now: &[Temporary]) -> Vec<Temporary> {
+    let is_new = |one: &&Temporary| one.ban.is_some() && !before.iter().any(|known| known.ban == one.ban);
+    let later: Vec<_> = now.iter().filter(is_new).cloned().collect();
+    before.extend(later);
+    before
 }
 
 /// What an edit is about, where it can't be asked.

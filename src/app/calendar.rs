@@ -1,11 +1,13 @@
 //! The rules that are in force at each packet's own time in a capture. A packet tells nothing of the time of another:
 //! clocks step, captures are merged, and stamps are damaged.
 
+use super::bans;
 use crate::engine::Matcher;
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Compiled rule sets that are kept: clocks that jump back and forth between so many spans compile nothing again. A
@@ -45,6 +47,13 @@ impl Calendar {
         self.compiled.push_front((span, Arc::clone(&matcher)));
         self.compiled.truncate(KEPT);
         Some(matcher)
+    }
+}
+
+impl Calendar {
+    /// Why `source` is not to be banned at `time`, if so.
+    pub fn spares(&self, source: IpAddr, time: Timestamp) -> Option<&'static str> {
+        bans::spares(&self.ruleset, &self.host, source, time)
     }
 }
 

@@ -264,6 +264,7 @@ impl Counter {
             log: self.log_state(),
             regime: notice.regime.report(),
             temporary: notice.temporary.clone(),
+            bans: notice.bans.clone(),
             confirm: notice.confirm_by.map(|by| by.saturating_duration_since(now).as_secs()),
             warnings: warnings(&notice, self.facts.enforcing),
         }
@@ -365,7 +366,9 @@ fn warnings(notice: &Notice, enforcing: bool) -> Vec<String> {
         .then(|| "this machine forwards packets: the lists act on them, rules and default_policy don't".to_owned());
     let remarks = notice.remarks.iter().map(|(at, words)| format!("{}: {words}", rfc3339(*at)));
     let unfollowed = notice.unfollowed.clone();
-    refused.chain(unfollowed).chain(forwards).chain(remarks).collect()
+    let unbanned = (notice.bans_without_room > 0)
+        .then(|| format!("{} bans found no room among those in force", notice.bans_without_room));
+    refused.chain(unfollowed).chain(forwards).chain(unbanned).chain(remarks).collect()
 }
 
 /// A time in seconds, RFC 3339, UTC.

@@ -80,6 +80,8 @@ pub struct Options {
     pub confirm: Option<Duration>,
     /// Whether Enter on standard input confirms, too.
     pub reads_enter: bool,
+    /// Tell who would be banned, and ban nobody.
+    pub would_ban: bool,
     /// The control socket, if there is to be one.
     pub control: Option<control::Options>,
 }
@@ -155,7 +157,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         Some(opened) => opened.serve(log, facts, &board, record.handle(), &sender).map(|(log, it)| (log, Some(it)))?,
         None => (log, None),
     };
-    let mut pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection);
+    let mut pipeline =
+        Pipeline::new(Arc::clone(&matcher), Some(log), options.selection).showing_bans(options.would_ban);
     // What is opened from now on is seen. Before rules are enforced it has been said if these can't be read.
     let mut say = |words: &str| {
         if !options.enforce {
@@ -169,8 +172,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
         let (watches_all, counts) = (names.is_empty(), Vec::new());
-        let enforces = options.enforce;
-        let watch = Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all, counts };
+        let Options { enforce: enforces, would_ban, .. } = options;
+        let watch =
+            Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all, would_ban, counts };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -285,6 +289,8 @@ struct Watch {
     events: Sender<signals::Event>,
     /// No interface was named.
     watches_all: bool,
+    /// Nobody is to be banned: it is to be said.
+    would_ban: bool,
     /// Counters whose drops have not all been reported yet.
     counts: Vec<Count>,
 }
@@ -332,6 +338,10 @@ impl Watch {
         self.stage.learn(self.source.interfaces());
         self.read_reports(tap_idle)?;
         self.tick();
+        for ban in self.stage.take_bans() {
+            // The main thread bans; if it has gone, so do we soon.
+            let _ = self.events.send(signals::Event::Offence { ban, only_said: self.would_ban });
+        }
         self.take_counts(Timestamp::now());
         Ok(())
     }

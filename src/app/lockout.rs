@@ -217,7 +217,7 @@ fn packet(phase: Phase, from: SocketAddr, to: SocketAddr) -> Ip {
     let ports = Ports { src: from.port(), dst: to.port() };
     let (protocol, transport) = match phase {
         Phase::Udp => (Protocol::UDP, Transport::Udp(ports)),
-        _ => (Protocol::TCP, Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::ACK) })),
+        _ => (Protocol::TCP, Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::ACK), ..Tcp::default() })),
     };
     Ip { src: from.ip(), dst: to.ip(), protocol, ttl: 64, len: 40, fragment: None, transport }
 }

@@ -1,6 +1,7 @@
 //! The composition root: the only place that starts threads, and owns the order of start and stop.
 
 mod audit;
+mod bans;
 mod board;
 pub mod book;
 mod calendar;

@@ -13,7 +13,7 @@ use super::regime::{Regime, panic_rules};
 use super::signals::Event;
 use super::stage::Rules;
 use super::vigil::Vigil;
-use crate::control::report::TemporaryChange;
+use crate::control::report::{BanRow, TemporaryChange};
 use crate::control::{Answer, Done, Outcome, Refusal, RefusalKind, Reply};
 use crate::engine::Matcher;
 use crate::firewall::Change;
@@ -138,6 +138,7 @@ impl Office {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 Some(Event::TablesChanged(change)) => self.hear_of(&change),
+                Some(Event::Offence { ban, only_said }) => self.ban(desk, ban, only_said),
                 Some(Event::Asked(Order::Stop, reply)) => {
                     self.stopping.push(reply);
                     break;
@@ -228,10 +229,23 @@ impl Office {
 
     /// Tells what is not in the file.
     pub(super) fn tell_temporary(&self) {
-        let told = self.book.temporary().iter();
-        let told = told.map(|one| TemporaryChange { what: one.words.clone(), until: one.until.map(rfc3339) });
-        let told: Vec<_> = told.collect();
-        self.board.change(|notice| notice.temporary = told);
+        let (bans, others): (Vec<_>, Vec<_>) = self.book.temporary().iter().partition(|one| one.ban.is_some());
+        let others = others.into_iter();
+        let others = others.map(|one| TemporaryChange { what: one.words.clone(), until: one.until.map(rfc3339) });
+        let others: Vec<_> = others.collect();
+        let bans = bans.into_iter().filter_map(|one| Some((one.ban.as_ref()?, one.until?)));
+        let bans: Vec<_> = bans
+            .map(|(ban, until)| BanRow {
+                source: ban.source,
+                alert: ban.alert.name().to_owned(),
+                incident: ban.incident,
+                times: ban.times,
+                since: rfc3339(ban.begins),
+                until: rfc3339(until),
+                reason: ban.reason.clone(),
+            })
+            .collect();
+        self.board.change(|notice| (notice.temporary, notice.bans) = (others, bans));
     }
 
     /// The next event, or `None` when something is due.

@@ -81,7 +81,7 @@ mod tests {
 
     fn reset() -> Seen {
         let ports = Ports { src: 8080, dst: 4000 };
-        let transport = Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::RST) });
+        let transport = Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::RST), ..Tcp::default() });
         let (src, dst) = ([10, 0, 0, 5].into(), [192, 0, 2, 1].into());
         let ip = Ip { src, dst, protocol: Protocol::TCP, ttl: 64, len: 40, fragment: None, transport };
         let packet = Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd: None };

@@ -4,7 +4,7 @@ use super::hits::{Hit, Hits};
 use super::seeding::Seeds;
 use crate::alert::{ALERTS, Alert, Oddity};
 use crate::control::limits::CONNECTIONS_IN_PAGE;
-use crate::detect::{Detector, Finding, Look};
+use crate::detect::{Ban, Detector, Finding, Look};
 use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo, TrackedPage};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{
@@ -69,6 +69,8 @@ pub struct Pipeline {
     /// Hits of rules that were in force before.
     past_hits: BTreeMap<Arc<str>, Hit>,
     detector: Detector,
+    /// Sources that are to be banned and were not taken yet.
+    bans: Vec<Ban>,
     /// How often each alert was raised, by its discriminant.
     alerts: [u64; ALERTS.len()],
     log: Option<Log>,
@@ -104,6 +106,7 @@ impl Pipeline {
         Self {
             engine: Engine::new(Limits::default()),
             detector: Detector::new(matcher.premises(), RandomState::default().hash_one(0)),
+            bans: Vec::new(),
             alerts: [0; ALERTS.len()],
             rules: InForce::new(0, matcher, true),
             replaced: VecDeque::new(),
@@ -119,6 +122,20 @@ impl Pipeline {
     pub fn reproducible(self) -> Self {
         let detector = Detector::new(self.rules.matcher.premises(), 0);
         Self { detector, ..self }
+    }
+
+    /// Tells of bans even where the rules ask for none.
+    #[must_use]
+    pub fn showing_bans(mut self, shows: bool) -> Self {
+        if shows {
+            self.detector.show_bans();
+        }
+        self
+    }
+
+    /// Sources that are to be banned since this was asked last.
+    pub fn take_bans(&mut self) -> Vec<Ban> {
+        mem::take(&mut self.bans)
     }
 
     /// The rules in force.
@@ -175,7 +192,9 @@ impl Pipeline {
     fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
         let Circumstances { direction, time, interface, .. } = *around;
         let look = Look { packet, direction, time, state: judgement.decision.state, interface: interface.name.text() };
-        for finding in self.detector.traffic(look) {
+        let found = self.detector.traffic(look);
+        self.bans.extend(found.bans);
+        for finding in found.findings {
             self.found(&finding, around.sighting(packet));
         }
     }
@@ -194,12 +213,13 @@ impl Pipeline {
 
     /// Says what is wrong with a packet and what is odd. Whether it comes as far as the rules.
     pub fn examine(&mut self, packet: &Packet, around: &Circumstances<'_>) -> bool {
-        let mut oddities = self.detector.packet(packet, around.direction).peekable();
-        if packet.malformed.is_none() && oddities.peek().is_none() {
+        if packet.malformed.is_none() && !self.detector.may_be_odd(packet, around.direction) {
             return true;
         }
-        let oddities: Vec<Oddity> = oddities.collect();
-        self.suspicious(&oddities, around.sighting(packet));
+        let oddities: Vec<Oddity> = self.detector.packet(packet, around.direction).collect();
+        if packet.malformed.is_some() || !oddities.is_empty() {
+            self.suspicious(&oddities, around.sighting(packet));
+        }
         let Some(fault) = &packet.malformed else { return true };
         let discarded = (around.discards)(fault, around.direction);
         if discarded {

@@ -1,5 +1,6 @@
 //! `pfw replay`: a capture file through the pipeline, on the capture's clock.
 
+use super::bans::words;
 use super::calendar::Calendar;
 use super::inference::{Inference, LOOKED_AT, Peers};
 use super::locality::Locality;
@@ -7,11 +8,12 @@ use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
 use crate::capture::file::{CaptureFile, FileInterface};
 use crate::capture::{Frame, FrameSource, Polled};
+use crate::detect::Ban;
 use crate::engine::{Direction, Matcher};
 use crate::host::Host;
 use crate::packet::{self, HardwarePair, Malformed, Packet, PacketType, Reason};
 use crate::record::sink::Handle;
-use crate::record::{self, Config, EscapedName, Log, Selection, Summary};
+use crate::record::{self, Config, EscapedName, Log, PfwEvent, PfwLine, Selection, Summary};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::Result;
@@ -33,6 +35,8 @@ pub struct Options {
     pub log: Option<Config>,
     /// Which packets get a line.
     pub selection: Selection,
+    /// Tell of bans even where the rules ask for none.
+    pub would_ban: bool,
 }
 
 /// What came of a replay.
@@ -61,7 +65,7 @@ pub fn replay(options: Options) -> Result<Outcome> {
     let (log, writer) = options.log.map(record::open).transpose()?.unzip();
     let handle = log.as_ref().map(Log::handle);
     let writer = writer.map(|writer| threads::start("writer", move || writer.run())).transpose()?;
-    let mut stage = Stage::new(options.ruleset, locality, log, options.selection);
+    let mut stage = Stage::new(options.ruleset, locality, log, options.selection, options.would_ban);
     let damage = play(&mut source, ahead, &mut stage, || handle.as_ref().is_some_and(Handle::is_closed)).err();
     // Drops the log, and with that lets the writer come to its end.
     let mut summary = stage.finish();
@@ -160,12 +164,12 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection) -> Self {
+    fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection, would_ban: bool) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
         let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
         let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
-        let pipeline = Pipeline::new(matcher, log, selection).reproducible();
+        let pipeline = Pipeline::new(matcher, log, selection).reproducible().showing_bans(would_ban);
         Self { pipeline, calendar, locality, names: Vec::new(), interfaces: Vec::new(), loopback, other_host: 0 }
     }
 
@@ -191,6 +195,20 @@ impl Stage {
         let interface = named.unwrap_or(&self.loopback);
         let around = Circumstances { time: seen.time, direction, interface, uid: None, discards };
         self.pipeline.predict(&seen.packet, &around);
+        for ban in self.pipeline.take_bans() {
+            self.would_ban(&ban);
+        }
+    }
+
+    /// Says who would be banned now.
+    fn would_ban(&mut self, ban: &Ban) {
+        let (event, reason) = match self.calendar.spares(ban.source, ban.begins) {
+            Some(why) => (PfwEvent::BanSpared, format!("not banned, {why}: {}", words(ban))),
+            None => (PfwEvent::WouldBan, format!("would ban {}", words(ban))),
+        };
+        if let Some(log) = self.pipeline.log() {
+            log.pfw(&PfwLine { time: ban.begins, event, interface: None, reason: &reason });
+        }
     }
 
     /// Sets the clock to a packet's time; what has expired by then is not in force for it.

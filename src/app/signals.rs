@@ -4,6 +4,7 @@ use super::clerk::Order;
 use super::orders::Orders;
 use super::threads;
 use crate::control::Reply;
+use crate::detect::Ban;
 use crate::firewall::Change;
 use crate::rules::watch::Changed;
 use anyhow::{Context, Result};
@@ -33,6 +34,13 @@ pub enum Event {
     ThreadFailed(&'static str),
     /// Somebody asks for something through the control socket.
     Asked(Order, Reply),
+    /// Somebody is to be banned.
+    Offence {
+        /// Who, and why.
+        ban: Ban,
+        /// Nobody is to be banned: it is to be said.
+        only_said: bool,
+    },
     /// The capture has ended by itself.
     CaptureEnded,
 }

@@ -20,6 +20,7 @@ use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Ends, Flow};
 use crate::control::report::AuditReport;
+use crate::detect::Ban;
 use crate::engine::{Direction, Matcher, RuleInfo, Step};
 use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
@@ -436,6 +437,11 @@ impl Stage {
     pub fn connections(&self, from: usize, now: Timestamp) -> Tracking {
         let (page, total, matcher) = self.pipeline.connections(from, now);
         Tracking { from, page, total, matcher, host: Arc::clone(&self.host), now }
+    }
+
+    /// Sources that are to be banned since this was asked last.
+    pub fn take_bans(&mut self) -> Vec<Ban> {
+        self.pipeline.take_bans()
     }
 
     /// How often each rule decided so far.

@@ -90,7 +90,7 @@ impl Office {
     }
 
     /// The rules of these pages are in force.
-    fn turn_to(&mut self, pages: Pages) {
+    pub(super) fn turn_to(&mut self, pages: Pages) {
         self.book.turn_to(pages);
         self.settle();
     }
@@ -184,7 +184,8 @@ impl Office {
 
     /// Takes temporary changes back whose time is up.
     pub(super) fn end_temporary(&mut self, desk: &mut impl Desk) {
-        let (pages, differs) = match self.book.without_ended(Timestamp::now()) {
+        let now = Timestamp::now();
+        let (pages, differs) = match self.book.without_ended(now) {
             Ok(ended) => ended,
             // A block list has gone meanwhile: what is in force stays, until the file is sound again.
             Err(errors) => return drop(self.refuse_file(desk, &errors)),
@@ -193,7 +194,10 @@ impl Office {
         if differs && self.put_in_force(desk, &pages, self.regime, Asker::Nobody, words).is_err() {
             return;
         }
-        desk.say(&format!("pfw: {words}"));
+        self.tell_ended_bans(desk, now);
+        if self.book.was_asked_for_and_ended(now) {
+            desk.say(&format!("pfw: {words}"));
+        }
         self.turn_to(pages);
     }
 

@@ -33,6 +33,10 @@ pub struct ReplayArgs {
     #[command(flatten)]
     log: LogArgs,
 
+    /// Say who would be banned if detect.action in the rules file were "ban"
+    #[arg(long)]
+    would_ban: bool,
+
     /// No lines, the summary alone
     #[arg(short, long)]
     quiet: bool,
@@ -55,6 +59,7 @@ pub fn run(args: &ReplayArgs) -> Result<Exit> {
         local: args.local.clone(),
         log: lines_wanted.then(|| args.log.config(args.log_file.as_deref().unwrap_or("-".as_ref()), WhenFull::Wait)),
         selection: args.log.log,
+        would_ban: args.would_ban,
     })?;
     if let Some((locality, why)) = &outcome.inferred {
         say(&format!("pfw: {}", whose(locality, why)));

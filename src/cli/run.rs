@@ -55,6 +55,10 @@ pub struct RunArgs {
     #[arg(long, value_parser = parse_size, default_value = "32M", value_name = "SIZE")]
     ring_size: u64,
 
+    /// Say who would be banned if detect.action in the rules file were "ban", and ban nobody
+    #[arg(long)]
+    would_ban: bool,
+
     /// Print what would be given to the kernel, and end
     #[arg(long, conflicts_with = "monitor_only")]
     dry_run: bool,
@@ -193,6 +197,7 @@ impl RunArgs {
             keep: self.keep,
             confirm: self.confirm.filter(|_| !self.monitor_only).map(|seconds| Duration::from_secs(seconds.into())),
             reads_enter: !self.tui,
+            would_ban: self.would_ban,
             control: (!self.no_control)
                 .then(|| control::Options { path: self.control.control.clone(), group: self.control_group }),
         }

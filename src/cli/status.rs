@@ -108,7 +108,11 @@ fn attention(status: &Status) -> Vec<String> {
             .map_or_else(|| "while this pfw runs".to_owned(), |end| format!("until {}", time(end)));
         format!("temporary, {end}: {}", change.what)
     });
-    confirm.into_iter().chain(spells).chain(status.warnings.iter().cloned()).chain(temporary).collect()
+    let bans = status.bans.iter().map(|ban| {
+        let again = if ban.times > 1 { format!(", time {}", ban.times) } else { String::new() };
+        format!("{} is banned until {} ({}{again}): {}", ban.source, time(&ban.until), ban.alert, ban.reason)
+    });
+    confirm.into_iter().chain(spells).chain(status.warnings.iter().cloned()).chain(temporary).chain(bans).collect()
 }
 
 #[cfg(test)]

@@ -281,7 +281,11 @@ mod tests {
     fn packets_of_a_flow_have_its_ends_on_each_side_and_in_each_direction() {
         let flow = Flow::read(Attributes(&published())).unwrap();
         let tcp = |src, dst| {
-            let tcp = crate::packet::Tcp { ports: Ports { src, dst }, flags: crate::packet::TcpFlags(0) };
+            let tcp = crate::packet::Tcp {
+                ports: Ports { src, dst },
+                flags: crate::packet::TcpFlags(0),
+                ..Default::default()
+            };
             Transport::Tcp(tcp)
         };
         let ends = |src, dst, transport| Ends::of_packet(&packet(src, dst, Protocol::TCP, transport)).unwrap();

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_read_of_the_kernels_own_tuples() {
         let ports = Ports { src: 40_000, dst: 443 };
-        let tcp = Transport::Tcp(Tcp { ports, flags: TcpFlags(0) });
+        let tcp = Transport::Tcp(Tcp { ports, flags: TcpFlags(0), ..Tcp::default() });
         let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None });
         let ping6 = Transport::Icmp(Icmp { kind: 128, code: 0, id: 7, quoted: None });
         for (ip, ports) in [

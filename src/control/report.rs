@@ -34,6 +34,9 @@ pub struct Status {
     pub regime: Regime,
     /// Changes that are not in the file and go with this pfw.
     pub temporary: Vec<TemporaryChange>,
+    /// Sources that are banned for a time.
+    #[serde(default)]
+    pub bans: Vec<BanRow>,
     /// Seconds until all is taken back, if it has to be confirmed.
     pub confirm: Option<u64>,
     /// What somebody should look at, in words.
@@ -67,6 +70,25 @@ pub struct TemporaryChange {
     pub what: String,
     /// When it ends, if it does before pfw.
     pub until: Option<String>,
+}
+
+/// A source that is banned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Who.
+    pub source: IpAddr,
+    /// The name of the alert that it is banned for.
+    pub alert: String,
+    /// The number of the incident, if it is one.
+    pub incident: Option<u64>,
+    /// The how manieth time it is.
+    pub times: u32,
+    /// When it was banned.
+    pub since: String,
+    /// When that ends.
+    pub until: String,
+    /// What it did.
+    pub reason: String,
 }
 
 /// The rules in force.
@@ -330,6 +352,15 @@ pub(super) mod testing {
             log: LogState { file: Some("firewall.log".into()), size: Some(7), lines: 1 },
             regime: Regime { panic: Some(Spell { since: "t".into(), until: None }), ..Regime::default() },
             temporary: vec![TemporaryChange { what: "added x".into(), until: Some("t".into()) }],
+            bans: vec![BanRow {
+                source: "192.0.2.7".parse().unwrap(),
+                alert: "scan.connect".into(),
+                incident: Some(1),
+                times: 2,
+                since: "t".into(),
+                until: "t".into(),
+                reason: "r".into(),
+            }],
             confirm: Some(3),
             warnings: vec!["w".into()],
             ..Status::default()

@@ -8,11 +8,13 @@ mod home;
 mod packet;
 mod traffic;
 
-use crate::alert::{Alert, Oddity, Settings};
+use crate::alert::{Alert, Oddity, Response, Settings};
 use crate::engine::{Direction, Premises, State};
 use crate::packet::Packet;
 use crate::time::Timestamp;
 use home::Home;
+use std::net::IpAddr;
+use std::time::Duration;
 use traffic::Traffic;
 
 /// A packet, and what is known of it.
@@ -45,12 +47,42 @@ pub struct Finding {
     pub reason: String,
 }
 
+/// A source that is to be blocked for a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who.
+    pub source: IpAddr,
+    /// What for.
+    pub alert: Alert,
+    /// The number of the incident, if it is one.
+    pub incident: Option<u64>,
+    /// From when on.
+    pub begins: Timestamp,
+    /// For how long.
+    pub lasts: Duration,
+    /// The how manieth time it is: it grows with each.
+    pub times: u32,
+    /// What it did, with the numbers.
+    pub reason: String,
+}
+
+/// What a packet tells together with those before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Incidents that have begun, or doubled.
+    pub findings: Vec<Finding>,
+    /// Sources that are to be banned, if that is wanted.
+    pub bans: Vec<Ban>,
+}
+
 /// All detectors, with what they remember.
 #[derive(Debug)]
 pub struct Detector {
     home: Home,
     settings: Settings,
     traffic: Traffic,
+    /// Bans are wanted even if nobody is to be banned.
+    shows_bans: bool,
 }
 
 impl Detector {
@@ -60,13 +92,28 @@ impl Detector {
     /// Detectors that have seen nothing yet. `seed` is the key of their hashes: a secret, where somebody could send
     /// what falls together on purpose.
     pub fn new(premises: &Premises, seed: u64) -> Self {
-        Self { home: Home::new(premises), settings: premises.settings.clone(), traffic: Traffic::new(seed) }
+        let mut traffic = Traffic::new(seed);
+        traffic.want_bans(premises.settings.action == Response::Ban);
+        Self { home: Home::new(premises), settings: premises.settings.clone(), traffic, shows_bans: false }
+    }
+
+    /// Tells of bans even where the rules ask for none.
+    pub fn show_bans(&mut self) {
+        self.shows_bans = true;
+        self.traffic.want_bans(true);
     }
 
     /// Takes over other thresholds and another machine. What was seen stays.
     pub fn learn(&mut self, premises: &Premises) {
         self.home = Home::new(premises);
         self.settings = premises.settings.clone();
+        self.traffic.want_bans(self.shows_bans || self.settings.action == Response::Ban);
+    }
+
+    /// Whether something may be odd about a single packet: a look that costs next to nothing.
+    #[inline]
+    pub fn may_be_odd(&self, packet: &Packet, direction: Direction) -> bool {
+        packet::may_be_odd(packet, direction, &self.home)
     }
 
     /// What is odd about a single packet.
@@ -77,7 +124,7 @@ impl Detector {
 
     /// What a packet tells together with those before it. Each packet is to be shown once.
     #[inline]
-    pub fn traffic(&mut self, look: Look<'_>) -> Vec<Finding> {
+    pub fn traffic(&mut self, look: Look<'_>) -> Found {
         self.traffic.observe(look, &self.home, &self.settings)
     }
 

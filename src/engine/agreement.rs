@@ -189,7 +189,9 @@ enum Sent {
 fn transport(protocol: u8) -> BoxedStrategy<Transport> {
     let ports = || (select(&PORTS[..]), select(&PORTS[..])).prop_map(|(src, dst)| Ports { src, dst });
     let known = match protocol {
-        6 => (ports(), any_flags()).prop_map(|(ports, flags)| Transport::Tcp(Tcp { ports, flags })).boxed(),
+        6 => (ports(), any_flags())
+            .prop_map(|(ports, flags)| Transport::Tcp(Tcp { ports, flags, ..Tcp::default() }))
+            .boxed(),
         17 | 136 => ports().prop_map(Transport::Udp).boxed(),
         132 => ports().prop_map(Transport::Sctp).boxed(),
         1 | 58 => (select(&TYPES[..]), prop_oneof![Just(0_u8), Just(1), Just(4)], 0_u16..2)
@@ -250,7 +252,7 @@ fn resolve(sent: &Sent, before: &[Ip]) -> Option<Ip> {
 fn answer(packet: Ip, flags: TcpFlags) -> Ip {
     let back = |ports: Ports| Ports { src: ports.dst, dst: ports.src };
     let transport = match packet.transport {
-        Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports: back(tcp.ports), flags }),
+        Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports: back(tcp.ports), flags, ..Tcp::default() }),
         Transport::Udp(ports) => Transport::Udp(back(ports)),
         Transport::Sctp(ports) => Transport::Sctp(back(ports)),
         Transport::Icmp(icmp) => Transport::Icmp(Icmp { kind: answer_type(icmp.kind), ..icmp }),

@@ -152,7 +152,7 @@ pub(super) fn flags(letters: &str) -> TcpFlags {
 /// A TCP segment; the flags as letters.
 pub(super) fn tcp(src: (&str, u16), dst: (&str, u16), letters: &str) -> Ip {
     let ports = Ports { src: src.1, dst: dst.1 };
-    packet(src.0, dst.0, Protocol::TCP, Transport::Tcp(Tcp { ports, flags: flags(letters) }))
+    packet(src.0, dst.0, Protocol::TCP, Transport::Tcp(Tcp { ports, flags: flags(letters), ..Tcp::default() }))
 }
 
 pub(super) fn udp(src: (&str, u16), dst: (&str, u16)) -> Ip {

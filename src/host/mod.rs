@@ -99,7 +99,10 @@ fn ssh_peers() -> Vec<IpAddr> {
     let to_ssh = |one: &&Connection| {
         one.phase == Phase::Established && one.opener == Opener::Remote && ports.contains(&one.local.port())
     };
-    let peers = open.iter().filter(to_ssh).map(|connection| connection.remote.ip());
+    let at_login: Vec<u32> = open.iter().filter(to_ssh).map(|connection| connection.inode).collect();
+    let at_login = session::before_login(&at_login);
+    let has_logged_in = |one: &&Connection| one.inode == 0 || !at_login.contains(&one.inode);
+    let peers = open.iter().filter(to_ssh).filter(has_logged_in).map(|connection| connection.remote.ip());
     // Whatever its port.
     let own = session_of(process::id(), &open).map(|session| session.connection.remote.ip());
     // A multiplexer keeps the variable of a session that has ended: one that the user may soon open anew.

@@ -43,6 +43,28 @@ pub fn session_of(pid: u32, connections: &[Connection]) -> Option<Session> {
     })
 }
 
+/// Which of these sockets belong to an SSH server whose client has not logged in yet, as OpenSSH has it in the title of the
+/// process: who only tries passwords has no session. Others are taken for sessions.
+pub(super) fn before_login(inodes: &[u32]) -> Vec<u32> {
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| is_before_login(&file(format!("/proc/{pid}/cmdline"))))
+        .flat_map(|pid| Ancestor { pid, name: String::new() }.sockets().collect::<Vec<_>>())
+        .filter(|inode| inodes.contains(inode))
+        .collect()
+}
+
+/// Whether a title is that of a process which a client logs in at: `sshd: root [net]`, `sshd-session: root [preauth]`,
+/// `sshd: [accepted]`.
+fn is_before_login(title: &str) -> bool {
+    let title = title.trim_end_matches(['\0', ' ']);
+    let at_login = ["[net]", "[preauth]", "[accepted]", "[pam]"].iter().any(|state| title.ends_with(state));
+    title.starts_with("sshd") && at_login
+}
+
 /// Whether two addresses are the same but for the zone.
 fn is_same(a: SocketAddr, b: SocketAddr) -> bool {
     (a.ip(), a.port()) == (b.ip(), b.port())
@@ -111,6 +133,19 @@ mod tests {
         assert_eq!(read("12 (sh) S 7 12 12 0"), Some(("sh".to_owned(), 7)));
         assert_eq!(read("12 (a) S 1 (b) c) R 9 1"), Some(("a) S 1 (b) c".to_owned(), 9)));
         assert_eq!((read(""), read("12 (sh) S"), read("12 sh S 7")), (None, None, None));
+    }
+
+    #[test]
+    fn who_has_not_logged_in_yet_is_known_by_the_title_of_the_server() {
+        for title in
+            ["sshd: root [net]\0", "sshd: [accepted]", "sshd-session: unknown [preauth]  \0\0", "sshd: a [pam]"]
+        {
+            assert!(is_before_login(title), "{title}");
+        }
+        for title in ["sshd: root@pts/0", "sshd: root [priv]", "sshd: /usr/sbin/sshd -D [listener]", "x [net]", ""] {
+            assert!(!is_before_login(title), "{title}");
+        }
+        assert_eq!(before_login(&[]), [0; 0]);
     }
 
     #[test]

@@ -142,13 +142,18 @@ pub struct Ports {
     pub dst: u16,
 }
 
-/// A TCP header's ports and flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A TCP header's ports, flags and numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tcp {
     /// The ports.
     pub ports: Ports,
     /// The flags; none where the bytes end in front of them.
     pub flags: TcpFlags,
+    /// The sequence number, and the next one that is expected of the other side, which counts if ACK is set; 0 where
+    /// the header is not whole.
+    pub seq: u32,
+    /// See there.
+    pub ack: u32,
 }
 
 /// The flag byte of a TCP header: CWR ECE URG ACK PSH RST SYN FIN, most significant first.

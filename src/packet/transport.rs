@@ -80,7 +80,7 @@ fn tcp(segment: Span<'_>, faults: &mut Faults) -> Transport {
     let ports = Ports { src: header.get_source(), dst: header.get_destination() };
     let flags = TcpFlags(header.get_flags());
     suspect_flags(flags, faults);
-    Transport::Tcp(Tcp { ports, flags })
+    Transport::Tcp(Tcp { ports, flags, seq: header.get_sequence(), ack: header.get_acknowledgement() })
 }
 
 /// Notes combinations of flags that no TCP sends.
@@ -119,7 +119,7 @@ const fn odd_flags(flags: TcpFlags) -> Option<Alert> {
 /// What can be read of a TCP header that is not whole: the ports decide about the packet.
 fn beginning_of_tcp(bytes: &[u8]) -> Transport {
     let flags = TcpFlags(bytes.get(TCP_FLAGS_AT).copied().unwrap_or_default());
-    ports(bytes).map_or(Transport::None, |ports| Transport::Tcp(Tcp { ports, flags }))
+    ports(bytes).map_or(Transport::None, |ports| Transport::Tcp(Tcp { ports, flags, ..Tcp::default() }))
 }
 
 fn udp(family: Family, datagram: Span<'_>, faults: &mut Faults) -> Transport {
@@ -187,9 +187,10 @@ mod tests {
     const PORTS: Ports = Ports { src: 49152, dst: 80 };
 
     #[test]
-    fn tcp_has_ports_and_flags() {
-        let packet = ipv4_of(6, "c000 0050 00000001 00000000 50c2 0000 0000 0000");
-        let expected = Tcp { ports: PORTS, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR) };
+    fn tcp_has_ports_flags_and_numbers() {
+        let packet = ipv4_of(6, "c000 0050 00000001 00000007 50c2 0000 0000 0000");
+        let expected =
+            Tcp { ports: PORTS, flags: TcpFlags(TcpFlags::SYN | TcpFlags::ECE | TcpFlags::CWR), seq: 1, ack: 7 };
         assert_eq!((transport(&packet), packet.malformed), (Transport::Tcp(expected), None));
     }
 
@@ -246,7 +247,8 @@ mod tests {
         for kept in 20..whole.len() {
             let packet = parse_cut(Link::RawIp, &whole[..kept], 52);
             assert_eq!(packet.malformed, None, "{kept}");
-            let expected = |flags| Transport::Tcp(Tcp { ports: PORTS, flags: TcpFlags(flags) });
+            let seq = u32::from(kept >= 40);
+            let expected = |flags| Transport::Tcp(Tcp { ports: PORTS, flags: TcpFlags(flags), seq, ack: 0 });
             match kept {
                 ..24 => assert_eq!(transport(&packet), Transport::None),
                 24..34 => assert_eq!(transport(&packet), expected(0)),

@@ -41,6 +41,31 @@ impl Way {
     }
 }
 
+/// What is suspicious about a packet, or about many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// Its name, which `pfw explain --alert` explains.
+    pub name: Box<str>,
+    /// How grave it is; 1 is the gravest, 0 is not known.
+    pub severity: u8,
+    /// The number of the incident, if it takes many packets.
+    pub incident: Option<u64>,
+    /// The incident's packets so far.
+    pub packets: u64,
+}
+
+impl Suspicion {
+    /// How grave it is, in a word.
+    pub const fn grave(&self) -> &'static str {
+        match self.severity {
+            1 => "high",
+            2 => "medium",
+            3 => "low",
+            _ => "",
+        }
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -72,6 +97,8 @@ pub struct Event {
     pub rule: Box<str>,
     /// Why.
     pub reason: Box<str>,
+    /// What is suspicious, if something is.
+    pub suspicion: Option<Suspicion>,
     /// How many events were lost, if that is what it tells.
     pub lost: u64,
     /// Lost on the way to this view: the log has them.
@@ -102,6 +129,19 @@ struct Line {
     event: Option<Box<str>>,
     n: Option<u64>,
     cause: Option<Box<str>>,
+    alert: Option<Named>,
+    anomaly: Option<Named>,
+    severity: Option<u8>,
+    incident: Option<u64>,
+    packets: Option<u64>,
+}
+
+/// What an alert or an anomaly is called, as EVE has it.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(alias = "event")]
+    signature: Box<str>,
+    severity: Option<u8>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +164,15 @@ impl Event {
         };
         let address = |text: Option<Box<str>>| text.and_then(|text| text.parse().ok());
         let detail = detail(&line);
+        let named = line.alert.or(line.anomaly).filter(|_| kind == Kind::Suspicious);
+        let suspicion = named.map(|named| Suspicion {
+            name: named.signature,
+            severity: named.severity.or(line.severity).unwrap_or_default(),
+            incident: line.incident,
+            packets: line.packets.unwrap_or_default(),
+        });
         Some(Self {
+            suspicion,
             kind,
             way: line.direction,
             interface: line.in_iface.unwrap_or_default(),
@@ -229,6 +277,22 @@ pub(super) mod testing {
 
     use super::*;
 
+    /// An incident that has begun or grown.
+    pub(in crate::tui) fn alert(name: &str, incident: u64, packets: u64, src: &str) -> Event {
+        let line = format!(
+            r#"{{"timestamp":"2026-11-21T19:40:03.000001+01:00","in_iface":"eth0","event_type":"alert","src_ip":"{src}","src_port":40000,"dest_ip":"10.0.0.5","dest_port":1,"proto":"TCP","pkt_len":44,"tcp_flags":"02","direction":"incoming","alert":{{"action":"allowed","signature":"{name}","severity":2}},"incident":{incident},"packets":{packets},"reason":"{src} does {name} ({packets} packets)"}}"#
+        );
+        Event::read(line.as_bytes()).unwrap()
+    }
+
+    /// An odd packet.
+    pub(in crate::tui) fn anomaly(name: &str, src: &str) -> Event {
+        let line = format!(
+            r#"{{"timestamp":"2026-11-21T19:40:02.000001+01:00","event_type":"anomaly","src_ip":"{src}","dest_ip":"10.0.0.5","proto":"TCP","pkt_len":40,"direction":"incoming","anomaly":{{"type":"decode","event":"{name}"}},"severity":1,"reason":"odd"}}"#
+        );
+        Event::read(line.as_bytes()).unwrap()
+    }
+
     /// A packet.
     pub(in crate::tui) fn packet(verdict: &str, way: &str, protocol: &str, src: &str, dst: &str, rule: &str) -> Event {
         let part = |text: &str, name: &str| match text.rsplit_once('#') {
@@ -267,6 +331,14 @@ mod tests {
         let pfw =
             Event::read(br#"{"timestamp":"t","event_type":"pfw","event":"started","reason":"watching"}"#).unwrap();
         assert_eq!((pfw.kind, &*pfw.detail, pfw.what().as_str()), (Kind::Pfw, "started", "watching"));
+    }
+
+    #[test]
+    fn what_is_suspicious_has_its_name_and_how_grave_it_is() {
+        let alert = testing::alert("scan.syn", 7, 20, "192.0.2.7").suspicion.unwrap();
+        assert_eq!((&*alert.name, alert.grave(), alert.incident, alert.packets), ("scan.syn", "medium", Some(7), 20));
+        let anomaly = testing::anomaly("ip.land", "192.0.2.7").suspicion.unwrap();
+        assert_eq!((&*anomaly.name, anomaly.grave(), anomaly.incident), ("ip.land", "high", None));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub enum Command {
     Enforcement,
     /// Block everything, or no longer.
     Panic,
+    /// Take a ban back.
+    Unban,
     /// The next table of talkers.
     NextTable,
     /// The table before.
@@ -102,13 +104,14 @@ pub enum Place {
 
 impl Place {
     /// All places, in the order of the help.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Everywhere,
         Self::Lists,
         Self::Ends,
         Self::In(Pane::Live),
         Self::In(Pane::Rules),
         Self::In(Pane::Talkers),
+        Self::In(Pane::Incidents),
     ];
 
     /// Whether a pane is such a place.
@@ -125,11 +128,12 @@ impl Place {
         match self {
             Self::Everywhere => "Everywhere",
             Self::Lists => "In a list (the mouse selects, its wheel scrolls)",
-            Self::Ends => "In the log, the talkers and the connections",
+            Self::Ends => "In the log, the talkers, the connections and the incidents",
             Self::In(Pane::Live) => "In the log",
             Self::In(Pane::Rules) => "In the rules",
             Self::In(Pane::Talkers) => "In the talkers",
             Self::In(Pane::Connections) => "In the connections",
+            Self::In(Pane::Incidents) => "In the incidents",
         }
     }
 }
@@ -185,6 +189,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(Everywhere, &[char('2')], "2", C::Show(Pane::Rules), "", "the rules in the order in which they act"),
     bind(Everywhere, &[char('3')], "3", C::Show(Pane::Talkers), "", "the busiest peers, ports and protocols"),
     bind(Everywhere, &[char('4')], "4", C::Show(Pane::Connections), "", "the connections that are tracked"),
+    bind(Everywhere, &[char('5')], "5", C::Show(Pane::Incidents), "", "what is suspicious, and who is banned for it"),
     bind(Everywhere, &[key(KeyCode::Tab)], "Tab", C::NextPane, "", "the next of these"),
     bind(Everywhere, &[key(KeyCode::BackTab)], "Shift-Tab", C::PreviousPane, "", "the one before"),
     bind(Everywhere, &[key(KeyCode::Esc)], "Esc", C::Back, "", "close what is open; take filter and search away"),
@@ -229,6 +234,14 @@ pub static BINDINGS: &[Binding] = &[
         C::Remove,
         "remove",
         "take it away",
+    ),
+    bind(
+        In(Pane::Incidents),
+        &[char('-'), key(KeyCode::Delete)],
+        "- Del",
+        C::Unban,
+        "unban",
+        "take the ban of its source back",
     ),
     bind(In(Pane::Talkers), &[key(KeyCode::Right), char('l')], "Right l", C::NextTable, "table", "the next table"),
     bind(In(Pane::Talkers), &[key(KeyCode::Left), char('h')], "Left h", C::PreviousTable, "", "the table before"),

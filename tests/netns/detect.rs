@@ -85,7 +85,7 @@ fn a_scan_with_decoys_is_named_with_its_source_among_them() {
 fn floods_of_forged_sources_are_named_and_a_scan_among_them_too() {
     let world = World::new();
     let _running = world.watch(RULES, ["--log", "blocked"]);
-    let flood = "ip netns exec peer timeout 5 hping3 -q --rand-source -i u400 -c 10000";
+    let flood = "ip netns exec peer timeout 5 hping3 -q --rand-source -i u200 -c 20000";
     sh(&format!(
         "({flood} -S -p 80 {HOST4} & {flood} --udp -p ++9 {HOST4} & {flood} -1 {HOST4} & \
          ip netns exec peer timeout 20 nmap -n -Pn -sS -T2 -p 1001-1030 {HOST4}; wait) >/dev/null 2>&1; true"

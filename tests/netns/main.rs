@@ -12,6 +12,7 @@
 )]
 
 mod audit;
+mod bans;
 mod capture;
 #[path = "../common/mod.rs"]
 mod common;
@@ -49,6 +50,7 @@ type Case = (&'static str, fn());
 fn cases() -> Vec<Case> {
     [
         audit::CASES,
+        bans::CASES,
         capture::CASES,
         &control::cases(),
         death::CASES,
@@ -140,6 +142,8 @@ fn what_is_missing() -> Option<String> {
 /// What a case needs of the kernel that not each has, whatever is installed: a command that succeeds if it is there.
 const NEEDS: &[(&str, &str)] = &[
     (devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5"),
+    (bans::SCANS, "nmap --version"),
+    (bans::SHOWN, "nmap --version"),
     (detect::EACH_SCAN, "nmap --version"),
     (detect::DECOYS, "nmap --version"),
     (detect::FLOODS, "nmap --version && hping3 --version"),

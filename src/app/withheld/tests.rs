@@ -31,7 +31,7 @@ fn udp(time: Timestamp, port: u16) -> Seen {
 }
 
 fn tcp_ip(port: u16) -> Ip {
-    let tcp = Tcp { ports: Ports { src: 4000, dst: port }, flags: TcpFlags(TcpFlags::SYN) };
+    let tcp = Tcp { ports: Ports { src: 4000, dst: port }, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() };
     ip(Protocol::TCP, 60, Transport::Tcp(tcp))
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Report<'r> {
     detect: BTreeMap<&'static str, u32>,
     /// Alerts that are not raised.
     detect_off: Vec<&'static str>,
+    /// What is done about those that are.
+    detect_action: &'static str,
 }
 
 /// An error or a warning.
@@ -60,6 +62,7 @@ impl<'r> Report<'r> {
             rules: sections.iter().flat_map(acting).collect(),
             detect: set.into_iter().collect(),
             detect_off: off,
+            detect_action: detect.action.name(),
             ..Self::default()
         }
     }

@@ -1,5 +1,6 @@
 //! The rules as a table for people.
 
+use crate::alert::Response;
 use crate::cli::text::visible;
 use crate::rules::Loaded;
 use crate::rules::order::{Row, Section};
@@ -37,11 +38,16 @@ pub(super) fn write(loaded: &Loaded, sections: &[Section], out: &mut impl Write)
 
 /// Writes what of the file is about detection, if there is anything.
 fn write_detect(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
-    let (set, off) = loaded.ruleset.detect.changes();
-    if set.is_empty() && off.is_empty() {
+    let detect = &loaded.ruleset.detect;
+    let (set, off) = detect.changes();
+    if set.is_empty() && off.is_empty() && detect.action == Response::Log {
         return Ok(());
     }
     writeln!(out, "\ndetect")?;
+    if detect.action == Response::Ban {
+        let whom = if detect.ban_unverified { ", even if the source may be forged" } else { "" };
+        writeln!(out, "        ban     who scans or guesses passwords{whom}")?;
+    }
     for (key, value) in set {
         writeln!(out, "        {key} {value}")?;
     }

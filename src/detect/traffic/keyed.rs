@@ -20,6 +20,12 @@ impl Keyed {
         self.0.hash_one((what, bits(one), bits(other), port))
     }
 
+    /// The key of a connection from one end to the other.
+    #[inline]
+    pub(super) fn connection(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> u64 {
+        self.0.hash_one((bits(from.0), bits(to.0), from.1, to.1))
+    }
+
     /// The key of something about one address.
     #[inline]
     pub(super) fn one(&self, what: u8, address: IpAddr, port: u16) -> u64 {

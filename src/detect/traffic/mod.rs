@@ -5,13 +5,16 @@
 //! All memory is taken in the beginning and does not grow ([`tallies`], [`rates`], [`spoken`], [`incidents`],
 //! [`neighbours`]); what gives way to what is said there.
 
+mod accused;
 mod clock;
 mod distinct;
 mod incidents;
 mod keyed;
 mod neighbours;
 mod probe;
+mod proof;
 mod rates;
+mod sentence;
 mod sketch;
 mod spoken;
 mod tallies;
@@ -19,15 +22,17 @@ mod tallies;
 mod tests;
 
 use super::home::Home;
-use super::{Finding, Look};
+use super::{Ban, Finding, Found, Look};
 use crate::alert::{Alert, Settings};
 use crate::engine::{Direction, State};
 use crate::packet::{Arp, Icmp, Ip, Net, Ports, Protocol, Tcp, TcpFlags, Transport};
+use accused::{Accused, Charge};
 use clock::seconds;
 use incidents::{Beginning, Incidents, News};
 use keyed::{Keyed, network};
 use neighbours::{Neighbours, written};
 use probe::{Message, Probe, Way};
+use proof::{Proof, Proofs};
 use rates::Rates;
 use spoken::Spoken;
 use std::net::IpAddr;
@@ -58,6 +63,14 @@ const ARP_BINDING: u8 = 41;
 const ARP_GRATUITOUS: u8 = 42;
 const DHCP_SERVER: u8 = 43;
 const DNS_ANSWERS: u8 = 44;
+const LOGIN_OPENED: u8 = 45;
+
+/// Of segments that answer ours, one in so many is taken for a sign that somebody listens there: their handshake has told
+/// it already, unless it was before pfw began.
+const HEARD: u32 = 16;
+/// Tries of this machine may still be answered for so many seconds; before, so many times as many are needed.
+const UNDER_WAY: u32 = 2;
+const IN_A_HURRY: u32 = 4;
 
 /// All that is remembered of traffic.
 #[derive(Debug)]
@@ -68,6 +81,9 @@ pub(super) struct Traffic {
     spoken: Spoken,
     incidents: Incidents,
     neighbours: Neighbours,
+    accused: Accused,
+    /// Segments that answered ours, modulo [`HEARD`].
+    answers: u32,
 }
 
 /// What a look is held against.
@@ -95,11 +111,18 @@ impl Traffic {
             spoken: Spoken::new(),
             incidents: Incidents::new(),
             neighbours: Neighbours::default(),
+            accused: Accused::new(),
+            answers: 0,
         }
     }
 
     /// Bytes that the tables take, whatever comes; incidents and neighbours have at most some hundred kilobytes more.
-    pub(super) const BYTES: usize = Tallies::BYTES + Rates::BYTES + Spoken::BYTES;
+    pub(super) const BYTES: usize = Tallies::BYTES + Rates::BYTES + Spoken::BYTES + Proofs::BYTES;
+
+    /// Whether bans are wanted from now on.
+    pub(super) fn want_bans(&mut self, are_wanted: bool) {
+        self.accused.want(are_wanted);
+    }
 
     /// Incidents so far, and those that found no room.
     pub(super) fn incidents(&self) -> (u64, u64) {
@@ -108,19 +131,26 @@ impl Traffic {
 
     /// Takes in a packet.
     #[inline]
-    pub(super) fn observe(&mut self, look: Look<'_>, home: &Home, settings: &Settings) -> Vec<Finding> {
-        let mut found = Vec::new();
+    pub(super) fn observe(&mut self, look: Look<'_>, home: &Home, settings: &Settings) -> Found {
+        let mut found = Found::default();
         let against = Against { look, home, settings };
         match &look.packet.net {
             _ if look.direction == Direction::Loopback => {}
-            Net::Ip(ip) if !is_ordinary(ip, look.state) => self.ip(ip, &against, &mut found),
+            Net::Ip(ip) => {
+                if self.accused.are_wanted() {
+                    self.prove(ip, &against, &mut found);
+                }
+                if !self.is_ordinary(ip, look.state) {
+                    self.ip(ip, &against, &mut found);
+                }
+            }
             Net::Arp(arp) => self.arp(arp, &against, &mut found),
-            _ => {}
+            Net::Other { .. } => {}
         }
         found
     }
 
-    fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Vec<Finding>) {
+    fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
         let later_fragment = ip.fragment.is_some_and(|fragment| fragment.offset > 0);
         if later_fragment || against.look.packet.malformed.is_some() || is_for_many(ip.dst) {
             return;
@@ -144,6 +174,68 @@ impl Traffic {
         if probe.way.is_never_honest() || !self.spoken.knows(self.port(ip.dst, ip.protocol, probe.ports.dst)) {
             self.probed(ip, probe, against, found);
         }
+    }
+
+    /// Whether a packet is what most are and tells nothing new: one of a known connection.
+    #[inline]
+    fn is_ordinary(&mut self, ip: &Ip, state: State) -> bool {
+        let segment = match ip.transport {
+            Transport::Tcp(Tcp { flags, .. }) => flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::SYN),
+            Transport::Udp(_) => return state == State::Original,
+            _ => false,
+        };
+        match state {
+            State::Original => segment,
+            State::Reply if segment => {
+                self.answers = (self.answers + 1) % HEARD;
+                self.answers > 0
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes in what a segment says about who sent it: whether it is surely from there.
+    #[inline]
+    fn prove(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
+        let Transport::Tcp(tcp) = ip.transport else { return };
+        let (Look { direction, state, time, .. }, ports) = (against.look, tcp.ports);
+        if accused::offers(tcp) && direction != Direction::Incoming {
+            let key = self.keyed.connection((ip.dst, ports.dst), (ip.src, ports.src));
+            return self.accused.proofs.offered(key, tcp, time);
+        }
+        let may_prove = direction != Direction::Outgoing && state != State::Reply;
+        if !may_prove || !self.accused.proofs.are_waited_for(time) {
+            return;
+        }
+        let key = self.keyed.connection((ip.src, ports.src), (ip.dst, ports.dst));
+        match self.accused.heard(key, ip, tcp) {
+            Some(Proof::Left) => found.bans.extend(self.accused.left(ip.src, against)),
+            Some(Proof::Opened) if LOGIN_PORTS.contains(&ports.dst) => self.logs_in(ip, ports, against, found),
+            _ => {}
+        }
+    }
+
+    /// Somebody has surely connected to a service where one logs in.
+    fn logs_in(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Found) {
+        let Settings { brute_force_attempts, brute_force_seconds: window, .. } = *against.settings;
+        let key = self.keyed.pair(LOGIN_OPENED, ip.src, ip.dst, ports.dst);
+        let tried = Try { key, thing: self.keyed.item(ports.src.into()), who: 0, window };
+        let opened = self.tallies.add(&tried, seconds(against.look.time)).map_or(0, |count| count.things);
+        if opened < brute_force_attempts || !against.settings.wants(Alert::BruteForce) || against.home.owns(ip.src) {
+            return;
+        }
+        let reason = format!("{} opened {opened} connections to {} port {}", ip.src, ip.dst, ports.dst);
+        let charge = Charge { alert: Alert::BruteForce, incident: None, reason };
+        found.bans.extend(self.accused.convict(ip.src, charge, against));
+    }
+
+    /// Tells what `source` does, and asks whether it is to be banned for that.
+    fn blame(&mut self, source: IpAddr, news: &News, words: &str, against: &Against<'_>, found: &mut Found) {
+        let finding = tell(news, words);
+        let Finding { alert, incident, .. } = finding;
+        let charge = Charge { alert, incident: Some(incident), reason: finding.reason.clone() };
+        found.bans.extend(self.accused.accuse(source, charge, against));
+        found.findings.push(finding);
     }
 
     fn port(&self, host: IpAddr, protocol: Protocol, port: u16) -> u64 {
@@ -172,7 +264,10 @@ impl Traffic {
     }
 
     /// A port of a host was tried.
-    fn probed(&mut self, ip: &Ip, Probe { way, ports }: Probe, against: &Against<'_>, found: &mut Vec<Finding>) {
+    fn probed(&mut self, ip: &Ip, Probe { way, ports }: Probe, against: &Against<'_>, found: &mut Found) {
+        if self.accused.are_wanted() {
+            found.bans.extend(self.accused.goes_on(ip.src, against));
+        }
         let Settings { scan_ports, scan_seconds, scan_network_ports, sweep_hosts, sweep_seconds, .. } =
             *against.settings;
         let (who, thing) = (self.keyed.one(PORT, ip.src, 0), self.keyed.item(ports.dst.into()));
@@ -180,7 +275,8 @@ impl Traffic {
         let limit = Limit { alert: way.scan(), things: scan_ports, who: 1 };
         if let Some(news) = self.tried(&Try { key, thing, who, window: scan_seconds }, &limit, against) {
             let ports = if way.is_never_honest() { "ports" } else { "closed or blocked ports" };
-            found.push(tell(&news, &format!("{} tried {} {ports} of {}", ip.src, news.things, ip.dst)));
+            let words = format!("{} tried {} {ports} of {}", ip.src, news.things, ip.dst);
+            self.blame(ip.src, &news, &words, against, found);
         } else if !self.incidents.goes_on(key, against.look.time) {
             let key = self.keyed.pair(OF_NETWORK | way.number(), network(ip.src), ip.dst, 0);
             let limit = Limit { alert: Alert::ScanDistributed, things: scan_network_ports, who: FEWEST_SOURCES };
@@ -188,7 +284,7 @@ impl Traffic {
                 let prefix = if ip.src.is_ipv4() { 24 } else { 64 };
                 let sources = network(ip.src);
                 let words = format!("sources of {sources}/{prefix} tried {} ports of {}", news.things, ip.dst);
-                found.push(tell(&news, &words));
+                found.findings.push(tell(&news, &words));
             }
         }
         let (what, alert, name) = match way {
@@ -200,12 +296,13 @@ impl Traffic {
         let thing = self.keyed.one(PORT, ip.dst, 0);
         let limit = Limit { alert, things: sweep_hosts, who: 1 };
         if let Some(news) = self.tried(&Try { key, thing, who, window: sweep_seconds }, &limit, against) {
-            found.push(tell(&news, &format!("{} tried port {}/{name} of {} hosts", ip.src, ports.dst, news.things)));
+            let words = format!("{} tried port {}/{name} of {} hosts", ip.src, ports.dst, news.things);
+            self.blame(ip.src, &news, &words, against, found);
         }
     }
 
     /// A SYN to a port, open or not. Whether it is part of a flood.
-    fn opens(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Vec<Finding>) -> bool {
+    fn opens(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Found) -> bool {
         if against.look.direction == Direction::Outgoing {
             return false;
         }
@@ -213,7 +310,7 @@ impl Traffic {
         let limit = against.settings.flood_packets;
         if let Some(news) = self.too_many(key, Alert::FloodSyn, limit, 1, against) {
             let words = format!("more than {limit} SYN segments a second to {} port {}", ip.dst, ports.dst);
-            found.push(tell(&news, &words));
+            found.findings.push(tell(&news, &words));
         }
         if self.incidents.goes_on(key, against.look.time) {
             return true;
@@ -225,13 +322,18 @@ impl Traffic {
             let thing = self.keyed.item(ports.src.into());
             if let Some(news) = self.tried(&Try { key, thing, who: 0, window }, &limit, against) {
                 let words = format!("{} opened {} connections to {} port {}", ip.src, news.things, ip.dst, ports.dst);
-                found.push(tell(&news, &words));
+                // Only connections that were really opened ban their source, unless forged ones do.
+                if against.settings.ban_unverified {
+                    self.blame(ip.src, &news, &words, against, found);
+                } else {
+                    found.findings.push(tell(&news, &words));
+                }
             }
         }
         false
     }
 
-    fn udp(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Vec<Finding>) {
+    fn udp(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Found) {
         let unasked = matches!(against.look.state, State::New | State::Invalid);
         if !unasked || against.look.direction == Direction::Outgoing {
             return;
@@ -241,11 +343,13 @@ impl Traffic {
             && let Some(first) = self.neighbours.served(ip.src, against.look.interface, against.look.time)
             && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, ip.src, 0), Alert::DhcpSecondServer, against)
         {
-            found.push(tell(&news, &format!("{} answers DHCP where {first} did", ip.src)));
+            found.findings.push(tell(&news, &format!("{} answers DHCP where {first} did", ip.src)));
         }
         let flood = against.settings.flood_packets;
         if let Some(news) = self.too_many(self.keyed.one(FLOOD_UDP, ip.dst, 0), Alert::FloodUdp, flood, 1, against) {
-            found.push(tell(&news, &format!("more than {flood} unsolicited UDP packets a second to {}", ip.dst)));
+            found
+                .findings
+                .push(tell(&news, &format!("more than {flood} unsolicited UDP packets a second to {}", ip.dst)));
         }
         let answer = ports.src == DNS && ports.dst >= FIRST_CLIENT_PORT;
         if answer && !self.spoken.knows(self.port(ip.dst, ip.protocol, ports.dst)) {
@@ -253,18 +357,18 @@ impl Traffic {
             let key = self.keyed.one(DNS_ANSWERS, ip.dst, 0);
             if let Some(news) = self.too_many(key, Alert::DnsUnsolicited, dns_answers, dns_seconds, against) {
                 let words = format!("DNS answers to {} that nobody asked for, the last from {}", ip.dst, ip.src);
-                found.push(tell(&news, &words));
+                found.findings.push(tell(&news, &words));
             }
         }
     }
 
-    fn icmp(&mut self, ip: &Ip, icmp: Icmp, against: &Against<'_>, found: &mut Vec<Finding>) {
+    fn icmp(&mut self, ip: &Ip, icmp: Icmp, against: &Against<'_>, found: &mut Found) {
         let Some(message) = probe::message(ip, icmp, against.look.state) else { return };
         if against.look.direction != Direction::Outgoing {
             let flood = against.settings.flood_packets;
             let key = self.keyed.one(FLOOD_ICMP, ip.dst, 0);
             if let Some(news) = self.too_many(key, Alert::FloodIcmp, flood, 1, against) {
-                found.push(tell(&news, &format!("more than {flood} ICMP messages a second to {}", ip.dst)));
+                found.findings.push(tell(&news, &format!("more than {flood} ICMP messages a second to {}", ip.dst)));
             }
         }
         if message == Message::Echo {
@@ -272,26 +376,28 @@ impl Traffic {
             let limit = Limit { alert: Alert::SweepIcmp, things: against.settings.sweep_hosts, who: 1 };
             let tried = Try { key, thing, who: 0, window: against.settings.sweep_seconds };
             if let Some(news) = self.tried(&tried, &limit, against) {
-                found.push(tell(&news, &format!("{} sent echo requests to {} hosts", ip.src, news.things)));
+                found.findings.push(tell(&news, &format!("{} sent echo requests to {} hosts", ip.src, news.things)));
             }
         }
     }
 
-    fn arp(&mut self, arp: &Arp, against: &Against<'_>, found: &mut Vec<Finding>) {
+    fn arp(&mut self, arp: &Arp, against: &Against<'_>, found: &mut Found) {
         let sender = IpAddr::V4(arp.sender);
         let is_gateway = against.home.gateways().contains(&sender);
         if let Some(before) = self.neighbours.hear(arp, is_gateway, against.look.time) {
             let alert = if is_gateway { Alert::ArpGateway } else { Alert::ArpChanged };
             if let Some(news) = self.happened(self.keyed.one(ARP_BINDING, sender, 0), alert, against) {
                 let (now, before) = (written(arp.sender_mac), written(before));
-                found.push(tell(&news, &format!("{sender} is at {now}, and was at {before} before")));
+                found.findings.push(tell(&news, &format!("{sender} is at {now}, and was at {before} before")));
             }
         }
         let Settings { arp_gratuitous, arp_seconds, sweep_hosts, sweep_seconds, .. } = *against.settings;
         if arp.sender == arp.target {
             let key = self.keyed.station(ARP_GRATUITOUS, arp.sender_mac);
             if let Some(news) = self.too_many(key, Alert::ArpStorm, arp_gratuitous, arp_seconds, against) {
-                found.push(tell(&news, &format!("{} announces {sender} again and again", written(arp.sender_mac))));
+                found
+                    .findings
+                    .push(tell(&news, &format!("{} announces {sender} again and again", written(arp.sender_mac))));
             }
         } else if arp.operation == 1 && !is_gateway {
             let key = self.keyed.station(SWEEP_ARP, arp.sender_mac);
@@ -300,7 +406,9 @@ impl Traffic {
             let tried = Try { key, thing, who: 0, window: sweep_seconds };
             if let Some(news) = self.tried(&tried, &limit, against) {
                 let station = written(arp.sender_mac);
-                found.push(tell(&news, &format!("{sender} ({station}) asked for {} addresses by ARP", news.things)));
+                found
+                    .findings
+                    .push(tell(&news, &format!("{sender} ({station}) asked for {} addresses by ARP", news.things)));
             }
         }
     }
@@ -315,7 +423,9 @@ impl Traffic {
             return news;
         }
         let count = self.tallies.add(tried, seconds(now))?;
-        if count.things < limit.things || count.who < limit.who {
+        let is_young = against.look.direction == Direction::Outgoing && count.seconds < UNDER_WAY;
+        let needed = if is_young { limit.things * IN_A_HURRY } else { limit.things };
+        if count.things < needed || count.who < limit.who {
             return None;
         }
         self.tallies.forget(tried.key);
@@ -350,13 +460,6 @@ impl Traffic {
         }
         self.incidents.begin(key, &Beginning { alert, packets: 1, things: 1, seconds: 0, window: 0 }, now)
     }
-}
-
-/// Whether a packet is what most are: a segment of a known connection, on its way to who answers there.
-#[inline]
-fn is_ordinary(ip: &Ip, state: State) -> bool {
-    let Transport::Tcp(Tcp { flags, .. }) = ip.transport else { return false };
-    state == State::Original && flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::SYN)
 }
 
 fn is_for_many(dst: IpAddr) -> bool {

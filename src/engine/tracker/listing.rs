@@ -54,7 +54,9 @@ impl Tracked {
     /// A packet that its opener sends.
     pub fn packet(&self) -> Ip {
         let transport = match self.protocol {
-            Protocol::TCP => Transport::Tcp(Tcp { ports: self.ports, flags: TcpFlags(TcpFlags::ACK) }),
+            Protocol::TCP => {
+                Transport::Tcp(Tcp { ports: self.ports, flags: TcpFlags(TcpFlags::ACK), ..Tcp::default() })
+            }
             Protocol::UDP | Protocol::UDPLITE => Transport::Udp(self.ports),
             Protocol::SCTP => Transport::Sctp(self.ports),
             Protocol::ICMP | Protocol::ICMPV6 => {
@@ -186,7 +188,12 @@ mod tests {
         let mut tracker = Tracker::new(100);
         let syn = |src: &str, dst: &str| {
             let ports = Ports { src: 50_000, dst: 443 };
-            packet(src, dst, Protocol::TCP, Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::SYN) }))
+            packet(
+                src,
+                dst,
+                Protocol::TCP,
+                Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() }),
+            )
         };
         let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 77, quoted: None });
         let opening = [

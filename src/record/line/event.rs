@@ -325,6 +325,14 @@ pub enum PfwEvent {
     Difference,
     /// Connection tracking dropped packets or gave up connections.
     ConntrackFull,
+    /// A source is blocked for a time.
+    Banned,
+    /// It would be, if that were asked for.
+    WouldBan,
+    /// It is not, though it deserves it.
+    BanSpared,
+    /// It is not any more.
+    BanEnded,
     /// pfw ends.
     Stopped,
 }
@@ -351,6 +359,10 @@ impl PfwEvent {
             Self::RulesDisturbed => "rules-disturbed",
             Self::Difference => "difference",
             Self::ConntrackFull => "conntrack-full",
+            Self::Banned => "banned",
+            Self::WouldBan => "would-ban",
+            Self::BanSpared => "ban-spared",
+            Self::BanEnded => "ban-ended",
             Self::Stopped => "stopped",
         }
     }

@@ -44,7 +44,7 @@ fn malformed() -> Packet {
 }
 
 fn syn() -> Transport {
-    Transport::Tcp(Tcp { ports: Ports { src: 443, dst: 51512 }, flags: TcpFlags(TcpFlags::SYN) })
+    Transport::Tcp(Tcp { ports: Ports { src: 443, dst: 51512 }, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() })
 }
 
 fn rule(id: &str, step: Step) -> RuleText {
@@ -236,7 +236,11 @@ fn address() -> impl Strategy<Value = (IpAddr, IpAddr)> {
 fn transport() -> impl Strategy<Value = Transport> {
     let ports = || any::<(u16, u16)>().prop_map(|(src, dst)| Ports { src, dst });
     prop_oneof![
-        (ports(), any::<u8>()).prop_map(|(ports, flags)| Transport::Tcp(Tcp { ports, flags: TcpFlags(flags) })),
+        (ports(), any::<u8>()).prop_map(|(ports, flags)| Transport::Tcp(Tcp {
+            ports,
+            flags: TcpFlags(flags),
+            ..Tcp::default()
+        })),
         ports().prop_map(Transport::Udp),
         ports().prop_map(Transport::Sctp),
         any::<(u8, u8, u16)>().prop_map(|(kind, code, id)| Transport::Icmp(Icmp { kind, code, id, quoted: None })),

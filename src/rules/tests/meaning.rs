@@ -1,7 +1,7 @@
 //! What sound files come to.
 
 use super::{read, read_with};
-use crate::alert::{Alert, Settings};
+use crate::alert::{Alert, Response, Settings};
 use crate::packet::Protocol;
 use crate::rules::exact::ExactSet;
 use crate::rules::*;
@@ -55,6 +55,9 @@ fn thresholds_are_those_of_the_file_and_the_defaults_for_the_rest() {
     let ours = detect(r#"{ "detect": { "scan_ports": 25, "off": ["ip.port_zero"] } }"#);
     assert_eq!((ours.scan_ports, ours.scan_seconds), (25, Settings::default().scan_seconds));
     assert!(!ours.wants(Alert::IpPortZero) && ours.wants(Alert::ScanSyn));
+    assert_eq!((ours.action, ours.ban_unverified), (Response::Log, false));
+    let bans = detect(r#"{ "detect": { "action": "ban", "ban_unverified": true, "ban_seconds": 60 } }"#);
+    assert_eq!((bans.action, bans.ban_unverified, bans.ban_seconds), (Response::Ban, true, 60));
 }
 
 #[test]

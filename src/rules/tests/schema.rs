@@ -109,7 +109,7 @@ fn it_knows_every_threshold_and_every_alert() {
         assert_eq!(published["default"], setting.default, "{}", setting.key);
         assert_eq!((&published["minimum"], &published["maximum"]), (&setting.least.into(), &setting.most.into()));
     }
-    assert_eq!(detect.as_object().unwrap().len(), SETTINGS.len() + 1);
+    assert_eq!(detect.as_object().unwrap().len(), SETTINGS.len() + 3, "and off, action, ban_unverified");
     let names: Vec<Value> = ALERTS.iter().map(|entry| entry.name.into()).collect();
     assert_eq!(detect["off"]["items"]["enum"], Value::Array(names));
 }

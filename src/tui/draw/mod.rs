@@ -3,6 +3,7 @@
 mod chart;
 mod connections;
 mod head;
+mod incidents;
 mod lists;
 mod pages;
 mod pen;
@@ -38,6 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
         Pane::Rules => lists::rules(buffer, &layout, state, theme),
         Pane::Talkers => talkers::draw(buffer, &layout, state, theme),
         Pane::Connections => connections::draw(buffer, &layout, state, theme),
+        Pane::Incidents => incidents::draw(buffer, &layout, state, theme),
     }
     let cursor = head::foot(buffer, &layout, state, theme);
     if let Some(Dialog::Page(page)) = &state.dialog {

@@ -141,6 +141,7 @@ impl State {
                 self.table.row = cursor.selected;
             }
             Pane::Connections => self.connections.go(motion, height),
+            Pane::Incidents => self.incidents.go(motion, height),
         }
     }
 
@@ -149,6 +150,7 @@ impl State {
             Pane::Live => self.log.selected().map(words::event),
             Pane::Rules => self.rules.selected().map(words::rule),
             Pane::Connections => self.connections.selected().map(words::connection),
+            Pane::Incidents => self.incidents.selected().map(|one| words::incident(one, self.ban_of(one))),
             Pane::Talkers => None,
         };
         if let Some(page) = page {
@@ -218,6 +220,7 @@ impl State {
             Pane::Live => self.log.select(row, height),
             Pane::Rules => self.rules.select(row, height),
             Pane::Connections => self.connections.select(row, height),
+            Pane::Incidents => self.incidents.select(row, height),
             Pane::Talkers => {}
         }
         if before == self.cursor() && before.selected == before.top + row {

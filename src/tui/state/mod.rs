@@ -4,6 +4,7 @@
 mod connections;
 mod cursor;
 mod dialog;
+mod incidents;
 mod input;
 mod log;
 mod news;
@@ -15,6 +16,7 @@ mod words;
 pub use connections::Connections;
 pub use cursor::Cursor;
 pub use dialog::{Choice, Dialog, Input, Menu, Page, Purpose, Text};
+pub use incidents::{Incident, Incidents};
 pub use log::Log;
 pub use rules::Rules;
 
@@ -22,7 +24,7 @@ use super::event::Event;
 use super::history::History;
 use super::layout::{Layout, middle};
 use super::talkers::Talkers;
-use crate::control::report::Status;
+use crate::control::report::{BanRow, Status};
 use crate::control::{Answer, Request};
 use ratatui::crossterm::event::{Event as Terminal, KeyEventKind};
 use ratatui::layout::Rect;
@@ -47,11 +49,13 @@ pub enum Pane {
     Talkers,
     /// The connections.
     Connections,
+    /// What is suspicious.
+    Incidents,
 }
 
 impl Pane {
     /// All, in the order in which they stand on the screen.
-    pub const ALL: [Self; 4] = [Self::Live, Self::Rules, Self::Talkers, Self::Connections];
+    pub const ALL: [Self; 5] = [Self::Live, Self::Rules, Self::Talkers, Self::Connections, Self::Incidents];
 
     /// Its name.
     pub const fn title(self) -> &'static str {
@@ -60,6 +64,7 @@ impl Pane {
             Self::Rules => "Rules",
             Self::Talkers => "Talkers",
             Self::Connections => "Connections",
+            Self::Incidents => "Incidents",
         }
     }
 
@@ -179,6 +184,8 @@ pub struct State {
     pub table: Tables,
     /// The connections.
     pub connections: Connections,
+    /// What is suspicious.
+    pub incidents: Incidents,
     /// What lies above the panes.
     pub dialog: Option<Dialog>,
     /// What came of the last key.
@@ -218,6 +225,7 @@ impl State {
             talkers: Talkers::default(),
             table: Tables::default(),
             connections: Connections::default(),
+            incidents: Incidents::default(),
             dialog: None,
             notice: None,
             owns,
@@ -267,6 +275,12 @@ impl State {
         self.notice = Some(Notice { words: words.to_owned(), is_good, until: self.now + NOTICE });
     }
 
+    /// The ban of who is behind an incident, if he is banned.
+    pub fn ban_of(&self, incident: &Incident) -> Option<&BanRow> {
+        let source = incident.source()?;
+        self.status.bans.iter().find(|ban| ban.source == source)
+    }
+
     /// Lines of a page that are in sight.
     pub fn page_height(&self) -> usize {
         usize::from(self.page_area().height.saturating_sub(2))
@@ -295,6 +309,7 @@ impl State {
             Pane::Rules => self.rules.cursor(),
             Pane::Talkers => Cursor { selected: self.table.row, top: 0 },
             Pane::Connections => self.connections.cursor(),
+            Pane::Incidents => self.incidents.cursor(),
         }
     }
 }

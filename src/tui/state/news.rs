@@ -30,7 +30,7 @@ impl State {
                 self.connections.begin();
                 self.ask(Request::Connections { from: 0 });
             }
-            Pane::Live | Pane::Talkers => {}
+            Pane::Live | Pane::Talkers | Pane::Incidents => {}
         }
     }
 
@@ -51,6 +51,8 @@ impl State {
 
     fn take(&mut self, event: Event) {
         self.talkers.take(&event);
+        let height = self.layout().map_or(0, |layout| layout.list.height.saturating_sub(1).into());
+        self.incidents.take(&event, if self.pane == Pane::Incidents { height } else { 0 });
         self.log.push(event);
     }
 

@@ -23,6 +23,7 @@ impl State {
             Command::AllowPort => self.propose_port(Op::Allow),
             Command::Block => self.dialog = Some(Dialog::Input(Input::new(Purpose::Target(Op::Block), ""))),
             Command::Allow => self.dialog = Some(Dialog::Input(Input::new(Purpose::Target(Op::Allow), ""))),
+            Command::Unban => self.unban(),
             Command::Remove => self.change_selected(|_| Op::Unblock),
             Command::Switch => self.change_selected(|is_off| if is_off { Op::Enable } else { Op::Disable }),
             Command::ToggleIcmp => self.read_rules_for_icmp(0),
@@ -67,6 +68,14 @@ impl State {
         }
     }
 
+    /// Takes back the ban of who is behind the selected incident.
+    pub(super) fn unban(&mut self) {
+        match self.incidents.selected().and_then(|one| self.ban_of(one)).map(|ban| ban.source) {
+            Some(source) => self.ask(Request::Change(Change::new(Op::Unblock, source.to_string()))),
+            None => self.tell(false, "nobody is banned for what is selected"),
+        }
+    }
+
     fn propose_port(&mut self, op: Op) {
         match self.selected_port() {
             Some(port) => self.propose(op, &port),
@@ -89,6 +98,7 @@ impl State {
                 let row = self.connections.selected()?;
                 Some(if row.direction == "outgoing" { row.dst } else { row.src })
             }
+            Pane::Incidents => self.incidents.selected()?.source(),
             Pane::Talkers | Pane::Rules => None,
         }
     }
@@ -113,6 +123,10 @@ impl State {
             Pane::Connections => {
                 let row = self.connections.selected()?;
                 named(row.dst_port?, &row.protocol)
+            }
+            Pane::Incidents => {
+                let line = &self.incidents.selected()?.line;
+                named(line.service()?, &line.protocol)
             }
             Pane::Talkers | Pane::Rules => None,
         }

@@ -1,8 +1,9 @@
 //! The pages of text: the keys, all about one line, what somebody should look at.
 
 use super::dialog::{Page, Text};
+use super::incidents::Incident;
 use crate::control::Kind;
-use crate::control::report::{ConnectionRow, RuleRow, Status};
+use crate::control::report::{BanRow, ConnectionRow, RuleRow, Status};
 use crate::text::{duration, grouped, time, visible};
 use crate::tui::event::{Event, Way, end};
 use crate::tui::keys::{BINDINGS, Place};
@@ -109,6 +110,29 @@ fn blocked(step: &str) -> &'static str {
         }
         _ => "If it should pass: switch this rule off, or allow the peer; allow_ips comes before all rules.",
     }
+}
+
+/// All about one incident, and the ban that came of it.
+pub fn incident(incident: &Incident, ban: Option<&BanRow>) -> Page {
+    let Incident { what, packets, since, last, line } = incident;
+    let source = incident.source().map_or("many, or forged".to_owned(), |source| source.to_string());
+    let mut lines = [
+        pair("what", &what.name),
+        pair("grave", what.grave()),
+        pair("source", &source),
+        pair("packets", &grouped(*packets)),
+        pair("since", since),
+        pair("last", last),
+        pair("why", &line.reason),
+    ]
+    .concat();
+    if let Some(ban) = ban {
+        lines.extend(pair("banned", &format!("until {} ({}, time {})", time(&ban.until), ban.alert, ban.times)));
+    }
+    lines.push(Text::Gap);
+    lines.push(Text::Heading("What it means".to_owned()));
+    lines.extend(words(&format!("'pfw explain --alert {}' says what it means and what else causes it.", what.name)));
+    Page::new("One incident", lines)
 }
 
 /// All about one rule.

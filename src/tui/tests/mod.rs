@@ -7,7 +7,7 @@ mod steps;
 use super::event::Event;
 use super::event::testing::packet;
 use super::state::{Effect, Incoming, News, State};
-use crate::control::report::{ConnectionRow, ConnectionsPage, Counts, RuleRow, RulesPage, RulesState, Status};
+use crate::control::report::{BanRow, ConnectionRow, ConnectionsPage, Counts, RuleRow, RulesPage, RulesState, Status};
 use crate::control::{Answer, Request};
 use ratatui::crossterm::event::{Event as Terminal, KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
@@ -91,6 +91,19 @@ fn rules() -> RulesPage {
         row(6, 11, "default_policy", "allow", "default_policy", "every other packet", 4_321),
     ];
     RulesPage { total: rows.len(), from: 0, generation: 1, rows }
+}
+
+/// A ban.
+fn ban() -> BanRow {
+    BanRow {
+        source: "203.0.113.20".parse().unwrap(),
+        alert: "scan.connect".into(),
+        incident: Some(1),
+        times: 2,
+        since: "2026-11-21T18:40:03Z".into(),
+        until: "2026-11-21 19:50:03".into(),
+        reason: "203.0.113.20 tried 10 closed or blocked ports of 10.0.0.5 (10 packets, in 0.2 s)".into(),
+    }
 }
 
 fn connections() -> ConnectionsPage {

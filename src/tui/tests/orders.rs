@@ -4,6 +4,7 @@ use super::steps::{change, click, notice, refuse};
 use super::*;
 use crate::control::report::{Regime, Spell};
 use crate::control::{Activity, Change, Op, Resumed};
+use crate::tui::event::testing::alert;
 use crate::tui::state::Dialog;
 
 /// Goes to the line of the log that a filter finds.
@@ -50,6 +51,30 @@ fn a_rule_is_made_of_a_line_with_one_key() {
     press(&mut state, KeyCode::Char('B'));
     assert_eq!(notice(&state), (false, "what is selected has no TCP or UDP port"));
     select(&mut state, "pfw");
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(notice(&state), (false, "what is selected has no peer"));
+}
+
+#[test]
+fn who_is_behind_an_incident_can_be_blocked_and_his_ban_taken_back() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('5'));
+    state.update(Incoming::News(News::Events(vec![
+        alert("flood.syn", 2, 1_000, "198.51.100.9"),
+        alert("scan.connect", 1, 10, "203.0.113.20"),
+    ])));
+    press(&mut state, KeyCode::Home);
+    press(&mut state, KeyCode::Char('-'));
+    assert_eq!(notice(&state), (false, "nobody is banned for what is selected"));
+    press(&mut state, KeyCode::Char('b'));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "203.0.113.20")));
+    let status = Status { bans: vec![ban()], ..status(1_301) };
+    hear(&mut state, &Request::Status, Answer::Status(Box::new(status)));
+    assert_eq!(press(&mut state, KeyCode::Char('-')), change(Change::new(Op::Unblock, "203.0.113.20")));
+    press(&mut state, KeyCode::Down);
+    while state.incidents.selected().is_some_and(|one| &*one.what.name != "flood.syn") {
+        press(&mut state, KeyCode::Down);
+    }
     press(&mut state, KeyCode::Char('b'));
     assert_eq!(notice(&state), (false, "what is selected has no peer"));
 }

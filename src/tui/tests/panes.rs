@@ -4,6 +4,7 @@
 use super::*;
 use crate::control::report::{Regime, Spell};
 use crate::tui::draw::{Theme, draw};
+use crate::tui::event::testing::alert;
 use ratatui::Terminal as Screen;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
@@ -108,6 +109,36 @@ fn the_connections() {
 }
 
 #[test]
+fn the_incidents() {
+    at_each_size("incidents", |state| {
+        let mut status = status(1_301);
+        status.bans = vec![ban()];
+        hear(state, &Request::Status, Answer::Status(Box::new(status)));
+        press(state, KeyCode::Char('5'));
+        let events = [
+            alert("scan.connect", 1, 10, "203.0.113.20"),
+            alert("flood.syn", 2, 12_800, "198.51.100.9"),
+            alert("brute_force", 3, 20, "2001:db8:1234:5678:9abc:def0:1234:5678"),
+            alert("scan.connect", 1, 20, "203.0.113.20"),
+        ];
+        state.update(Incoming::News(News::Events(events.into())));
+        press(state, KeyCode::Down);
+    });
+}
+
+#[test]
+fn all_about_one_incident() {
+    at_each_size("incident", |state| {
+        let mut status = status(1_301);
+        status.bans = vec![ban()];
+        hear(state, &Request::Status, Answer::Status(Box::new(status)));
+        state.update(Incoming::News(News::Events(vec![alert("scan.connect", 1, 20, "203.0.113.20")])));
+        press(state, KeyCode::Char('5'));
+        press(state, KeyCode::Enter);
+    });
+}
+
+#[test]
 fn a_choice() {
     at_each_size("choice", |state| {
         press(state, KeyCode::Char('3'));
@@ -178,7 +209,7 @@ fn a_screen_that_is_too_small_says_so_and_no_size_is_a_surprise() {
 #[test]
 fn without_colours_there_are_none() {
     let mut state = state((120, 40));
-    for pane in ['1', '2', '3', '4', 'P', '?'] {
+    for pane in ['1', '2', '3', '4', '5', 'P', '?'] {
         press(&mut state, KeyCode::Char(pane));
         let backend = screen(&state, false);
         let plain = |cell: &ratatui::buffer::Cell| cell.fg == Color::Reset && cell.bg == Color::Reset;

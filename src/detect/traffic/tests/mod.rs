@@ -1,5 +1,7 @@
 //! Traffic as it is made on purpose and as it just happens, and what is said of it.
 
+mod bans;
+
 use super::*;
 use crate::detect::Detector;
 use crate::engine::Premises;
@@ -17,6 +19,7 @@ struct Wire {
     detector: Detector,
     now: Timestamp,
     found: Vec<Finding>,
+    bans: Vec<Ban>,
 }
 
 fn address(text: &str) -> IpAddr {
@@ -30,7 +33,12 @@ impl Wire {
 
     fn with(settings: Settings) -> Self {
         let premises = Premises { settings, own: vec![address(US)], gateways: vec![address("10.0.0.1")] };
-        Self { detector: Detector::new(&premises, 1), now: Timestamp::from_parts(1_000_000, 0), found: Vec::new() }
+        Self {
+            detector: Detector::new(&premises, 1),
+            now: Timestamp::from_parts(1_000_000, 0),
+            found: Vec::new(),
+            bans: Vec::new(),
+        }
     }
 
     fn wait(&mut self, nanos: i64) -> &mut Self {
@@ -44,13 +52,15 @@ impl Wire {
             _ => Direction::Incoming,
         };
         let look = Look { packet, direction, time: self.now, state, interface: b"eth0 " };
-        self.found.extend(self.detector.traffic(look));
+        let Found { findings, bans } = self.detector.traffic(look);
+        self.found.extend(findings);
+        self.bans.extend(bans);
         self
     }
 
     fn tcp(&mut self, src: &str, dst: &str, ports: (u16, u16), flags: u8, options: u32, state: State) -> &mut Self {
         let ports = Ports { src: ports.0, dst: ports.1 };
-        let transport = Transport::Tcp(Tcp { ports, flags: TcpFlags(flags) });
+        let transport = Transport::Tcp(Tcp { ports, flags: TcpFlags(flags), ..Tcp::default() });
         self.send(&packet(src, dst, Protocol::TCP, 40 + options, transport), state)
     }
 
@@ -221,17 +231,34 @@ fn a_desktop_is_quiet() {
 }
 
 #[test]
+fn a_burst_of_ours_is_no_sweep_before_anybody_could_answer_and_a_great_one_is() {
+    let mut wire = Wire::new();
+    for n in 0..100 {
+        wire.wait(MS).syn(US, &nth(n), (40000, 443));
+    }
+    for n in 0..100 {
+        wire.wait(MS).tcp(&nth(n), US, (443, 40000), TcpFlags::SYN | TcpFlags::ACK, 20, State::Reply);
+    }
+    assert_eq!(wire.found, []);
+    for n in 0..200 {
+        wire.wait(MS).syn(US, &nth(1000 + n), (40000, 443));
+    }
+    assert_eq!(wire.names(), ["sweep.tcp"]);
+}
+
+#[test]
 fn a_sweep_is_named_whether_by_us_or_by_others() {
-    for src in [US, PEER] {
+    // Of what we send, answers may be under way for some time.
+    for (src, apart) in [(US, 60 * MS), (PEER, MS)] {
         let mut wire = Wire::new();
         for n in 0..40 {
-            wire.wait(MS).syn(src, &nth(n), (40000, 445));
+            wire.wait(apart).syn(src, &nth(n), (40000, 445));
         }
         for n in 0..40 {
-            wire.wait(MS).udp(src, &nth(n), (40000, 161), State::New);
+            wire.wait(apart).udp(src, &nth(n), (40000, 161), State::New);
         }
         for n in 0..40 {
-            wire.wait(MS).echo(src, &nth(n));
+            wire.wait(apart).echo(src, &nth(n));
         }
         assert_eq!(wire.names(), ["sweep.tcp", "sweep.udp", "sweep.icmp"]);
     }
@@ -317,3 +344,22 @@ fn thresholds_are_those_of_the_rules_and_what_is_off_is_not_raised() {
 
 // However many there are: what is taken in the beginning is all that the tables ever take.
 const _: () = assert!(Detector::BYTES < 6 << 20);
+
+#[test]
+fn a_slow_scan_among_a_million_forged_sources_is_found_in_the_memory_that_was_there() {
+    let mut wire = Wire::banning();
+    for n in 0..1_000_000 {
+        let port = u16::try_from(n % 60_000 + 1).unwrap();
+        wire.wait(MS / 2).syn(&nth(n), US, (40_000, port));
+        if n % 20_000 == 0 {
+            wire.syn(PEER, US, (40_001, u16::try_from(n / 20_000 + 1).unwrap()));
+        }
+    }
+    let of_peer = wire.found.iter().filter(|found| found.reason.starts_with(PEER));
+    assert!(of_peer.clone().any(|found| found.alert == Alert::ScanSyn && found.packets <= 20), "{:#?}", wire.found);
+    assert!(wire.found.len() < 50, "{} lines", wire.found.len());
+    assert_eq!(wire.bans, []);
+    const { assert!(Detector::BYTES < 6 << 20) };
+    let (begun, untold) = wire.detector.incidents();
+    assert!(begun < 20 && untold == 0, "{begun} {untold}");
+}
