@@ -36,6 +36,8 @@ const INSIDE: &str = "PFW_BENCH_INSIDE";
 /// Where the listed networks begin, and where unlisted ones do.
 const LISTED: u32 = 0x0b00_0000;
 const OTHERS: u32 = 0x0c00_0000;
+/// How long pfw may take to get ready, or to end: a million networks take some seconds, on a busy machine many.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Different sources of a flood.
 const SOURCES: u32 = 64;
 
@@ -160,7 +162,9 @@ pub fn start(world: &World, rules: &str, args: &[&str]) -> Running {
     std::fs::write(world.path("rules.json"), rules).expect("written");
     let mut command = pfw(["run", "--yes", "--config", "rules.json"]);
     command.args(args).current_dir(world.folder.path());
-    Running::start(command)
+    let mut running = Running::begin(command).with_patience(PATIENCE);
+    running.wait_to_say("pfw: ready");
+    running
 }
 
 /// So many networks, one a line.

@@ -67,9 +67,26 @@ pub struct Forwarding {
     /// Datagrams in fragments that are part of such a flow.
     datagrams: Remembered<Datagram>,
     /// When connections from and to this machine began, by their ends.
-    own: Remembered<Ends, Timestamp>,
+    own: Remembered<Ends, Beginnings>,
     /// When flows on their way through began, by the ends that the rules see.
-    begun: Remembered<Ends, Timestamp>,
+    begun: Remembered<Ends, Beginnings>,
+}
+
+/// When several of the same ends began: one may follow on another before packets of the first are told apart.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginnings([Option<Timestamp>; 4]);
+
+impl Beginnings {
+    /// With another one, of which the oldest may be forgotten.
+    fn and(self, time: Timestamp) -> Self {
+        let [_, second, third, fourth] = self.0;
+        Self([second, third, fourth, Some(time)])
+    }
+
+    /// The latest that is not later than `time`.
+    fn latest(&self, time: Timestamp) -> Option<Timestamp> {
+        self.0.iter().flatten().copied().filter(|&one| one <= time).max()
+    }
 }
 
 impl Default for Forwarding {
@@ -139,15 +156,16 @@ impl Forwarding {
     /// the same before the flow began, which is told at once with all that came meanwhile.
     fn goes_through(&self, ends: &Ends, time: Timestamp) -> bool {
         let Some(side) = self.translated.get(ends, time) else { return false };
-        let own = self.own.get(ends, time).filter(|&&own| own <= time);
-        own.is_none_or(|own| self.begun.get(&side.others, time).is_some_and(|begun| own < begun && *begun <= time))
+        let own = self.own.get(ends, time).and_then(|own| own.latest(time));
+        let begun = || self.begun.get(&side.others, time).and_then(|begun| begun.latest(time));
+        own.is_none_or(|own| begun().is_some_and(|begun| own < begun))
     }
 
     /// Takes in that a packet opened a connection to this machine at `time`: a flow with its ends is over, although
     /// notice of that may come later.
     pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
         let Some(ends) = Ends::of_packet(packet) else { return };
-        self.own.remember(ends, time, time.plus(BEGINNING), time);
+        remember(&mut self.own, ends, time);
         // One that has begun since is another.
         let goes_on = self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| time < side.since);
         if !goes_on {
@@ -158,7 +176,7 @@ impl Forwarding {
     /// Takes in that a packet began a flow on its way through.
     pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
         if let Some(ends) = Ends::of_packet(packet) {
-            self.begun.remember(ends, time, time.plus(BEGINNING), time);
+            remember(&mut self.begun, ends, time);
         }
     }
 
@@ -178,6 +196,12 @@ impl Forwarding {
     pub fn forgotten(&self) -> u64 {
         self.translated.forgotten()
     }
+}
+
+/// Remembers when something of these ends began.
+fn remember(beginnings: &mut Remembered<Ends, Beginnings>, ends: Ends, time: Timestamp) {
+    let before = beginnings.get(&ends, time).copied().unwrap_or_default();
+    beginnings.remember(ends, before.and(time), time.plus(BEGINNING), time);
 }
 
 /// Whether a packet that comes in can only be on its way through.
@@ -299,6 +323,17 @@ mod tests {
         forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), at(2));
         forwarding.change(&host(), &Change::Opened(masqueraded), at(2));
         assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
+        // And so again and again, before packets of the first are looked at.
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        for (own, flow) in [(1, 2), (4, 5)] {
+            forwarding.begins(&outside, millis(own));
+            forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(flow));
+        }
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(7));
+        forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
+        let covered = [1, 2, 3, 4, 5, 6].map(|time| forwarding.covers(&outside, millis(time)));
+        assert_eq!(covered, [false, true, true, false, true, true]);
     }
 
     #[test]

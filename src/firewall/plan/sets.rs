@@ -3,7 +3,7 @@
 //! A set's name holds the generation that made it, and its content never changes: the transaction that replaces the
 //! rules is what changes sets, so that rules and sets are always of one rule set. What the plan before has is used on.
 
-use super::prefixes::{Address, prefixes};
+use super::prefixes::{Address, prefixes, write_small};
 use crate::firewall::family::Family;
 use crate::firewall::names::{SetKind, set_name};
 use crate::rules::ranges::{Number, Ranges};
@@ -12,6 +12,9 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+/// Bytes of a line that adds a network, its set's name aside: those of IPv4 fit, of IPv6 most.
+const ROOM: usize = 24;
 
 /// What a set holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,8 +144,15 @@ fn write_networks<A: Address>(name: &str, family: &str, ranges: &Ranges<A>, out:
     let count = networks(ranges).count();
     let size = count.next_power_of_two().clamp(64, 1 << 20);
     let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count.max(1));
+    out.reserve(count * (name.len() + ROOM));
     for (first, len) in networks(ranges) {
-        let _ = writeln!(out, "add {name} {}/{len}", first.text());
+        out.push_str("add ");
+        out.push_str(name);
+        out.push(' ');
+        first.write(out);
+        out.push('/');
+        write_small(u8::try_from(len).unwrap_or(u8::MAX), out);
+        out.push('\n');
     }
 }
 
