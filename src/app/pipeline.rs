@@ -189,7 +189,7 @@ impl Pipeline {
     }
 
     /// Looks for what a packet tells together with those before it, and says what is new.
-    fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
+    pub fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
         let Circumstances { direction, time, interface, .. } = *around;
         let look = Look { packet, direction, time, state: judgement.decision.state, interface: interface.name.text() };
         let found = self.detector.traffic(look);

@@ -336,9 +336,17 @@ impl Stage {
     fn form(&mut self, seen: &Seen, judgement: Option<Judgement>) -> Form {
         let Some(judgement) = judgement else {
             self.change_rules(seen.time);
-            return self.foretell(seen, seen.packet);
+            let form = self.foretell(seen, seen.packet);
+            self.watch(seen, &form);
+            return form;
         };
         Form { packet: seen.packet, judgement }
+    }
+
+    /// Looks for what a packet tells together with those before it.
+    fn watch(&mut self, seen: &Seen, form: &Form) {
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        self.pipeline.watch(&form.packet, &around, &form.judgement);
     }
 
     /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.

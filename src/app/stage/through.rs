@@ -86,7 +86,12 @@ impl Stage {
             *form = self.foretell(seen, packet);
         }
         match by {
-            Some(by) => self.tell_dropped(seen, &forms, by),
+            Some(by) => {
+                // What is let through has no report but of its beginning: who was answered can't be told of it.
+                let [form, ..] = &forms;
+                self.watch(seen, form);
+                self.tell_dropped(seen, &forms, by);
+            }
             None => self.tell_let_through(seen, &forms),
         }
     }
