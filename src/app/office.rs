@@ -1,6 +1,8 @@
 //! The main thread's part while pfw runs: answers events, has the rules enforced, and leaves them for the capture
 //! thread. What becomes of changes that somebody asks for is in `steering`.
 
+mod care;
+
 use super::board::Board;
 use super::book::{Book, Pages};
 use super::clerk::{Order, rfc3339};
@@ -16,7 +18,6 @@ use super::vigil::Vigil;
 use crate::control::report::{BanRow, TemporaryChange};
 use crate::control::{Answer, Done, Outcome, Refusal, RefusalKind, Reply};
 use crate::engine::Matcher;
-use crate::firewall::Change;
 use crate::host::{self, Host};
 use crate::record::PfwEvent;
 use crate::record::sink::Handle;
@@ -415,41 +416,6 @@ impl Office {
             .inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))?;
         self.orders.count(counted, None);
         Ok(())
-    }
-
-    /// Somebody has changed the kernel's tables, perhaps we.
-    fn hear_of(&mut self, change: &Change) {
-        let concerns = self.enforcement.as_ref().is_some_and(|enforcement| enforcement.may_concern(change));
-        if let Some(vigil) = self.vigil.as_mut().filter(|_| concerns) {
-            vigil.hear(change);
-        }
-    }
-
-    /// Has it answered what the kernel's rules dropped, held against what it reported and what was logged: by the
-    /// capture thread, as soon as it has read the reports of what was counted.
-    fn audit(&self, reply: Reply) {
-        match self.enforcement.as_ref().map(Enforcement::count) {
-            Some(Ok(counted)) => self.orders.count(counted, Some(reply)),
-            Some(Err(error)) => reply.refuse(failure(&error)),
-            None => {
-                let words = "no rules are enforced: nothing is dropped, and there is nothing to hold against it";
-                reply.refuse(Refusal::because(RefusalKind::Refused, words));
-            }
-        }
-    }
-
-    /// Looks whether the kernel has our rules as we put them there.
-    fn look_after(&mut self, desk: &mut impl Desk) {
-        let (Some(enforcement), Some(vigil)) = (&mut self.enforcement, &mut self.vigil) else { return };
-        let began = Instant::now();
-        let looked = enforcement.look_after(self.started.elapsed(), &vigil.suspects());
-        let (right, words) =
-            looked.map_or_else(|error| (false, Some(format!("{error:#}"))), |look| (look.right, look.words));
-        vigil.looked(began, Instant::now(), right);
-        if let Some(words) = words {
-            self.remark(desk, &words);
-            self.orders.note(PfwEvent::RulesDisturbed, &words);
-        }
     }
 
     /// Says what somebody should look at, and keeps it for who asks.

@@ -1,32 +1,32 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
+mod telling;
 mod through;
 mod verdicts;
 
 use super::audit::Audit;
 use super::conntrack::Conntrack;
-use super::explanation::Form;
 use super::forwarding::{self, Course, Forwarding};
 use super::generations::Generations;
 use super::hits::Hits;
 use super::kernel_rules::KernelRules;
 use super::own::{Does, Own};
-use super::pipeline::{Circumstances, Interface, Judgement, Pipeline};
+use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::remembered::Remembered;
 use super::seeding::Seeds;
 use super::tracking::Tracking;
-use super::withheld::{HOLD, Seen, Settled, UNTIL_REPORTED, Withheld};
+use super::withheld::{HOLD, Seen, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Ends, Flow};
 use crate::control::report::AuditReport;
 use crate::detect::Ban;
-use crate::engine::{Direction, Matcher, RuleInfo, Step};
+use crate::engine::{Direction, Matcher};
 use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
 use crate::nflog::{Event, Hook};
 use crate::packet::{self, Malformed, Net};
-use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary, Verdict};
+use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -308,72 +308,6 @@ impl Stage {
         while let Some(next) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
             self.tell(&next);
         }
-    }
-
-    /// Writes the line of a packet whose fate is known.
-    fn tell(&mut self, settled: &Settled) {
-        match settled {
-            Settled::Due(seen) => self.judge_early(*seen),
-            Settled::Passed(seen, judgement) => self.tell_passed(seen, *judgement),
-            Settled::Dropped(seen, judgement, by) => {
-                let form = self.form(seen, *judgement);
-                self.tell_dropped(seen, &[form], by);
-            }
-            Settled::Unseen(seen, by) => {
-                let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-                if self.pipeline.examine(&seen.packet, &around) {
-                    let form = self.form(seen, None);
-                    self.tell_dropped(seen, &[form], by);
-                }
-            }
-            Settled::Entered(seen) => self.enters(seen),
-            Settled::Forwarded(passage) => self.tell_forwarded(passage),
-        }
-    }
-
-    /// Judges a packet, unless it was judged before, by the rules of its time. It has no other form: it is from or to this
-    /// machine.
-    fn form(&mut self, seen: &Seen, judgement: Option<Judgement>) -> Form {
-        let Some(judgement) = judgement else {
-            self.change_rules(seen.time);
-            let form = self.foretell(seen, seen.packet);
-            self.watch(seen, &form);
-            return form;
-        };
-        Form { packet: seen.packet, judgement }
-    }
-
-    /// Looks for what a packet tells together with those before it.
-    fn watch(&mut self, seen: &Seen, form: &Form) {
-        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        self.pipeline.watch(&form.packet, &around, &form.judgement);
-    }
-
-    /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
-    fn judge_early(&mut self, seen: Seen) {
-        let judgement = (!self.may_pass(&seen)).then(|| self.form(&seen, None).judgement);
-        if let Some(truth) = &mut self.truth {
-            truth.withheld.keep(seen, judgement);
-        }
-    }
-
-    /// Tells of a packet that the tap saw and the kernel did not drop.
-    fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
-        if self.is_on_its_way_through(seen) {
-            return;
-        }
-        let form = self.form(seen, judgement);
-        if self.answers_a_rejected(seen) {
-            let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
-            return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
-        }
-        self.tell_let_through(seen, &[form]);
-    }
-
-    /// Writes a line with a reason that is not the engine's.
-    fn write_as(&mut self, seen: &Seen, rule: &RuleInfo, verdict: Verdict, reason: &str) {
-        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        self.pipeline.write_as(&seen.packet, &around, rule, verdict, reason);
     }
 
     /// Writes down what happened to an interface.

@@ -1,0 +1,76 @@
+//! Packets whose fate is known -> their lines: each is judged now, by the rules of its time, unless it was before.
+
+use super::{Stage, around};
+use crate::app::explanation::Form;
+use crate::app::pipeline::Judgement;
+use crate::app::withheld::{Seen, Settled};
+use crate::engine::{RuleInfo, Step};
+use crate::record::Verdict;
+
+impl Stage {
+    /// Writes the line of a packet whose fate is known.
+    pub(super) fn tell(&mut self, settled: &Settled) {
+        match settled {
+            Settled::Due(seen) => self.judge_early(*seen),
+            Settled::Passed(seen, judgement) => self.tell_passed(seen, *judgement),
+            Settled::Dropped(seen, judgement, by) => {
+                let form = self.form(seen, *judgement);
+                self.tell_dropped(seen, &[form], by);
+            }
+            Settled::Unseen(seen, by) => {
+                let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+                if self.pipeline.examine(&seen.packet, &around) {
+                    let form = self.form(seen, None);
+                    self.tell_dropped(seen, &[form], by);
+                }
+            }
+            Settled::Entered(seen) => self.enters(seen),
+            Settled::Forwarded(passage) => self.tell_forwarded(passage),
+        }
+    }
+
+    /// Judges a packet, unless it was judged before, by the rules of its time. It has no other form: it is from or to this
+    /// machine.
+    fn form(&mut self, seen: &Seen, judgement: Option<Judgement>) -> Form {
+        let Some(judgement) = judgement else {
+            self.change_rules(seen.time);
+            let form = self.foretell(seen, seen.packet);
+            self.watch(seen, &form);
+            return form;
+        };
+        Form { packet: seen.packet, judgement }
+    }
+
+    /// Looks for what a packet tells together with those before it.
+    pub(super) fn watch(&mut self, seen: &Seen, form: &Form) {
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        self.pipeline.watch(&form.packet, &around, &form.judgement);
+    }
+
+    /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
+    fn judge_early(&mut self, seen: Seen) {
+        let judgement = (!self.may_pass(&seen)).then(|| self.form(&seen, None).judgement);
+        if let Some(truth) = &mut self.truth {
+            truth.withheld.keep(seen, judgement);
+        }
+    }
+
+    /// Tells of a packet that the tap saw and the kernel did not drop.
+    fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
+        if self.is_on_its_way_through(seen) {
+            return;
+        }
+        let form = self.form(seen, judgement);
+        if self.answers_a_rejected(seen) {
+            let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
+            return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
+        }
+        self.tell_let_through(seen, &[form]);
+    }
+
+    /// Writes a line with a reason that is not the engine's.
+    fn write_as(&mut self, seen: &Seen, rule: &RuleInfo, verdict: Verdict, reason: &str) {
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        self.pipeline.write_as(&seen.packet, &around, rule, verdict, reason);
+    }
+}
