@@ -37,7 +37,7 @@ const INSIDE: &str = "PFW_BENCH_INSIDE";
 const LISTED: u32 = 0x0b00_0000;
 const OTHERS: u32 = 0x0c00_0000;
 /// How long pfw may take to get ready, or to end: a million networks take some seconds, on a busy machine many.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Different sources of a flood.
 const SOURCES: u32 = 64;
 
