@@ -8,8 +8,8 @@
 //! Nothing is gained there for loopback, whose reject answers only conntrack tells, nor for what goes out: both stay in
 //! the filter table. So does the destination of what is forwarded, which is final only behind translation.
 
-use super::conditions::{self, End, is_short, plain, set};
-use super::prefixes::{Address, prefixes};
+use super::conditions::{self, End, is_short, network, plain, set};
+use super::prefixes::{Address, hull, prefixes};
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use super::steps::Steps;
@@ -135,7 +135,7 @@ impl Steps<'_, '_> {
         }
         self.writer.block(number, &Match::default());
         self.writer.enter(outside);
-        self.writer.jump(number, &set(&name, End::Source, false), &chain);
+        self.writer.jump(number, &listed(&name, ranges, End::Source), &chain);
         through.map(|through| (number, name, through))
     }
 
@@ -180,7 +180,7 @@ impl Steps<'_, '_> {
         } else {
             let name = self.set_name(number, ranges);
             let chain = self.blocking_chain(number);
-            self.writer.jump(number, &here.and(set(&name, end, false)), &chain);
+            self.writer.jump(number, &here.and(listed(&name, ranges, end)), &chain);
         }
     }
 
@@ -234,6 +234,12 @@ impl Steps<'_, '_> {
             }
         }
     }
+}
+
+/// The match of a long list. To look into a set costs a packet as much as ten plain conditions: one that lies outside of
+/// all networks is told by one of those.
+fn listed<A: Address>(name: &str, ranges: &Ranges<A>, end: End) -> Match {
+    hull(ranges).map_or_else(Match::default, |all| network(all, end, false)).and(set(name, end, false))
 }
 
 const fn peer_end(direction: RuleDirection) -> End {

@@ -23,6 +23,8 @@ pub(super) trait Address: Number {
     fn reach(self, last: Self) -> u32;
     /// The last address of the block of `2^bits` that begins here.
     fn block_end(self, bits: u32) -> Self;
+    /// The network that holds all from `self` to `last`, as far as their first bits are the same.
+    fn common(self, last: Self) -> (Self, u32);
     /// The number of an address, if it is of this family.
     fn from_ip(address: IpAddr) -> Option<Self>;
     /// A set's content.
@@ -44,6 +46,10 @@ macro_rules! address {
             }
             fn block_end(self, bits: u32) -> Self {
                 self | (1 as $number).checked_shl(bits).map_or(<$number>::MAX, |size| size - 1)
+            }
+            fn common(self, last: Self) -> (Self, u32) {
+                let len = (self ^ last).leading_zeros();
+                (self & !<$number>::MAX.checked_shr(len).unwrap_or(0), len)
             }
             fn from_ip(address: IpAddr) -> Option<Self> {
                 if let $ip(address) = address { Some(address.to_bits()) } else { None }
@@ -94,6 +100,12 @@ pub(super) fn prefixes<A: Address>((first, last): (A, A)) -> impl Iterator<Item 
     })
 }
 
+/// The smallest network that holds all ranges, if that is not every address.
+pub(super) fn hull<A: Address>(ranges: &Ranges<A>) -> Option<(A, u32)> {
+    let ((first, _), (_, last)) = (ranges.iter().next()?, ranges.iter().next_back()?);
+    Some(first.common(last)).filter(|&(_, len)| len > 0)
+}
+
 /// The range as one network, if it is one.
 pub(super) fn as_prefix<A: Address>(range: (A, A)) -> Option<(A, u32)> {
     let mut all = prefixes(range);
@@ -123,6 +135,15 @@ mod tests {
         assert_eq!(v4([255, 255, 255, 254], [255; 4]), ["255.255.255.254/31"]);
         assert_eq!(prefixes((0_u128, u128::MAX)).collect::<Vec<_>>(), [(0, 0)]);
         assert_eq!(prefixes((1_u128, u128::MAX)).count(), 128);
+    }
+
+    #[test]
+    fn a_hull_is_the_smallest_network_that_holds_all_ranges() {
+        let hull = |ranges: &[(u32, u32)]| hull(&Ranges::from_ranges(ranges.iter().copied()));
+        assert_eq!(hull(&[(0x0b00_0000, 0x0b00_0007), (0x0b18_6a00, 0x0b18_6a07)]), Some((0x0b00_0000, 11)));
+        assert_eq!(hull(&[(5, 5)]), Some((5, 32)));
+        assert_eq!(hull(&[(0, 1), (u32::MAX, u32::MAX)]), None);
+        assert_eq!(hull(&[]), None);
     }
 
     proptest! {

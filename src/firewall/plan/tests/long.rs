@@ -14,11 +14,11 @@ fn what_is_too_long_for_plain_rules_is_a_set_that_all_hooks_share() {
     assert!(!plan.uses_raw());
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-IN"),
-        ["-m set --match-set PFW4-0000002a-00000 src -j PFW-B00000 # block_ips"]
+        ["-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j PFW-B00000 # block_ips"]
     );
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-OUT"),
-        ["-m set --match-set PFW4-0000002a-00000 dst -j PFW-B00000 # block_ips"]
+        ["-d 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 dst -j PFW-B00000 # block_ips"]
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-B00000"), ["log 000000 # block_ips", "-j DROP # block_ips"]);
     assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 40)]);
@@ -33,7 +33,7 @@ fn a_long_list_drops_what_comes_in_before_all_else_and_the_filter_table_the_rest
     ));
     assert_eq!(
         chain(&plan, Family::V4, "PFW-RAW"),
-        ["-m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00000 # block_ips"]
+        ["-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00000 # block_ips"]
     );
     assert_eq!(
         chain(&plan, Family::V4, "PFW-R0000002a-00000"),
@@ -48,19 +48,19 @@ fn a_long_list_drops_what_comes_in_before_all_else_and_the_filter_table_the_rest
         decisive(&plan, Family::V4, "PFW-IN"),
         [
             "-s 192.0.2.2/32 -j RETURN # allow_ips:192.0.2.2",
-            "-i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00001 # block_ips",
+            "-s 192.0.2.0/25 -i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00001 # block_ips",
         ]
     );
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-FWD"),
-        ["-m set --match-set PFW4-0000002a-00000 dst -j PFW-B00001 # block_ips"]
+        ["-d 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 dst -j PFW-B00001 # block_ips"]
     );
     assert!(plan.sets().iter().all(|set| set.entries == 39 || set.entries == 40), "{:?}", plan.sets());
     let guarded = chain(&plan, Family::V6, "PFW-R0000002a-00000");
     assert_eq!(guarded.iter().filter(|rule| rule.contains("guard:neighbour-discovery")).count(), 4, "{guarded:?}");
     assert_eq!(
         decisive(&plan, Family::V6, "PFW-FWD")[0],
-        "-p ipv6-icmp -m set --match-set PFW6-0000002a-00001 src -j PFW-B00001 # block_ips",
+        "-s 2001:db8::/121 -p ipv6-icmp -m set --match-set PFW6-0000002a-00001 src -j PFW-B00001 # block_ips",
         "neighbour discovery that is no guard here"
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-IN")[0].split(" -m").nth(1), Some(" socket  # guard:defragment"));
@@ -77,7 +77,7 @@ fn in_the_raw_table_a_router_tells_what_passes_through_and_holds_it_against_untr
     assert_eq!(
         chain(&plan, Family::V4, "PFW-RAW"),
         [
-            "-m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00001 # block_ips",
+            "-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00001 # block_ips",
             "-m set --match-set PFW4-0000002a-00000 dst -m addrtype --dst-type UNICAST -j PFW-R0000002a-00000 # block_ips",
         ]
     );
