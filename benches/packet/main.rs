@@ -102,8 +102,8 @@ fn detection(shown: &[Shown], size: Size, tell: impl Fn(&str, f64)) {
     let suspect = |one: &Shown| {
         let Shown { packet, context: Context { direction, time, .. }, decision, .. } = one;
         let look = Look { packet, direction: *direction, time: *time, state: decision.state, interface: b"eth0" };
-        let found = detector.traffic(look);
-        assert!(found.findings.is_empty(), "ordinary traffic: {found:?}");
+        // Each round brings the same seconds again: what is a flood then is none.
+        black_box(detector.traffic(look));
     };
     tell("looked at together with those before it", nanoseconds(shown, size.rounds, suspect));
 }
