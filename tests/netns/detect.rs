@@ -9,6 +9,8 @@ pub const CASES: &[(&str, fn())] = &[
     (EACH_SCAN, each_scan_of_nmap_is_named_with_its_source_while_it_runs),
     (DECOYS, a_scan_with_decoys_is_named_with_its_source_among_them),
     (FLOODS, floods_of_forged_sources_are_named_and_a_scan_among_them_too),
+    ("neighbours that are not who they say are named", neighbours_that_are_not_who_they_say),
+    ("servers that nobody asked are named", servers_that_nobody_asked),
     ("ordinary traffic raises nothing", ordinary_traffic_raises_nothing),
 ];
 
@@ -96,6 +98,39 @@ fn floods_of_forged_sources_are_named_and_a_scan_among_them_too() {
     }
     let lines = world.log().iter().filter(|line| line.contains(" alert=")).count();
     assert!(lines < 60, "{lines} lines");
+}
+
+/// Another address of the peer.
+const OTHER4: &str = "10.77.0.9";
+
+fn neighbours_that_are_not_who_they_say() {
+    let world = World::new();
+    sh(&format!("ip -n peer addr add {OTHER4}/24 dev eth0 && ip route replace default via {PEER4}"));
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    let ask = || sh(&format!("ip neigh flush dev eth0 && ping -q -c 1 {PEER4} && ping -q -c 1 {OTHER4}"));
+    ask();
+    sh("ip -n peer link set eth0 address 02:00:00:00:66:66");
+    ask();
+    wait_for(&world, "arp.gateway", PEER4);
+    wait_for(&world, "arp.changed", OTHER4);
+}
+
+fn servers_that_nobody_asked() {
+    let world = World::new();
+    sh(&format!("ip -n peer addr add {OTHER4}/24 dev eth0"));
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    on_peer(|| {
+        let from = |address: &str, port: u16| std::net::UdpSocket::bind((address, port)).expect("a free port");
+        for address in [PEER4, OTHER4] {
+            from(address, 67).send_to(&[2; 240], (HOST4, 68)).expect("sent");
+        }
+        let resolver = from(PEER4, 53);
+        for port in 40_000..40_030 {
+            resolver.send_to(&[0x80; 40], (HOST4, port)).expect("sent");
+        }
+    });
+    wait_for(&world, "dhcp.second_server", OTHER4);
+    wait_for(&world, "dns.unsolicited", "DNS");
 }
 
 fn ordinary_traffic_raises_nothing() {
