@@ -12,6 +12,8 @@ const OWN_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x10];
 const ROUTER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 /// Conversations at once.
 const CONVERSATIONS: usize = 256;
+/// Other hosts.
+const HOSTS: usize = 1 << 12;
 /// Microseconds from packet to packet.
 const APART: i64 = 50;
 /// When the first packet was sent: a Sunday in 2026.
@@ -105,11 +107,11 @@ impl Conversation {
         };
         let outgoing = kind != Kind::Tcp || dice.below(10) > 0;
         let v6 = dice.below(4) == 0;
-        let host = u32::try_from(dice.below(1 << 16)).expect("small");
+        let host = u32::try_from(dice.below(HOSTS)).expect("small");
         let other = if v6 {
             IpAddr::V6((0x2001_0db8_ffff_u128 << 80 | u128::from(host)).into())
         } else {
-            IpAddr::V4((0xcb00_0000 + host).into())
+            IpAddr::V4(somewhere(host))
         };
         let (own_port, other_port, length) = match kind {
             Kind::Tcp if outgoing => (dice.port(32_768), 443, 7 + dice.below(80)),
@@ -165,6 +167,12 @@ impl Conversation {
             _ => udp(from_own, from, to, if self.kind == Kind::Dns { 60 } else { 180 }),
         }
     }
+}
+
+/// The address of another host: from many networks, as on the Internet, so that nobody's table of names degenerates.
+fn somewhere(host: u32) -> Ipv4Addr {
+    let [.., page, byte] = host.to_be_bytes();
+    Ipv4Addr::new(64 + byte % 60, 16 + byte / 60, page, byte)
 }
 
 fn ethernet(from_own: bool) -> PacketBuilderStep<etherparse::Ethernet2Header> {
