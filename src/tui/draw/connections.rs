@@ -1,5 +1,6 @@
 //! The connections that are tracked, each with the rule that it lives by.
 
+use super::list::{self, Rows};
 use super::pen::Pen;
 use super::theme::Theme;
 use crate::control::Kind;
@@ -9,7 +10,6 @@ use crate::tui::event::end;
 use crate::tui::layout::Layout;
 use crate::tui::state::State;
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// From this width on the state has a column.
@@ -32,17 +32,13 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
         Pen::new(buffer, area, 2).skip(4).put("no connections", theme.dim());
     }
     let cursor = connections.cursor();
-    for (row, place) in (1..area.height).zip(cursor.top..) {
-        let Some(one) = connections.row(place) else { break };
-        let line = Rect { y: area.y + row, height: 1, ..area };
-        let is_selected = place == cursor.selected;
-        let mut pen = Pen::new(buffer, line, 0);
-        pen.put(if is_selected { "> " } else { "  " }, theme.accent());
-        draw_row(&mut pen, &columns, one, theme);
-        if is_selected {
-            buffer.set_style(line, theme.selected());
+    let rows = Rows { places: cursor.top..here, selected: Some(cursor.selected) };
+    list::draw(buffer, area, &rows, theme, |pen, place| {
+        if let Some(one) = connections.row(place) {
+            draw_row(pen, &columns, one, theme);
         }
-    }
+        Style::new()
+    });
 }
 
 fn draw_row(pen: &mut Pen<'_>, columns: &Columns, one: &ConnectionRow, theme: Theme) {

@@ -1,5 +1,6 @@
 //! What is suspicious, each with how grave it is, who does it, how much there is of it, and until when he is banned.
 
+use super::list::{self, Rows};
 use super::pen::Pen;
 use super::theme::Theme;
 use crate::control::Kind;
@@ -7,7 +8,6 @@ use crate::text::{grouped, time};
 use crate::tui::layout::Layout;
 use crate::tui::state::{Incident, State};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 /// From this width on the words of each have a column.
@@ -30,17 +30,13 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
         Pen::new(buffer, area, 2).skip(4).put(words, theme.dim());
     }
     let cursor = incidents.cursor();
-    for (row, place) in (1..area.height).zip(cursor.top..) {
-        let Some(one) = incidents.row(place) else { break };
-        let line = Rect { y: area.y + row, height: 1, ..area };
-        let is_selected = place == cursor.selected;
-        let mut pen = Pen::new(buffer, line, 0);
-        pen.put(if is_selected { "> " } else { "  " }, theme.accent());
-        draw_row(&mut pen, state, one, theme);
-        if is_selected {
-            buffer.set_style(line, theme.selected());
+    let rows = Rows { places: cursor.top..incidents.len(), selected: Some(cursor.selected) };
+    list::draw(buffer, area, &rows, theme, |pen, place| {
+        if let Some(one) = incidents.row(place) {
+            draw_row(pen, state, one, theme);
         }
-    }
+        Style::new()
+    });
 }
 
 fn draw_row(pen: &mut Pen<'_>, state: &State, one: &Incident, theme: Theme) {

@@ -4,9 +4,11 @@ mod chart;
 mod connections;
 mod head;
 mod incidents;
-mod lists;
+mod list;
+mod log;
 mod pages;
 mod pen;
+mod rules;
 mod talkers;
 mod theme;
 
@@ -35,8 +37,8 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, theme: Theme) {
         talkers::busiest(buffer, area, state, theme);
     }
     match state.pane {
-        Pane::Live => lists::log(buffer, &layout, state, theme),
-        Pane::Rules => lists::rules(buffer, &layout, state, theme),
+        Pane::Live => log::draw(buffer, &layout, state, theme),
+        Pane::Rules => rules::draw(buffer, &layout, state, theme),
         Pane::Talkers => talkers::draw(buffer, &layout, state, theme),
         Pane::Connections => connections::draw(buffer, &layout, state, theme),
         Pane::Incidents => incidents::draw(buffer, &layout, state, theme),

@@ -60,11 +60,7 @@ impl Connections {
 
     /// Selects a row of those in sight.
     pub fn select(&mut self, row: usize, height: usize) {
-        let place = self.cursor.top + row;
-        if place < self.rows.len() {
-            self.cursor.selected = place;
-            self.cursor.fit(self.rows.len(), height);
-        }
+        self.cursor.select(row, self.rows.len(), height);
     }
 
     /// The selected row's place.

@@ -26,6 +26,17 @@ impl Cursor {
         self.fit(len, height);
     }
 
+    /// Selects a row of those in sight, if there is one; tells whether.
+    pub fn select(&mut self, row: usize, len: usize, height: usize) -> bool {
+        let place = self.top.saturating_add(row);
+        if place >= len {
+            return false;
+        }
+        self.selected = place;
+        self.fit(len, height);
+        true
+    }
+
     /// Keeps it inside a list that has changed, and the selected row in sight.
     pub fn fit(&mut self, len: usize, height: usize) {
         self.selected = self.selected.min(len.saturating_sub(1));

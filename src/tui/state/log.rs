@@ -127,11 +127,7 @@ impl Log {
     /// Selects a row of those that are in sight.
     pub fn select(&mut self, row: usize, height: usize) {
         self.fit(height);
-        let place = self.cursor.top + row;
-        if place < self.shown.len() {
-            self.held = true;
-            self.cursor.selected = place;
-        }
+        self.held |= self.cursor.select(row, self.shown.len(), height);
     }
 
     /// Brings the place up to date with what came in.

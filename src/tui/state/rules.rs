@@ -31,11 +31,7 @@ impl Rules {
 
     /// Selects a row of those in sight.
     pub fn select(&mut self, row: usize, height: usize) {
-        let place = self.cursor.top + row;
-        if place < self.page.total {
-            self.cursor.selected = place;
-            self.cursor.fit(self.page.total, height);
-        }
+        self.cursor.select(row, self.page.total, height);
     }
 
     /// The selected row's place.
