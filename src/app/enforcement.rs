@@ -143,14 +143,14 @@ impl Enforcement {
         let names = Arc::new(KernelRules::new(&plan, Arc::clone(matcher), now));
         announce(Arc::clone(&names));
         let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
-        let seeds = tracks.then(|| seed_kernel(say));
+        let seeds = (tracks && !tracked).then(|| seed_kernel(say));
         match self.installed.replace(plan).context("cannot put the new rules in force") {
             Ok(ended) => {
-                if tracks && !tracked {
+                if seeds.is_some() {
                     // Those that were opened meanwhile, which the engine has seen. What goes wrong was said.
                     seed_kernel(&mut |_| ());
                 }
-                self.seeds = seeds.filter(|_| !tracked);
+                self.seeds = seeds;
                 let counted = self.add_up(&ended.old, true);
                 self.counted = ended.new.iter().map(|counter| counter.packets).collect();
                 self.names = names;

@@ -80,14 +80,17 @@ impl Case<'_> {
             return Explanation { rule: unknown_rule(), reason, cause: Some(Cause::Unexplained) };
         };
         let dropped_by = &dropped_by.info;
-        let blocks = |state| {
-            let mut blocked = self.decide(&kernel.matcher, state).filter(|(_, decision)| !decision.allows());
+        let blocks_by = |rules: &KernelRules, state| {
+            let mut blocked = self.decide(&rules.matcher, state).filter(|(_, decision)| !decision.allows());
             blocked.find_map(|(ip, decision)| {
-                let rule = kernel.matcher.rules().get(decision.rule.0 as usize)?;
-                is_same_rule(dropped_by, rule).then(|| line(&kernel.matcher, &decision, ip))
+                let rule = rules.matcher.rules().get(decision.rule.0 as usize)?;
+                is_same_rule(dropped_by, rule).then(|| line(&rules.matcher, &decision, ip))
             })
         };
-        if let Some(line) = blocks(self.predicted.state) {
+        let blocks = |state| blocks_by(kernel, state);
+        // A list has its new entries before the rules bear the mark of the rule set that they came with.
+        let ahead = || generations.successor(by).and_then(|next| blocks_by(next, self.predicted.state));
+        if let Some(line) = blocks(self.predicted.state).or_else(ahead) {
             return line;
         }
         if blocks(State::New).is_some() {
@@ -234,9 +237,19 @@ mod tests {
     }
 
     fn dropped(kernel: Arc<KernelRules>, seen: &Seen, decision: Decision) -> Explanation {
+        dropped_before(kernel, None, seen, decision)
+    }
+
+    /// What is said of a drop by `kernel`, which may have a successor already.
+    fn dropped_before(
+        kernel: Arc<KernelRules>,
+        successor: Option<Arc<KernelRules>>,
+        seen: &Seen,
+        decision: Decision,
+    ) -> Explanation {
         let by = By { generation: kernel.generation, number: 0, uid: None, corrupt: false };
         let mut generations = Generations::default();
-        generations.add(kernel);
+        [Some(kernel), successor].into_iter().flatten().for_each(|kernel| generations.add(kernel));
         let forms = form(seen, decision);
         case(seen, &forms, decision).dropped(&by, &generations, &mut Conntrack::new(Instant::now()))
     }
@@ -250,6 +263,14 @@ mod tests {
         assert_eq!(explanation.cause, None);
         assert_eq!(&*explanation.rule.id, "block_ips:10.9.0.0/16");
         assert_eq!(explanation.reason, "peer 10.9.8.7 is in block_ips (10.9.0.0/16)");
+    }
+
+    #[test]
+    fn a_drop_by_a_list_that_has_its_new_entries_before_its_rules_have_their_mark_is_no_difference() {
+        let list = |generation, rules| kernel(generation, rules, ("block_ips", Step::BlockIps));
+        let (seen, decision) = predicted("{}", [10, 9, 8, 7]);
+        let explanation = dropped_before(list(2, "{}"), Some(list(3, LIST)), &seen, decision);
+        assert_eq!((explanation.cause, &*explanation.rule.id), (None, "block_ips:10.9.0.0/16"));
     }
 
     #[test]

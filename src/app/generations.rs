@@ -99,6 +99,12 @@ impl Generations {
         self.known.iter().map(|known| &*known.kernel).find(|kernel| kernel.generation == by.generation)
     }
 
+    /// The rule set that was given to the kernel after the one that a report names.
+    pub fn successor(&self, by: &By) -> Option<&KernelRules> {
+        let place = self.known.iter().position(|known| known.kernel.generation == by.generation)?;
+        self.known.get(place.checked_sub(1)?).map(|known| &*known.kernel)
+    }
+
     /// The rule sets that can have been in force at a time, the latest first.
     pub fn in_force(&self, time: Timestamp) -> impl Iterator<Item = &KernelRules> {
         let replaced = std::iter::once(Timestamp::MAX).chain(self.known.iter().map(|next| next.kernel.announced));
@@ -239,6 +245,8 @@ mod tests {
         assert_eq!((audit.rules["unknown"].reported, audit.rules["unknown"].unread), (2, 2));
         assert_eq!(audit.unaccounted, 0);
         assert!(generations.rule(&by(1, 0)).is_none() && generations.rule(&by(9, 1)).is_some());
+        assert_eq!(generations.successor(&by(8, 0)).map(|kernel| kernel.generation), Some(9));
+        assert!(generations.successor(&by(9, 0)).is_none() && generations.successor(&by(1, 0)).is_none());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::guardian::Guardian;
 use super::kernel::{self, Changed};
 use super::lock::Lock;
 use super::names::{Hook, TableName};
-use super::plan::{Plan, PlannedSet};
+use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
@@ -243,12 +243,15 @@ impl Installed {
         self.known.set(now.filter(|_| now == self.generation()));
     }
 
-    /// From whatever is there to `plan`: sets, both families validated, both changed, old sets. On failure back.
+    /// From whatever is there to `plan`: what can be there at once, sets, both families validated, both changed, old sets.
+    /// On failure back.
     /// Returns what was counted before.
     fn apply(&mut self, plan: &Plan) -> Result<Ended, Error> {
         let generation = self.generation();
         let before = self.tables(generation)?;
-        let result = self.change_all(plan, &before);
+        let growth = self.is_in_force().then(|| plan.growth(&self.plan)).flatten();
+        let grown = growth.as_ref().map_or(Ok(()), |growth| kernel::grow(&self.tools, growth));
+        let result = grown.and_then(|()| self.change_all(plan, &before));
         match result {
             Ok((changed, ended)) => {
                 let leaves_sets = !self.is_in_force() || self.plan.sets().iter().any(|set| !plan.has_set(&set.name));
@@ -260,7 +263,7 @@ impl Installed {
                 }
                 Ok(ended)
             }
-            Err(first) => match self.go_back(&before) {
+            Err(first) => match self.go_back(&before, growth.as_ref()) {
                 Ok(()) => Err(first),
                 Err(then) => Err(Error::NotUndone { first: first.into(), then: then.into() }),
             },
@@ -348,7 +351,8 @@ impl Installed {
         }
     }
 
-    fn go_back(&self, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
+    fn go_back(&self, before: &BTreeMap<Family, Table>, growth: Option<&Growth>) -> Result<(), Error> {
+        growth.map_or(Ok(()), |growth| kernel::shrink(&self.tools, growth))?;
         for (&family, wanted) in before {
             let current = kernel::table(&self.tools, family)?.adopt_empty();
             if current != *wanted {

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::family::Family;
 use super::names::is_set_name;
-use super::plan::PlannedSet;
+use super::plan::{Growth, PlannedSet};
 use super::process::Invocation;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
@@ -88,8 +88,7 @@ pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> R
     if planned.is_empty() {
         return Ok(());
     }
-    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
-    Invocation { program, args: &["restore"], input: text }.run()?;
+    command_sets(tools, &["restore"], text)?;
     let there = sets(tools)?;
     for set in planned {
         match there.get(&set.name) {
@@ -101,6 +100,22 @@ pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> R
             None => return Err(Error::Set { name: set.name.clone(), what: "was not made".to_owned() }),
         }
     }
+    Ok(())
+}
+
+/// Gives a set in force more entries.
+pub(super) fn grow(tools: &Tools, growth: &Growth) -> Result<(), Error> {
+    command_sets(tools, &["restore"], &growth.commands("add"))
+}
+
+/// Takes them away again, as far as they are there.
+pub(super) fn shrink(tools: &Tools, growth: &Growth) -> Result<(), Error> {
+    command_sets(tools, &["-exist", "restore"], &growth.commands("del"))
+}
+
+fn command_sets(tools: &Tools, args: &[&str], commands: &str) -> Result<(), Error> {
+    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
+    Invocation { program, args, input: commands }.run()?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 mod chains;
 mod conditions;
 mod effective;
+mod growth;
 mod icmp;
 mod ledger;
 mod peers;
@@ -19,6 +20,7 @@ mod steps;
 mod tests;
 
 pub(super) use chains::{Chain, KernelRule};
+pub(super) use growth::Growth;
 pub use ledger::{Origin, PlannedRule};
 pub use sets::PlannedSet;
 

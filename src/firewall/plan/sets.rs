@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// Bytes of a line that adds a network, its set's name aside: those of IPv4 fit, of IPv6 most.
 const ROOM: usize = 24;
 
+/// Entries that a set can be given while rules use it ([`Plan::growth`](super::Plan::growth)). It costs a set nothing to
+/// have room for some, and a set that gets many is as soon made anew.
+const MAX_GROWTH: usize = 64;
+
 /// What a set holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -54,6 +58,15 @@ pub struct PlannedSet {
 impl PlannedSet {
     fn new(name: String, content: Content) -> Self {
         Self { name, entries: content.entries(), content: Arc::new(content) }
+    }
+
+    /// What `larger` has and it has not, a line `NAME ENTRY` each, if that is all they differ in, and is little.
+    pub(super) fn lacking(&self, larger: &Self) -> Option<Vec<String>> {
+        match (&*self.content, &*larger.content) {
+            (Content::V4(own), Content::V4(all)) => lacking(&self.name, own, all),
+            (Content::V6(own), Content::V6(all)) => lacking(&self.name, own, all),
+            _ => None,
+        }
     }
 
     /// The commands that make it, under this name or another.
@@ -143,17 +156,35 @@ fn networks<A: Address>(ranges: &Ranges<A>) -> impl Iterator<Item = (A, u32)> + 
 fn write_networks<A: Address>(name: &str, family: &str, ranges: &Ranges<A>, out: &mut String) {
     let count = networks(ranges).count();
     let size = count.next_power_of_two().clamp(64, 1 << 20);
-    let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count.max(1));
+    let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count + MAX_GROWTH);
     out.reserve(count * (name.len() + ROOM));
-    for (first, len) in networks(ranges) {
+    for network in networks(ranges) {
         out.push_str("add ");
-        out.push_str(name);
-        out.push(' ');
-        first.write(out);
-        out.push('/');
-        write_small(u8::try_from(len).unwrap_or(u8::MAX), out);
+        write_network(name, network, out);
         out.push('\n');
     }
+}
+
+fn write_network<A: Address>(name: &str, (first, len): (A, u32), out: &mut String) {
+    out.push_str(name);
+    out.push(' ');
+    first.write(out);
+    out.push('/');
+    write_small(u8::try_from(len).unwrap_or(u8::MAX), out);
+}
+
+fn lacking<A: Address>(name: &str, own: &Ranges<A>, all: &Ranges<A>) -> Option<Vec<String>> {
+    // The numbers alone tell most sets apart that have little in common.
+    if all.len().abs_diff(own.len()) > MAX_GROWTH || !own.is_subset(all) {
+        return None;
+    }
+    let line = |network| {
+        let mut line = String::new();
+        write_network(name, network, &mut line);
+        line
+    };
+    let lines: Vec<_> = networks(&all.difference(own)).take(MAX_GROWTH + 1).map(line).collect();
+    (lines.len() <= MAX_GROWTH).then_some(lines)
 }
 
 fn write_ports(name: &str, ranges: &Ranges<u16>, out: &mut String) {
@@ -183,14 +214,14 @@ mod tests {
         }
         assert_eq!(
             text,
-            "create PFW4-00000007-00000 hash:net family inet hashsize 64 maxelem 3\n\
+            "create PFW4-00000007-00000 hash:net family inet hashsize 64 maxelem 67\n\
              add PFW4-00000007-00000 10.0.0.0/24\n\
              add PFW4-00000007-00000 10.0.1.1/32\n\
              add PFW4-00000007-00000 10.0.1.2/31\n\
              create PFWP-00000007-00001 bitmap:port range 0-65535\n\
              add PFWP-00000007-00001 1-5\n\
              add PFWP-00000007-00001 80-80\n\
-             create PFW6-00000007-00002 hash:net family inet6 hashsize 64 maxelem 2\n\
+             create PFW6-00000007-00002 hash:net family inet6 hashsize 64 maxelem 66\n\
              add PFW6-00000007-00002 ::/1\n\
              add PFW6-00000007-00002 8000::/1\n"
         );

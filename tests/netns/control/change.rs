@@ -3,11 +3,13 @@
 use super::{enforce, json, ping, status, steer};
 use crate::Case;
 use crate::common::{Ran, wait_for};
+use crate::stream::{receive_until, send_until};
 use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
 use serde_json::Value;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
@@ -18,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_change_that_the_kernel_refuses_leaves_the_file_alone", what_the_kernel_refuses),
     ("an_own_address_is_blocked_by_force_alone", an_own_address_is_blocked_by_force_alone),
     ("the_callers_own_session_is_cut_by_force_alone", the_callers_own_session_is_cut_by_force_alone),
+    ("a_peer_that_joins_a_long_list_is_logged_as_of_that_list_from_the_first_packet", a_peer_that_joins_a_long_list),
     ("a_change_leaves_a_long_list_alone", a_change_leaves_a_long_list_alone),
 ];
 
@@ -255,4 +258,29 @@ fn a_change_leaves_a_long_list_alone() {
     // The figure itself is for an optimized pfw on an idle machine; to make the set anew would take longer than this.
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+/// Its set has it before the kernel has the rules that are made anew around the set.
+fn a_peer_that_joins_a_long_list() {
+    const PACE: Duration = Duration::from_micros(100);
+    let world = World::new();
+    let networks: Vec<_> = (1..40).map(|n| format!("10.77.0.{}", 2 * n + 1)).collect();
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{}"] }}"#, networks.join("\", \"")), []);
+    let socket = UdpSocket::bind((HOST4, 5001)).expect("a free port");
+    let stop = AtomicBool::new(false);
+    let (sent, received) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send_until(&stop, &[5001], PACE));
+        let receiver = scope.spawn(|| receive_until(&socket, &stop));
+        wait_for("a line", || (!world.lines(&["[ALLOWED]", ":5001 "]).is_empty()).then_some(()));
+        fine(&world, ["block", PEER4]);
+        wait_for("a line", || (!world.lines(&["[BLOCKED]", ":5001 "]).is_empty()).then_some(()));
+        stop.store(true, Ordering::Relaxed);
+        (sender.join().expect("no panic"), receiver.join().expect("no panic"))
+    });
+    let (status, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(status, 0, "{said}");
+    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
+    let rule = format!("rule=block_ips:{PEER4} ");
+    let count = |words: &[&str]| world.lines(words).len() as u64;
+    assert_eq!((count(&["[ALLOWED]", ":5001 "]), count(&["[BLOCKED]", ":5001 ", &rule])), (received, sent - received));
 }

@@ -104,6 +104,9 @@ pub fn calls() -> u32 {
 
 const FIRST: &str = r#"{ "block_ips": ["1.0.0.1","1.0.0.3","1.0.0.5","1.0.0.7","1.0.0.9","1.0.0.11","1.0.0.13","1.0.0.15","1.0.0.17","1.0.0.19","1.0.0.21",
     "1.0.0.23","1.0.0.25","1.0.0.27","1.0.0.29","1.0.0.31","1.0.0.33"], "block_ports": [81] }"#;
+/// The first with one entry more, which its set gets before all else.
+const GROWN: &str = r#"{ "block_ips": ["1.0.0.1","1.0.0.3","1.0.0.5","1.0.0.7","1.0.0.9","1.0.0.11","1.0.0.13","1.0.0.15","1.0.0.17","1.0.0.19","1.0.0.21",
+    "1.0.0.23","1.0.0.25","1.0.0.27","1.0.0.29","1.0.0.31","1.0.0.33","1.0.0.6"], "block_ports": [81] }"#;
 const SECOND: &str = r#"{ "block_ips": ["2.0.0.1","2.0.0.3","2.0.0.5","2.0.0.7","2.0.0.9","2.0.0.11","2.0.0.13","2.0.0.15","2.0.0.17","2.0.0.19","2.0.0.21",
     "2.0.0.23","2.0.0.25","2.0.0.27","2.0.0.29","2.0.0.31","2.0.0.33"], "default_policy": "deny" }"#;
 
@@ -149,12 +152,14 @@ fn a_failing_step_leaves_what_was_before() {
             assert!(failures >= 9, "{failures}");
         }
         let mut installed = enforce(variant, FIRST);
-        for how in ways {
+        // Hardest to take back is what was done by a program that says it was not.
+        let changes = ways.map(|how| (how, SECOND)).into_iter().chain([(ways[2], GROWN)]);
+        for (how, other) in changes {
             let mut replaced = false;
             for call in 1..40 {
                 let before = everything();
                 fail_at(call, how);
-                let result = installed.replace(plan(SECOND));
+                let result = installed.replace(plan(other));
                 let made = calls();
                 fail_at(0, "");
                 if let Err(error) = result {

@@ -31,3 +31,71 @@ fn tables_that_differ_in_marks_alone_are_alike_and_others_are_not() {
         TableName::Filter
     ));
 }
+
+/// Plans of one rules file after the other, each of its own generation.
+fn one_after_the_other(before: &str, after: &str) -> (Plan, Plan) {
+    let first = Plan::new(&parse(before), &host(), OPTIONS, NOW);
+    let options = Options { generation: OPTIONS.generation + 1, ..OPTIONS };
+    let next = first.next(&parse(after), &host(), options, NOW);
+    (first, next)
+}
+
+/// A long list of every other address of a network, and what is to stand beside it.
+fn long(more: &[&str], beside: &str) -> String {
+    let networks = (1..60).map(|n| format!("198.51.100.{}", 2 * n)).chain(more.iter().map(|&one| one.to_owned()));
+    format!(r#"{{ "block_ips": ["{}"]{beside} }}"#, networks.collect::<Vec<_>>().join("\", \""))
+}
+
+/// The commands for what can be there early.
+fn added(next: &Plan, first: &Plan) -> Option<String> {
+    next.growth(first).map(|growth| growth.commands("add"))
+}
+
+#[test]
+fn a_list_of_blocked_peers_that_has_some_more_can_get_them_before_the_rest_is_done() {
+    let (first, next) = one_after_the_other(&long(&[], ""), &long(&["198.51.100.9", "198.51.100.121"], ""));
+    let name = &first.sets()[0].name;
+    // 8, 9 and 10 are one range now: 9 is what it lacked.
+    let commands = format!("add {name} 198.51.100.9/32\nadd {name} 198.51.100.121/32\n");
+    assert_eq!(added(&next, &first), Some(commands).filter(|_| next.sets().len() == 1));
+    let six = |more: &str| {
+        let networks = (1..60).map(|n| format!("2001:db8::{n:x}0"));
+        let all = networks.chain([more.to_owned()]).collect::<Vec<_>>().join("\", \"");
+        format!(r#"{{ "block_ips": ["{all}"] }}"#)
+    };
+    let (first, next) = one_after_the_other(&six("2001:db8::10"), &six("2001:db8::11"));
+    let name = &first.sets()[0].name;
+    assert_eq!(added(&next, &first), Some(format!("add {name} 2001:db8::11/128\n")));
+}
+
+#[test]
+fn nothing_is_there_early_that_is_not_all_that_is_different() {
+    let list = long(&[], "");
+    let lists =
+        |text: &str| format!(r#"{{ "rules": [ {{ "action": "allow", "src": {text} }} ], "default_policy": "deny" }}"#);
+    let addresses = |last: u32| {
+        let all = (1..=last).map(|n| format!("\"198.51.100.{}\"", 2 * n));
+        format!("[{}]", all.collect::<Vec<_>>().join(","))
+    };
+    for (before, after, why) in [
+        (&list, long(&["203.0.113.1"], ""), "outside the network that stands before the set as a condition"),
+        (&list, long(&["198.51.100.9"], r#", "block_ports": [81]"#), "another rule is new"),
+        (&long(&["198.51.100.9"], ""), list.clone(), "it has less"),
+        (&long(&["198.51.100.9"], ""), long(&["198.51.100.11"], ""), "it has more and less"),
+        (&list, long(&["198.51.100.9", "2001:db8::1"], ""), "the other family has a new rule"),
+        (&list, list.clone(), "nothing is different"),
+        (&lists(&addresses(40)), lists(&addresses(41)), "it is a list of those who are let through"),
+    ] {
+        let (first, next) = one_after_the_other(before, &after);
+        assert_eq!(first.sets().len(), 1, "{why}");
+        assert_eq!(next.growth(&first), None, "{why}");
+    }
+    let many: Vec<_> = (0..65).map(|n| format!("198.51.100.{}", 2 * n + 121)).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let growth = |more: &[&str]| {
+        let (first, next) =
+            one_after_the_other(&long(&["198.51.100.254"], ""), &long(&[more, &["198.51.100.254"]].concat(), ""));
+        added(&next, &first).map(|commands| commands.lines().count())
+    };
+    assert_eq!((growth(&many[..64]), growth(&many)), (Some(64), None), "as many as there is room for");
+}
