@@ -37,11 +37,14 @@ fn cells(n: u16) -> NonZero<u16> {
 }
 
 impl Terminal {
-    /// Starts a program in a terminal of so many columns and rows.
+    /// Starts a program in a terminal of so many columns and rows. It may use colours, unless the command says otherwise.
     pub fn start(mut command: Command, size: (u16, u16)) -> Self {
         let (master, slave) = open(size);
         let end = || Stdio::from(slave.try_clone().expect("a descriptor"));
-        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        command.stdin(end()).stdout(end()).stderr(end()).env("TERM", "xterm-256color");
+        if command.get_envs().all(|(name, _)| name != "NO_COLOR") {
+            command.env_remove("NO_COLOR");
+        }
         // SAFETY: between fork and exec only system calls are made.
         unsafe {
             command.pre_exec(|| {
@@ -70,6 +73,16 @@ impl Terminal {
     /// What the screen shows.
     pub fn text(&self) -> String {
         self.screen.lock().expect("the reader lives").screen().contents()
+    }
+
+    /// Whether anything on the screen has a colour of its own.
+    pub fn has_colours(&self) -> bool {
+        let (screen, (columns, rows)) = (self.screen.lock().expect("the reader lives"), self.size);
+        let mut places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+        places.any(|(row, column)| {
+            let cell = screen.screen().cell(row, column);
+            cell.is_some_and(|cell| (cell.fgcolor(), cell.bgcolor()) != (vt100::Color::Default, vt100::Color::Default))
+        })
     }
 
     /// Whether a program has taken the screen for itself.

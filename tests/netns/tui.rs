@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 pub const CASES: &[Case] = &[
     ("the_view_shows_what_the_firewall_does", the_view_shows_what_the_firewall_does),
     ("the_terminal_is_as_it_was_whichever_way_the_view_ends", the_terminal_is_as_it_was),
+    ("a_view_has_no_colours_where_they_are_not_wanted", a_view_without_colours),
     ("a_view_outlives_the_firewall_and_finds_the_next", a_view_outlives_the_firewall),
     ("a_firewall_with_a_window_is_one_process_and_ends_with_it", a_firewall_with_a_window),
     ("all_of_a_day_is_done_by_keys_in_the_view_alone", all_of_a_day_is_done_by_keys),
@@ -127,6 +128,22 @@ fn the_terminal_is_as_it_was() {
     let (status, text) = view.end();
     assert!(!status.success() && view.is_as_it_was() && text.contains("rehearsed"), "{status:?}\n{text}");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_view_without_colours() {
+    let world = World::new();
+    let firewall = enforce(&world, r#"{ "block_protocols": ["icmp"] }"#);
+    for (no_color, colours) in [(None, true), (Some("1"), false), (Some(""), true)] {
+        let mut command = pfw(["tui"]);
+        command.current_dir(world.folder.path()).envs(no_color.map(|value| ("NO_COLOR", value)));
+        let mut view = Terminal::start(command, SIZE);
+        assert!(!ping(PEER4));
+        view.wait_to_show("BLOCKED");
+        assert_eq!(view.has_colours(), colours, "NO_COLOR={no_color:?}");
+        view.press("q");
+        assert!(view.end().0.success());
+    }
+    assert_eq!(firewall.stop(libc::SIGTERM).0, 0);
 }
 
 fn pfw_that_panics(thread: &str) -> Command {
