@@ -7,7 +7,7 @@ use crate::world::sh;
 use std::ffi::CString;
 use std::io;
 use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Frames that are given to the kernel in one call.
 const BATCH: usize = 64;
@@ -29,8 +29,8 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Sends `packets` frames as fast as it goes; how long that took.
-    pub fn send(&self, packets: usize) -> io::Result<Duration> {
+    /// Sends `packets` frames, as fast as it goes or so many a second; how much time of a processor that took.
+    pub fn send(&self, packets: usize, rate: Option<f64>) -> io::Result<Duration> {
         let socket = Socket::open(self.interface)?;
         let mut frames: Vec<[u8; FRAME]> = self.sources.iter().map(|&src| self.frame(src)).collect();
         // Whole batches, so that each call has as many.
@@ -38,11 +38,14 @@ impl Flood {
         frames = frames.into_iter().cycle().take(round).collect();
         let mut vectors: Vec<_> = frames.iter_mut().map(vector).collect();
         let mut messages: Vec<_> = vectors.iter_mut().map(message).collect();
-        let start = cpu_time();
+        let (start, begin) = (cpu_time(), Instant::now());
         let mut left = packets;
         for batch in messages.chunks_mut(BATCH).map(<[_]>::as_mut_ptr).collect::<Vec<_>>().into_iter().cycle() {
             if left == 0 {
                 break;
+            }
+            while rate.is_some_and(|rate| begin.elapsed().as_secs_f64() * rate < (packets - left) as f64) {
+                std::hint::spin_loop();
             }
             left = left.saturating_sub(socket.send(batch)?);
         }

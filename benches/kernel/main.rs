@@ -5,6 +5,9 @@
 //! machine does meanwhile strikes both sides. Rates are packets per second of processor time, of sender and receiver
 //! together; sending alone takes about half of it, so that ratios of the receiver's own cost are larger.
 //!
+//! The words are `rates`, `live` (floods of which each packet is a line), `throughput` (needs iperf3), `starts`, `changes`
+//! and `rest`; without one all are measured.
+//!
 //! `--short` runs everything once with small numbers: it shows that the benchmark works, and no more.
 
 #![expect(
@@ -16,10 +19,14 @@
     reason = "a benchmark says so by failing"
 )]
 
+mod changes;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod flood;
+mod live;
+mod rest;
 mod starts;
+mod throughput;
 #[path = "../../tests/netns/world.rs"]
 mod world;
 
@@ -49,10 +56,41 @@ pub struct Size {
     networks: u32,
     many_networks: u32,
     rules: u32,
+    /// Packets of a flood of which each becomes a line.
+    flood: usize,
+    /// Changes that are timed.
+    changes: u32,
+    /// Pairs of streams, and how long each is.
+    throughputs: usize,
+    stream: Duration,
+    /// How long it is watched at rest.
+    rest: Duration,
 }
 
-const FULL: Size = Size { rounds: 15, packets: 200_000, networks: 100_000, many_networks: 1_000_000, rules: 10_000 };
-const SHORT: Size = Size { rounds: 1, packets: 5_000, networks: 1_000, many_networks: 2_000, rules: 100 };
+const FULL: Size = Size {
+    rounds: 15,
+    packets: 200_000,
+    networks: 100_000,
+    many_networks: 1_000_000,
+    rules: 10_000,
+    flood: 3_000_000,
+    changes: 15,
+    throughputs: 5,
+    stream: Duration::from_secs(4),
+    rest: Duration::from_secs(20),
+};
+const SHORT: Size = Size {
+    rounds: 1,
+    packets: 5_000,
+    networks: 1_000,
+    many_networks: 2_000,
+    rules: 100,
+    flood: 20_000,
+    changes: 2,
+    throughputs: 1,
+    stream: Duration::from_secs(1),
+    rest: Duration::from_secs(1),
+};
 
 fn main() -> ExitCode {
     // The guardian is pfw's binary, not this one.
@@ -62,7 +100,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let this = std::env::current_exe().expect("known");
-    let status = Command::new("unshare").args(["-n", "-m"]).arg(this).args(words).env(INSIDE, "1").status();
+    let mut command = Command::new("unshare");
+    command.args(["-n", "-m"]).arg(this).args(words).env(INSIDE, "1");
+    // In memory, so that no disk is measured.
+    let status = command.env("TMPDIR", "/dev/shm").status();
     if status.expect("unshare runs").success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -71,11 +112,32 @@ fn measure(words: &[String]) {
     let wanted = |name: &str| words.iter().filter(|word| *word != "--short").all(|word| name.contains(word.as_str()));
     let world = World::new();
     println!("| what | against | measured | ratio |\n|---|---|---|---|");
+    sh("sysctl -q net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
+        && ip route add 11.0.0.0/8 via 10.77.0.2 && ip route add 12.0.0.0/8 via 10.77.0.2");
+    // Read by nobody: what is beyond its buffer is dropped behind all rules.
+    let _socket = UdpSocket::bind((HOST4, 5000)).expect("a free port");
+    let to = flood::hardware_address("eth0");
+    let flood = |first: u32| {
+        let sources = (0..SOURCES).map(|n| Ipv4Addr::from(first + n.wrapping_mul(7919) % size.networks * 16 + 1));
+        Flood { interface: "eth0", to, dst: HOST4.parse().expect("an address"), port: 5000, sources: sources.collect() }
+    };
     if wanted("rates") {
-        rates(&world, size);
+        rates(&world, size, &flood);
+    }
+    if wanted("live") {
+        live::all(&world, size, &flood);
+    }
+    if wanted("throughput") {
+        throughput::all(&world, size);
     }
     if wanted("starts") {
         starts::all(&world, size);
+    }
+    if wanted("changes") {
+        changes::all(&world, size);
+    }
+    if wanted("rest") {
+        rest::all(&world, size);
     }
 }
 
@@ -87,17 +149,8 @@ enum Receiver {
     Pfw(String, &'static [&'static str]),
 }
 
-fn rates(world: &World, size: Size) {
-    sh("sysctl -q net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
-        && ip route add 11.0.0.0/8 via 10.77.0.2 && ip route add 12.0.0.0/8 via 10.77.0.2");
+fn rates(world: &World, size: Size, flood: &impl Fn(u32) -> Flood) {
     std::fs::write(world.path("bulk.txt"), networks(size.networks)).expect("written");
-    // Read by nobody: what is beyond its buffer is dropped behind all rules.
-    let _socket = UdpSocket::bind((HOST4, 5000)).expect("a free port");
-    let to = flood::hardware_address("eth0");
-    let flood = |first: u32| {
-        let sources = (0..SOURCES).map(|n| Ipv4Addr::from(first + n.wrapping_mul(7919) % size.networks * 16 + 1));
-        Flood { interface: "eth0", to, dst: HOST4.parse().expect("an address"), port: 5000, sources: sources.collect() }
-    };
     let listed = || r#"{ "block_lists": ["bulk.txt"] }"#.to_owned();
     let one = |peer: &str| format!(r#"{{ "block_ips": ["{peer}"] }}"#);
     let none: &[&str] = &["--log", "none"];
@@ -137,7 +190,7 @@ fn rate(world: &World, receiver: &Receiver, flood: &Flood, packets: usize) -> f6
         Receiver::Pfw(rules, args) => Some(start(world, rules, args)),
     };
     let before = received();
-    let took = on_peer(|| flood.send(packets).expect("sent"));
+    let took = on_peer(|| flood.send(packets, None).expect("sent"));
     // What still waits is taken in.
     std::thread::sleep(Duration::from_millis(20));
     let taken = received() - before;
