@@ -100,7 +100,10 @@ pub(super) fn untag<'a>(mut framed: Framed<'a>, faults: &mut Faults) -> (Option<
 pub(super) fn begins_with_tag(ethertype: u16, frame: Span<'_>) -> bool {
     let mut rest = frame;
     for _ in 0..MAX_VLAN_TAGS {
-        let Some(&[_, _, high, low]) = rest.bytes().first_chunk() else { return false };
+        let Some(&[_, _, high, low]) = rest.bytes().first_chunk() else {
+            // Cut off behind a tag; of the first one alone nobody can tell.
+            return rest.len() < frame.len() && rest.is_cut();
+        };
         let inner = u16::from_be_bytes([high, low]);
         rest = rest.skip(VLAN_TAG);
         if inner == ethertype {

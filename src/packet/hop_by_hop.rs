@@ -56,8 +56,7 @@ pub(super) fn check(stated: u16, payload: Span<'_>, faults: &mut Faults) -> Jumb
             Err(TooLong { size, left }) => faults.note(Reason::Ipv6HopByHopOption, size, left),
         }
     }
-    let is_cut = header.bytes().len() < header.len() as usize;
-    if walk.jumbo == Jumbo::Absent && is_cut { Jumbo::Unknown } else { walk.jumbo }
+    if walk.jumbo == Jumbo::Absent && header.is_cut() { Jumbo::Unknown } else { walk.jumbo }
 }
 
 /// What was met so far in the list of options.

@@ -321,6 +321,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cooked_packet_that_was_cut_behind_any_byte_of_its_tags_is_no_malformed_one() {
+        let whole = bytes(&format!("f007 8100 f008 8100 f009 0800 {PING}"));
+        for kept in 0..=whole.len() {
+            let cut = parse_cut(Link::Cooked { ethertype: 0x0800 }, &whole[..kept], 40);
+            // Of less than a tag nobody can tell that it is one.
+            assert_eq!((cut.malformed, cut.vlan), (None, (kept >= 4).then_some(7)), "{kept}: {cut:?}");
+        }
+    }
+
+    #[test]
     fn a_cooked_packet_that_only_looks_like_a_tag_is_left_as_it_is() {
         // 2048 bytes long, identification 0x4500: behind a tag another packet would fit.
         let long = format!("4500 0800 4500 0040 4011 0000 0a000001 0a000002 {}", "00".repeat(2028));

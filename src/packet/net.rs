@@ -35,11 +35,13 @@ pub(super) fn stated_len(bytes: &[u8]) -> Option<u32> {
 }
 
 /// Whether `payload` begins with a header of this type, of IP or of ARP for IPv4, and is long enough for what it says.
+/// What a capture cut off is taken to fit.
 pub(super) fn fits(ethertype: u16, payload: Span<'_>) -> bool {
-    let whole = || stated_len(payload.bytes()).is_some_and(|len| len <= payload.len());
+    let whole = || stated_len(payload.bytes()).map_or(payload.is_cut(), |len| len <= payload.len());
     match (ethertype, payload.bytes()) {
         (ethertype::IPV4, [0x45..=0x4f, ..]) | (ethertype::IPV6, [0x60..=0x6f, ..]) => whole(),
         (ethertype::ARP, [_, _, high, low, ..]) => u16::from_be_bytes([*high, *low]) == ethertype::IPV4,
+        (ethertype::IPV4 | ethertype::IPV6, []) | (ethertype::ARP, _) => payload.is_cut(),
         _ => false,
     }
 }

@@ -24,6 +24,11 @@ impl<'a> Span<'a> {
         self.len
     }
 
+    /// Whether the capture kept less than there was.
+    pub(super) const fn is_cut(self) -> bool {
+        self.bytes.len() < self.len as usize
+    }
+
     /// What is behind the first `size` bytes; nothing, if there are not so many.
     pub(super) fn skip(self, size: u32) -> Self {
         Self { bytes: self.bytes.get(size as usize..).unwrap_or_default(), len: self.len.saturating_sub(size) }
