@@ -18,7 +18,7 @@ impl Stage {
         if !self.may_pass(seen) {
             return false;
         }
-        if let Some(does) = self.truth.as_mut().and_then(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
+        if let Some(does) = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames())) {
             if does == Does::Opens {
                 self.forwarding.begins(ip, seen.time);
             }
@@ -54,13 +54,12 @@ impl Stage {
             Transport::Icmp(icmp) => matches!((ip.src, icmp.kind), (IpAddr::V4(_), 3) | (IpAddr::V6(_), 1)),
             _ => false,
         };
+        let was_rejected = |ends: &Ends| self.truth.as_ref().is_some_and(|truth| truth.rejected.knows(ends, seen.time));
         answer
             && seen.direction != Direction::Incoming
-            && self
-                .truth
-                .as_ref()
-                .zip(Ends::of_packet(ip))
-                .is_some_and(|(truth, ends)| truth.rejected.knows(&ends, seen.time))
+            && (Ends::of_packet(ip).is_some_and(|ends| was_rejected(&ends))
+                // It fitted a flow that is translated, and left as a part of that.
+                || self.forwarding.other_ends(ip, seen.time).is_some_and(|ends| was_rejected(&ends)))
     }
 
     /// Takes in that a packet seemed to be for this machine and was on its way through.
