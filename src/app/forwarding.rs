@@ -166,9 +166,9 @@ impl Forwarding {
     pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
         let Some(ends) = Ends::of_packet(packet) else { return };
         remember(&mut self.own, ends, time);
-        // One that has begun since is another.
-        let goes_on = self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| time < side.since);
-        if !goes_on {
+        // One that has begun since is another, even if it is over by now.
+        let is_another = self.translated.get(&ends, time).is_some_and(|side| time < side.since);
+        if !is_another {
             self.translated.end(&ends, time.minus(STAMP));
         }
     }
@@ -334,6 +334,20 @@ mod tests {
         forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
         let covered = [1, 2, 3, 4, 5, 6].map(|time| forwarding.covers(&outside, millis(time)));
         assert_eq!(covered, [false, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn a_flow_that_was_over_before_its_time_was_looked_at_is_not_ended_by_what_this_machine_opened_before_it() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        let outside = udp(CLIENT, HOST, (4000, 80));
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
+        forwarding.change(&host(), &Change::Closed(masqueraded), millis(10));
+        forwarding.begins(&outside, millis(1));
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(5));
+        let covered = [1, 4, 5, 8, 10, 11].map(|time| forwarding.covers(&outside, millis(time)));
+        assert_eq!(covered, [false, false, true, true, true, false]);
     }
 
     #[test]
