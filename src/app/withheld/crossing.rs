@@ -113,7 +113,7 @@ impl Crossings {
     /// Whether a frame that seems to be for this machine is that of a report: it came in just before. Of several frames
     /// that look alike (one sender tries many ports) it is the last; `behind` are those behind this one.
     pub(super) fn take(&mut self, frame: &Seen, behind: Option<&mut Frames>) -> bool {
-        let comes_in = frame.direction != Direction::Outgoing;
+        let comes_in = frame.direction == Direction::Incoming;
         let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return false };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let key = if in_fragments { fingerprint.head } else { fingerprint.whole };
