@@ -8,7 +8,7 @@ use super::passing::Passing;
 use super::remembered::Remembered;
 use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
-use crate::packet::{Ip, Net, Packet, PacketType};
+use crate::packet::{Ip, Net, Packet, PacketType, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub enum Course {
 struct Side {
     /// The ends that the other side sees.
     others: Ends,
+    /// Who answers, as this side sees it.
+    responder: (IpAddr, u16),
     /// When notice of it came.
     since: Timestamp,
 }
@@ -118,14 +120,14 @@ impl Forwarding {
     pub fn change(&mut self, host: &Host, change: &Change, now: Timestamp) {
         match change {
             Change::Opened(flow) if passes(host, flow) => {
-                for (ends, others) in sides(flow) {
-                    self.translated.remember(ends, Side { others, since: now }, Timestamp::MAX, now);
+                for (ends, others, responder) in sides(flow) {
+                    self.translated.remember(ends, Side { others, responder, since: now }, Timestamp::MAX, now);
                 }
             }
             Change::Opened(_) => {}
             // One that this machine opens may bear the same ends before it is translated.
             Change::Closed(flow) => {
-                for (ends, others) in sides(flow) {
+                for (ends, others, _) in sides(flow) {
                     if self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| side.others == others) {
                         self.translated.end(&ends, now);
                     }
@@ -166,11 +168,22 @@ impl Forwarding {
     pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
         let Some(ends) = Ends::of_packet(packet) else { return };
         remember(&mut self.own, ends, time);
-        // One that has begun since is another.
-        let goes_on = self.translated.get(&ends, Timestamp::MAX).is_some_and(|side| time < side.since);
-        if !goes_on {
+        // One that has begun since is another, even if it is over by now.
+        let is_another = self.translated.get(&ends, time).is_some_and(|side| time < side.since);
+        if !is_another {
             self.translated.end(&ends, time.minus(STAMP));
         }
+    }
+
+    /// Whether a segment opened a connection to this machine in the place of a flow that it looks like a part of. Who
+    /// answers opens nothing in a flow: the kernel has taken the flow away for it, which has been told since.
+    pub fn is_replaced_by(&self, packet: &Ip, time: Timestamp) -> bool {
+        let Transport::Tcp(Tcp { ports, flags, .. }) = packet.transport else { return false };
+        let opens = flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN) == TcpFlags::SYN;
+        let is_over = |ends: &Ends| !self.translated.knows(ends, Timestamp::MAX);
+        let from_responder =
+            |ends: &Ends| self.translated.get(ends, time).is_some_and(|side| side.responder == (packet.src, ports.src));
+        opens && Ends::of_packet(packet).is_some_and(|ends| is_over(&ends) && from_responder(&ends))
     }
 
     /// Takes in that a packet began a flow on its way through.
@@ -224,17 +237,18 @@ fn datagram(packet: &Ip) -> Option<Datagram> {
     packet.fragment.map(|fragment| (packet.src, packet.dst, fragment.id))
 }
 
-/// The ends of a flow as each side sees it, with those that the other sees.
-fn sides(flow: &Flow) -> [(Ends, Ends); 2] {
-    let (one, other) = (flow.original.ends(), flow.reply.ends());
-    [(one, other), (other, one)]
+/// The ends of a flow as each side sees it, with those that the other sees, and who answers.
+fn sides(flow: &Flow) -> [(Ends, Ends, (IpAddr, u16)); 2] {
+    let (original, reply) = (&flow.original, &flow.reply);
+    let (one, other) = (original.ends(), reply.ends());
+    [(one, other, (original.dst, original.ports.dst)), (other, one, (reply.src, reply.ports.src))]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::conntrack::Tuple;
-    use crate::packet::{Fragment, Ports, Protocol, Transport};
+    use crate::packet::{Fragment, Ports, Protocol};
 
     const CLIENT: [u8; 4] = [203, 0, 113, 9];
     const HOST: [u8; 4] = [198, 51, 100, 1];
@@ -334,6 +348,46 @@ mod tests {
         forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
         let covered = [1, 2, 3, 4, 5, 6].map(|time| forwarding.covers(&outside, millis(time)));
         assert_eq!(covered, [false, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn a_flow_that_was_over_before_its_time_was_looked_at_is_not_ended_by_what_this_machine_opened_before_it() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        let outside = udp(CLIENT, HOST, (4000, 80));
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
+        forwarding.change(&host(), &Change::Closed(masqueraded), millis(10));
+        forwarding.begins(&outside, millis(1));
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(5));
+        let covered = [1, 4, 5, 8, 10, 11].map(|time| forwarding.covers(&outside, millis(time)));
+        assert_eq!(covered, [false, false, true, true, true, false]);
+    }
+
+    #[test]
+    fn who_answers_in_a_flow_and_opens_a_connection_that_ends_it_opens_one_to_this_machine() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        let segment = |flags, ip: Ip| {
+            let Transport::Udp(ports) = ip.transport else { unreachable!("made so") };
+            Ip { transport: Transport::Tcp(Tcp { ports, flags: TcpFlags(flags), ..Tcp::default() }), ..ip }
+        };
+        let as_tcp = |flow: Flow| {
+            let [original, reply] = [flow.original, flow.reply].map(|tuple| Tuple { protocol: Protocol::TCP, ..tuple });
+            Flow { original, reply }
+        };
+        let tcp = |ip: Ip| Ip { protocol: Protocol::TCP, ..ip };
+        let syn = segment(TcpFlags::SYN, tcp(udp(CLIENT, HOST, (4000, 80))));
+        let mut forwarding = Forwarding::default();
+        forwarding.change(&host(), &Change::Opened(as_tcp(masqueraded)), at(1));
+        assert!(!forwarding.is_replaced_by(&syn, at(2)), "the flow goes on: both have opened it at once");
+        forwarding.change(&host(), &Change::Closed(as_tcp(masqueraded)), at(3));
+        assert!(forwarding.is_replaced_by(&syn, at(2)) && !forwarding.is_replaced_by(&syn, at(4)));
+        let answer = segment(TcpFlags::SYN | TcpFlags::ACK, tcp(udp(CLIENT, HOST, (4000, 80))));
+        assert!(!forwarding.is_replaced_by(&answer, at(2)));
+        forwarding.change(&host(), &Change::Opened(as_tcp(published())), at(1));
+        forwarding.change(&host(), &Change::Closed(as_tcp(published())), at(3));
+        let again = segment(TcpFlags::SYN, tcp(udp(CLIENT, HOST, (4000, 8080))));
+        assert!(!forwarding.is_replaced_by(&again, at(2)), "who opened it opens another that is translated");
     }
 
     #[test]

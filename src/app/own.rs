@@ -1,7 +1,7 @@
 //! Packets from and to this machine that look as if they were part of a flow on its way through: the kernel tells of
 //! each that it does not translate.
 
-use super::withheld::{Incoming, Seen, is_first_of, is_same, stamp};
+use super::withheld::{Frames, Incoming, Seen, is_first_of, is_same, stamp};
 use crate::engine::Direction;
 use crate::packet::{Ip, Net};
 use crate::time::Timestamp;
@@ -44,8 +44,8 @@ impl Own {
         reports.push(seen, does);
     }
 
-    /// The report of a packet that the tap saw, if there is one. It is of use once. `behind` are the next frames.
-    pub fn take<'a>(&mut self, seen: &Seen, behind: &(impl Iterator<Item = &'a Seen> + Clone)) -> Option<Does> {
+    /// The report of a packet that the tap saw, if there is one. It is of use once. `behind` are the frames behind.
+    pub fn take(&mut self, seen: &Seen, behind: &mut Frames) -> Option<Does> {
         let in_fragments = matches!(seen.packet.net, Net::Ip(Ip { fragment: Some(_), .. }));
         let of_packet = |reported: &Seen| {
             let alike = is_same(seen, reported) || in_fragments && is_first_of(&seen.packet, &reported.packet);
@@ -77,7 +77,6 @@ fn is_same_content(seen: &Seen, reported: &Seen, in_fragments: bool) -> bool {
 mod tests {
     use super::*;
     use crate::packet::{Fingerprint, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
-    use std::iter;
 
     fn reset() -> Seen {
         let ports = Ports { src: 8080, dst: 4000 };
@@ -98,20 +97,24 @@ mod tests {
         let (time, later) = (reset().time, reset().time.plus(Duration::from_millis(2)));
         let mut own = Own::default();
         own.report(incoming(1, later), Does::Nothing, later);
-        assert_eq!(own.take(&incoming(7, time), &iter::empty()), None);
-        assert_eq!(own.take(&incoming(1, time), &iter::empty()), Some(Does::Nothing), "without a stamp of its own");
+        assert_eq!(own.take(&incoming(7, time), &mut Frames::default()), None);
+        assert_eq!(
+            own.take(&incoming(1, time), &mut Frames::default()),
+            Some(Does::Nothing),
+            "without a stamp of its own"
+        );
     }
 
     #[test]
     fn a_report_is_of_use_once_and_to_the_packet_that_it_is_about() {
         let mut own = Own::default();
         own.report(reset(), Does::Opens, reset().time);
-        assert_eq!(own.take(&reset(), &iter::empty()), Some(Does::Opens));
-        assert_eq!(own.take(&reset(), &iter::empty()), None);
+        assert_eq!(own.take(&reset(), &mut Frames::default()), Some(Does::Opens));
+        assert_eq!(own.take(&reset(), &mut Frames::default()), None);
         let never_left = Seen { fingerprint: Some(Fingerprint { whole: 1, head: 2 }), ..reset() };
         own.report(never_left, Does::Nothing, reset().time);
         let other = Seen { fingerprint: Some(Fingerprint { whole: 3, head: 2 }), ..reset() };
-        assert_eq!(own.take(&other, &iter::empty()), None);
-        assert_eq!(own.take(&never_left, &iter::empty()), Some(Does::Nothing));
+        assert_eq!(own.take(&other, &mut Frames::default()), None);
+        assert_eq!(own.take(&never_left, &mut Frames::default()), Some(Does::Nothing));
     }
 }

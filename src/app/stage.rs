@@ -206,6 +206,7 @@ impl Stage {
             Some(Course::In) => Direction::Incoming,
             Some(Course::Out) => Direction::Outgoing,
             Some(Course::Entering) => Direction::Forwarded,
+            Some(Course::Leaving) if self.truth.is_some() && through::may_be_an_answer(&packet) => Direction::Outgoing,
             Some(Course::Leaving) => return self.duplicates += 1,
         };
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
@@ -215,7 +216,9 @@ impl Stage {
         let may_be_translated = direction != Direction::Loopback && forwards(&self.host);
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
-        if direction == Direction::Forwarded {
+        if course == Some(Course::Leaving) {
+            truth.withheld.hold(Seen { direction: Direction::Forwarded, ..seen });
+        } else if direction == Direction::Forwarded {
             // Its line comes from the kernel, if it has one.
             truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
             truth.withheld.entering(&seen);
@@ -287,6 +290,10 @@ impl Stage {
                 truth.own.report(seen, Does::Opens, now);
             }
             None if reported == Reported::Opens => self.begins(&seen),
+            // Wherever it was to go by, it leaves.
+            None if event.hook == Hook::Output => {
+                truth.own.report(Seen { direction: Direction::Outgoing, ..seen }, Does::Nothing, now);
+            }
             None => truth.own.report(seen, Does::Nothing, now),
         }
     }

@@ -4,7 +4,7 @@ use super::{Stage, around};
 use crate::app::explanation::Form;
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{Seen, Settled};
-use crate::engine::{RuleInfo, Step};
+use crate::engine::{Direction, RuleInfo, Step};
 use crate::record::Verdict;
 
 impl Stage {
@@ -57,9 +57,17 @@ impl Stage {
 
     /// Tells of a packet that the tap saw and the kernel did not drop.
     fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
-        if self.is_on_its_way_through(seen) {
-            return;
+        if seen.direction == Direction::Forwarded {
+            let Some(answer) = self.as_answer(seen) else { return self.duplicates += 1 };
+            return self.tell_own(&answer, None);
         }
+        if !self.is_on_its_way_through(seen) {
+            self.tell_own(seen, judgement);
+        }
+    }
+
+    /// Tells of a packet from or to this machine that was not dropped.
+    fn tell_own(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         let form = self.form(seen, judgement);
         if self.answers_a_rejected(seen) {
             let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };

@@ -18,10 +18,12 @@ impl Stage {
         if !self.may_pass(seen) {
             return false;
         }
-        if let Some(does) = self.truth.as_mut().and_then(|truth| truth.own.take(seen, &truth.withheld.next_frames())) {
-            if does == Does::Opens {
-                self.forwarding.begins(ip, seen.time);
-            }
+        let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
+        if does == Some(Does::Opens) || does.is_none() && self.forwarding.is_replaced_by(ip, seen.time) {
+            self.forwarding.begins(ip, seen.time);
+            return false;
+        }
+        if does.is_some() {
             return false;
         }
         self.forwarding.entered(ip, seen.time);
@@ -38,6 +40,14 @@ impl Stage {
         seen.direction != Direction::Loopback && self.forwarding.covers(ip, seen.time)
     }
 
+    /// A packet that was seen leaving as one that had come in, if it is this machine's own answer to one that it rejected:
+    /// that bears the address of who is answered for.
+    pub(super) fn as_answer(&mut self, seen: &Seen) -> Option<Seen> {
+        let answer = Seen { direction: Direction::Outgoing, ..*seen };
+        let truth = self.truth.as_mut()?;
+        truth.own.take(&answer, truth.withheld.frames()).map(|_| answer)
+    }
+
     /// Takes in that a packet would open a connection to this machine.
     pub(super) fn begins(&mut self, seen: &Seen) {
         if let Net::Ip(ip) = &seen.packet.net {
@@ -48,19 +58,12 @@ impl Stage {
     /// Whether a packet is what the kernel answers one with that it has rejected.
     pub(super) fn answers_a_rejected(&self, seen: &Seen) -> bool {
         let Net::Ip(ip) = &seen.packet.net else { return false };
-        let answer = match ip.transport {
-            Transport::Tcp(Tcp { flags, .. }) => flags.0 & TcpFlags::RST != 0,
-            // "Destination unreachable": other errors are the host's own.
-            Transport::Icmp(icmp) => matches!((ip.src, icmp.kind), (IpAddr::V4(_), 3) | (IpAddr::V6(_), 1)),
-            _ => false,
-        };
-        answer
+        let was_rejected = |ends: &Ends| self.truth.as_ref().is_some_and(|truth| truth.rejected.knows(ends, seen.time));
+        may_be_an_answer(&seen.packet)
             && seen.direction != Direction::Incoming
-            && self
-                .truth
-                .as_ref()
-                .zip(Ends::of_packet(ip))
-                .is_some_and(|(truth, ends)| truth.rejected.knows(&ends, seen.time))
+            && (Ends::of_packet(ip).is_some_and(|ends| was_rejected(&ends))
+                // It fitted a flow that is translated, and left as a part of that.
+                || self.forwarding.other_ends(ip, seen.time).is_some_and(|ends| was_rejected(&ends)))
     }
 
     /// Takes in that a packet seemed to be for this machine and was on its way through.
@@ -114,6 +117,18 @@ impl Stage {
     pub(super) fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
+    }
+}
+
+/// Whether a packet may be what the kernel answers one with that it has rejected. None of that is in fragments.
+pub(super) fn may_be_an_answer(packet: &Packet) -> bool {
+    let Net::Ip(ip) = &packet.net else { return false };
+    match ip.transport {
+        _ if ip.fragment.is_some() => false,
+        Transport::Tcp(Tcp { flags, .. }) => flags.0 & TcpFlags::RST != 0,
+        // "Destination unreachable": other errors are the host's own.
+        Transport::Icmp(icmp) => matches!((ip.src, icmp.kind), (IpAddr::V4(_), 3) | (IpAddr::V6(_), 1)),
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Where the destination of a packet is translated, it comes in as one for this machine. Neither its addresses nor its
 //! stamp (the kernel takes it away) are those of the report, but the rest of it is.
 
-use super::{By, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
+use super::{By, Frames, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
 use crate::conntrack::Ends;
 use crate::engine::Direction;
 use crate::packet::{Fingerprint, Net, Packet};
@@ -111,9 +111,9 @@ impl Crossings {
     }
 
     /// Whether a frame that seems to be for this machine is that of a report: it came in just before. Of several frames
-    /// that look alike (one sender tries many ports) it is the last; `rivals` are those behind this one.
-    pub(super) fn take<'a>(&mut self, frame: &Seen, rivals: impl Iterator<Item = &'a Seen>) -> bool {
-        let comes_in = frame.direction != Direction::Outgoing;
+    /// that look alike (one sender tries many ports) it is the last; `behind` are those behind this one.
+    pub(super) fn take(&mut self, frame: &Seen, behind: Option<&mut Frames>) -> bool {
+        let comes_in = frame.direction == Direction::Incoming;
         let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return false };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let key = if in_fragments { fingerprint.head } else { fingerprint.whole };
@@ -130,11 +130,12 @@ impl Crossings {
         let near: Vec<u64> = numbers.iter().copied().filter(is_near).collect();
         let Some((&number, &last)) = near.first().zip(near.last()) else { return false };
         let until = at(last).and_then(|place| self.reports.get(place)).map_or(latest, |passage| passage.seen.time);
-        let alike = |rival: &&Seen| {
-            (rival.fingerprint, rival.interface) == (frame.fingerprint, frame.interface) && stamp(rival) <= until
-        };
-        if rivals.filter(alike).count() >= near.len() {
-            return false;
+        if let Some(behind) = behind {
+            behind.learn();
+            let rivals = behind.alike(&fingerprint, until).filter(|rival| rival.interface == frame.interface);
+            if rivals.take(near.len()).count() == near.len() {
+                return false;
+            }
         }
         if let Some(passage) = at(number).and_then(|place| self.reports.get_mut(place)) {
             passage.original = Some(frame.packet);

@@ -1,6 +1,7 @@
 //! Fragments that the tap saw, by the datagrams that they are parts of.
 
-use super::{DISORDER, HOLD_FRAGMENT, Seen, stamp};
+use super::frames::DISORDER;
+use super::{HOLD_FRAGMENT, Seen, stamp};
 use crate::app::pipeline::Judgement;
 use crate::app::remembered::Remembered;
 use crate::packet::{Fragment, Ip, Net, Packet, Transport};

@@ -1,6 +1,6 @@
 //! Reports of packets that the tap sees too, each with what it says.
 
-use super::{Seen, UNTIL_REPORTED, is_same, stamp};
+use super::{Frames, Seen, UNTIL_REPORTED, is_same, stamp};
 use crate::conntrack::Ends;
 use crate::packet::{Ip, Net, Packet, Protocol};
 use crate::time::Timestamp;
@@ -53,6 +53,11 @@ impl<T> Incoming<T> {
         self.reports.len()
     }
 
+    /// Whether there are none between the ends of a packet.
+    fn has_none(&self, seen: &Seen) -> bool {
+        self.reports.is_empty() || !self.between.contains_key(&ends(&seen.packet))
+    }
+
     fn forget(&mut self, seen: &Seen) {
         let key = ends(&seen.packet);
         if let Some(count) = self.between.get_mut(&key) {
@@ -65,32 +70,36 @@ impl<T> Incoming<T> {
 
     /// Takes out the report of a packet, if there is one that is not in its turn: it stands behind others of a later
     /// time, or bears the time at which it was written instead of the packet's. The kernel has no stamp of a TCP segment
-    /// that was sent on this very machine. `behind` are the next frames; `fits` may know more of what is not the packet's.
-    pub fn take<'a>(
-        &mut self,
-        seen: &Seen,
-        behind: &(impl Iterator<Item = &'a Seen> + Clone),
-        fits: impl Fn(&Seen) -> bool,
-    ) -> Option<T> {
-        let unstamped = matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. }));
+    /// that was sent on this very machine. `behind` are the frames behind; `fits` may know more of what is not the
+    /// packet's.
+    pub fn take(&mut self, seen: &Seen, behind: &mut Frames, fits: impl Fn(&Seen) -> bool) -> Option<T> {
         let exact = |reported: &Seen| stamp(reported) == stamp(seen) && is_same(seen, reported) && fits(reported);
+        let found = self.take_if(seen, exact);
+        if found.is_some() || !matches!(seen.packet.net, Net::Ip(Ip { protocol: Protocol::TCP, .. })) {
+            return found;
+        }
         let latest = seen.time.plus(UNTIL_REPORTED);
-        // A report that bears the stamp of one that is alike is about that, and so is one that tells what is in that alone.
-        let of_another = |reported: &Seen| {
-            let is_nearer =
-                |one: &Seen| stamp(one) == stamp(reported) || tells(one, reported) && !tells(seen, reported);
-            behind.clone().any(|one| is_nearer(one) && is_same(one, reported))
-        };
-        let near = |reported: &Seen| {
+        let is_near = |reported: &Seen, behind: &Frames| {
             let is_near = (seen.time..=latest).contains(&reported.time) && is_same(seen, reported) && fits(reported);
-            is_near && !of_another(reported)
+            // One that bears the stamp of a frame that is alike is about that.
+            is_near && !behind.has_stamp_of(reported)
         };
-        self.take_if(seen, exact).or_else(|| unstamped.then(|| self.take_if(seen, near)).flatten())
+        let found = self.take_if(seen, |reported| tells(seen, reported) && is_near(reported, behind));
+        if found.is_some() || self.has_none(seen) {
+            return found;
+        }
+        // So is one that tells what is in another frame alone.
+        behind.learn();
+        let is_of_another = |reported: &Seen| {
+            let mut alike = reported.fingerprint.iter().flat_map(|known| behind.alike(known, reported.time));
+            alike.any(|one| is_same(one, reported))
+        };
+        self.take_if(seen, |reported| is_near(reported, behind) && !is_of_another(reported))
     }
 
     /// Takes out the first report between the ends of a packet that `is_of_packet` picks.
     pub fn take_if(&mut self, seen: &Seen, is_of_packet: impl Fn(&Seen) -> bool) -> Option<T> {
-        if self.reports.is_empty() || !self.between.contains_key(&ends(&seen.packet)) {
+        if self.has_none(seen) {
             return None;
         }
         let place = self.reports.iter().take(SEARCHED).position(|(reported, _)| is_of_packet(reported))?;

@@ -9,6 +9,7 @@
 
 mod crossing;
 mod fragments;
+mod frames;
 mod incoming;
 
 use super::pipeline::Judgement;
@@ -20,9 +21,9 @@ use crossing::Crossings;
 pub use crossing::Passage;
 pub use fragments::is_first_of;
 use fragments::{Datagram, Fragments};
+pub use frames::Frames;
 pub use incoming::Incoming;
 use std::collections::VecDeque;
-use std::iter;
 use std::time::Duration;
 
 /// How long a packet is held back where nothing else comes: reports and frames are handed on after [`BATCH_TIME`] at
@@ -44,9 +45,6 @@ const MAX_HELD: usize = 1 << 17;
 /// Bytes of IPv6's fragment header. The kernel takes it out of a packet that is its only fragment (RFC 6946) where it
 /// puts fragments together, so that a report lacks it.
 const FRAGMENT_HEADER: u32 = 8;
-
-/// How far out of order packets of one time can be: several processors stamp them.
-const DISORDER: usize = 64;
 
 /// What a report tells beside the packet: the rule in the kernel that dropped it, and more of the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +94,7 @@ pub enum Settled {
 /// What waits, oldest first.
 #[derive(Debug, Default)]
 pub struct Withheld {
-    frames: VecDeque<Seen>,
+    frames: Frames,
     fragments: Fragments,
     /// Reports of packets that the tap sees too.
     incoming: Incoming<By>,
@@ -109,7 +107,7 @@ pub struct Withheld {
 impl Withheld {
     /// Holds a packet back that the tap saw.
     pub fn hold(&mut self, seen: Seen) {
-        self.frames.push_back(seen);
+        self.frames.push(seen);
     }
 
     /// Goes on holding a fragment back that was due, with its judgement if it has one by now.
@@ -139,9 +137,9 @@ impl Withheld {
         self.forwarded.push(seen, by);
     }
 
-    /// The next frames that wait, as far as they can be out of order.
-    pub fn next_frames(&self) -> impl Iterator<Item = &Seen> + Clone {
-        self.frames.iter().take(DISORDER)
+    /// The frames that wait.
+    pub fn frames(&mut self) -> &mut Frames {
+        &mut self.frames
     }
 
     /// Whether nothing waits.
@@ -182,7 +180,7 @@ impl Withheld {
     /// The next fragment that is to be judged, if it is not later than `settled` and nothing was reported before it.
     fn due_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let until = self.next_report().map_or(settled, |report| report.min(settled));
-        let is_due = |seen: &mut Seen| stamp(seen) <= until && Datagram::of(&seen.packet).is_some();
+        let is_due = |seen: &Seen| stamp(seen) <= until && Datagram::of(&seen.packet).is_some();
         self.frames.pop_front_if(is_due).map(Settled::Due)
     }
 
@@ -199,10 +197,9 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let seen = self.frames.pop_front_if(|seen| stamp(seen) <= settled)?;
-        let behind = || self.frames.iter().take(DISORDER);
-        Some(match self.incoming.take(&seen, &behind(), |_| true) {
+        Some(match self.incoming.take(&seen, &mut self.frames, |_| true) {
             Some(by) => Settled::Dropped(seen, None, by),
-            None if self.forwarded.take(&seen, behind()) => Settled::Entered(seen),
+            None if self.forwarded.take(&seen, Some(&mut self.frames)) => Settled::Entered(seen),
             None => Settled::Passed(seen, None),
         })
     }
@@ -210,15 +207,13 @@ impl Withheld {
     /// The next fragment that is not later than `settled`.
     fn fragment_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let (seen, judgement) = self.fragments.pop_until(settled)?;
-        let entered = self.forwarded.take(&seen, iter::empty());
+        let entered = self.forwarded.take(&seen, None);
         Some(if entered { Settled::Entered(seen) } else { Settled::Passed(seen, judgement) })
     }
 
     /// Finds the packet of a report.
     fn join(&mut self, reported: Seen, by: By) -> Settled {
-        let same = |seen: &Seen| stamp(seen) == stamp(&reported) && is_same(seen, &reported);
-        let place = self.frames.iter().take(DISORDER).position(same);
-        let frame = place.and_then(|place| self.frames.remove(place)).map(|seen| (seen, None));
+        let frame = self.frames.take(&reported).map(|seen| (seen, None));
         let frame = frame.or_else(|| self.fragments.take(&reported));
         match frame {
             Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),

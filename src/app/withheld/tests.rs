@@ -323,6 +323,27 @@ fn of_two_segments_that_look_alike_the_one_is_dropped_of_which_the_report_tells(
     assert_eq!(release([passes], [changed]), [dropped(passes)], "something was changed in it on its way to the rules");
 }
 
+#[test]
+fn a_segment_that_looks_like_a_dropped_one_is_told_from_it_however_many_came_between() {
+    let (passes, blocked) = (known(tcp(at(1), 80), 5), known(tcp(at(900), 80), 6));
+    let between = (2..900).map(|micros| udp(at(micros), 81));
+    let report = known(tcp(at(910), 80), 6);
+    let released = release([passes].into_iter().chain(between).chain([blocked]), [report]);
+    assert_eq!((released.first(), released.last()), (Some(&passed(passes)), Some(&dropped(blocked))));
+    assert_eq!(released.len(), 900);
+}
+
+#[test]
+fn a_segment_is_told_by_what_came_behind_it_until_the_report() {
+    let (first, second) = (known(tcp(at(1), 80), 5), known(tcp(at(920), 80), 6));
+    let report = known(tcp(at(910), 80), 6);
+    assert_eq!(release([first, second], [report]), [dropped(first), passed(second)], "the second came in later");
+    let reports = [known(tcp(at(905), 80), 9), known(tcp(at(910), 80), 5)];
+    let released = release([first], reports);
+    assert_eq!(released.first(), Some(&dropped(first)));
+    assert_eq!(released.last(), Some(&Settled::Unseen(reports[0], BY)), "the one that tells what is in it goes first");
+}
+
 /// What is released once the tap has seen `frames` for this machine and `reports` have come of packets that pass
 /// through it.
 fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
@@ -381,6 +402,16 @@ fn a_report_takes_one_frame_of_its_interface_that_came_in_just_before() {
             crossed(reports[1], Some(second))
         ]
     );
+}
+
+#[test]
+fn of_frames_that_look_alike_the_last_is_taken_however_many_came_between() {
+    let (first, last) = (known(tcp(at(1), 8080), 5), known(tcp(at(900), 8080), 5));
+    let between: Vec<Seen> = (2..900).map(|micros| udp(at(micros), 81)).collect();
+    let report = known(tcp(at(910), 80), 5);
+    let released = cross(&[&[first][..], &between, &[last]].concat(), &[report]);
+    assert_eq!(released.first(), Some(&passed(first)));
+    assert_eq!(released[899..], [Settled::Entered(last), crossed(report, Some(last))]);
 }
 
 #[test]

@@ -131,6 +131,20 @@ impl Steps<'_, '_> {
             RuleDirection::Out => segment,
         };
         self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
+        if direction == RuleDirection::Out {
+            self.misled_answers();
+        }
+    }
+
+    /// What a REJECT answers a packet of this machine's own with is for this machine, but where it fits a flow that is
+    /// translated: then it leaves as a part of that. The hook still names the interface that it was to go by.
+    fn misled_answers(&mut self) {
+        let translated = Match { interface: Some("-o lo".to_owned()), ..Match::module(format!("{STATE} SNAT,DNAT")) };
+        let reset = translated.and(Match::protocol(Protocol::TCP)).with("-m tcp --tcp-flags RST RST");
+        let error = translated.and(Match::protocol(self.family().icmp())).with(format!("{STATE} RELATED"));
+        for answer in [reset, error] {
+            self.writer.report("own", Reported::Own, &answer);
+        }
     }
 
     /// A match that needs whole packets makes the kernel put fragments together before any table sees them; it is

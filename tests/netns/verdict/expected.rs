@@ -3,6 +3,7 @@
 use super::ground::{Frames, Happening, identification, is_for_another, packet_of};
 use super::judge::{Verdict, direction, word};
 use super::lines::{Key, Line};
+use pfw::engine::Direction;
 use pfw::host::Host;
 use pfw::nflog::Hook;
 use pfw::packet::{Ip, Malformed, Net, Packet};
@@ -82,9 +83,9 @@ pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host, translates: 
     account.dropped();
     account.forwarded();
     account.told.fill(false);
-    for frames in [&frames.from_host, &frames.on_loopback] {
+    for (frames, direction) in [(&frames.from_host, Direction::Outgoing), (&frames.on_loopback, Direction::Loopback)] {
         for (id, packet) in packets(frames) {
-            account.left(id, &packet);
+            account.left(id, &packet, direction);
         }
     }
     account.all
@@ -152,8 +153,9 @@ impl Account<'_> {
         }
     }
 
-    /// A frame left the host, or went round on loopback.
-    fn left(&mut self, id: u32, packet: &Packet) {
+    /// A frame left the host, or went round on loopback. What it was when it was judged does not tell which: it can have
+    /// been translated by then.
+    fn left(&mut self, id: u32, packet: &Packet, direction: Direction) {
         let Net::Ip(ip) = &packet.net else { return };
         let passed = |happening: &Happening| match happening.hook {
             // What went round can be dropped where it arrives.
@@ -166,7 +168,8 @@ impl Account<'_> {
         self.told[place] = true;
         let verdict = &self.verdicts[place];
         if verdict.happening.through && verdict.happening.hook != Hook::Forward {
-            self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
+            let allowed = Expected::new(verdict, Key::of(ip), "allowed");
+            self.all.push(Expected { direction: Some(word(direction)), ..allowed });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The ground truth: three hosts, what the kernel of the middle one did with each packet, and what left the wires.
 //!
-//! Rules of the test's own stand in `mangle`, in front of pfw, and at the end of `filter`, behind it: what the first
-//! ones report *reached* the firewall, with what conntrack calls it, and what the second ones report came *through*.
+//! Rules of the test's own stand right in front of pfw, and at the end of `filter`, behind it: what the first ones report
+//! *reached* the firewall, with what conntrack calls it, and what the second ones report came *through*.
 //! Two more stand around the `raw` table, where long lists act: of what comes in there, only what does not come through
 //! is of interest, since the rest reaches the others. What is delivered at the other ends is seen on their wires.
 
@@ -146,49 +146,23 @@ impl Ground {
         sh(&format!(
             "echo {forwards} >/proc/sys/net/ipv4/ip_forward; echo {forwards} >/proc/sys/net/ipv6/conf/all/forwarding"
         ));
-        for (tool, v6) in [("iptables", false), ("ip6tables", true)] {
-            let mut mangle = vec!["*mangle".to_owned(), ":SEEN - [0:0]".to_owned()];
-            let log =
-                |prefix: &str| format!("-j NFLOG --nflog-group {GROUP} --nflog-prefix {prefix} --nflog-threshold 64");
-            let states = [
-                ("NEW -m conntrack ! --ctstatus CONFIRMED", 'F'),
-                ("NEW --ctstatus CONFIRMED", 'N'),
-                ("ESTABLISHED --ctdir ORIGINAL", 'O'),
-                ("ESTABLISHED --ctdir REPLY", 'R'),
-                ("RELATED", 'L'),
-                ("INVALID", 'I'),
-                ("UNTRACKED", 'U'),
-            ];
-            if machinery == Machinery::Bare {
-                mangle.push(format!("-A SEEN {}", log("r:-")));
-            } else {
-                let rule =
-                    |(state, letter)| format!("-A SEEN -m conntrack --ctstate {state} {}", log(&format!("r:{letter}")));
-                mangle.extend(states.map(rule));
-            }
-            mangle.extend(["INPUT", "FORWARD", "OUTPUT"].map(|chain| format!("-A {chain} -j SEEN")));
-            mangle.push("COMMIT\n".to_owned());
-            let mut nat = Vec::new();
+        let tables = ["ip", "ip6"].map(|family| in_front(family, machinery));
+        let path = self.world.path("in-front");
+        std::fs::write(&path, tables.concat()).expect("the scratch folder is writable");
+        sh(&format!("nft -f {}", path.display()));
+        for (tool, host, lan, inner) in [
+            ("iptables", HOST4, LAN4, format!("{LAN4}:{INNER_PORT}")),
+            ("ip6tables", HOST6, LAN6, format!("[{LAN6}]:{INNER_PORT}")),
+        ] {
+            sh(&format!("{tool} -t nat -F"));
             if machinery == Machinery::Translated {
-                let (host, inner, lan) = if v6 {
-                    (HOST6, format!("[{LAN6}]:{INNER_PORT}"), LAN6)
-                } else {
-                    (HOST4, format!("{LAN4}:{INNER_PORT}"), LAN4)
-                };
-                nat.push("*nat".to_owned());
                 for protocol in ["tcp", "udp"] {
-                    nat.push(format!("-A PREROUTING -i eth0 -d {host} -p {protocol} --dport {PUBLISHED_PORT} -j DNAT --to-destination {inner}"));
+                    sh(&format!(
+                        "{tool} -t nat -A PREROUTING -i eth0 -d {host} -p {protocol} --dport {PUBLISHED_PORT} -j DNAT --to-destination {inner}"
+                    ));
                 }
-                nat.push(format!("-A POSTROUTING -s {lan} -o eth0 -j MASQUERADE"));
-                nat.push("COMMIT\n".to_owned());
+                sh(&format!("{tool} -t nat -A POSTROUTING -s {lan} -o eth0 -j MASQUERADE"));
             }
-            let text = mangle.join("\n") + &nat.join("\n");
-            let path = self.world.path("own-rules");
-            std::fs::write(&path, text).expect("the scratch folder is writable");
-            sh(&format!(
-                "{tool} -t mangle -F; {tool} -t mangle -X; {tool} -t nat -F; {tool}-restore -w --noflush {}",
-                path.display()
-            ));
         }
         sh("conntrack -F 2>/dev/null || true");
     }
@@ -355,6 +329,30 @@ fn routes(macs: &Macs, vlan: bool) {
         sh(&format!("ip neigh replace {address} lladdr {} dev {device} nud permanent", text(mac)));
     }
     sh(&format!("ip route add default via {PEER4} dev eth0 && ip -6 route add default via {PEER6} dev eth0"));
+}
+
+/// The rules of a family in front of pfw's, behind all that translates a packet's destination: what this machine sends can
+/// fit a flow that it masquerades, as the answer of a `reject` does, and goes another way than it was sent.
+fn in_front(family: &str, machinery: Machinery) -> String {
+    let log = |prefix: &str| format!("log prefix \"r:{prefix}\" group {GROUP} queue-threshold 64;\n");
+    let states = [
+        ("new ct status & confirmed == 0", "F"),
+        ("new ct status & confirmed != 0", "N"),
+        ("established ct direction original", "O"),
+        ("established ct direction reply", "R"),
+        ("related", "L"),
+        ("invalid", "I"),
+        ("untracked", "U"),
+    ];
+    let rules = match machinery {
+        Machinery::Bare => log("-"),
+        _ => states.map(|(state, letter)| format!("ct state {state} {}", log(letter))).concat(),
+    };
+    let chain =
+        |hook: &str| format!("chain {hook} {{ type filter hook {hook} priority -50; policy accept;\n{rules} }}\n");
+    let chains = ["input", "forward", "output"].map(chain).concat();
+    // There must be one to be taken away.
+    format!("table {family} in_front {{ }}\ndelete table {family} in_front\ntable {family} in_front {{ {chains} }}\n")
 }
 
 /// The rules behind pfw and around the raw table, once and for all. Those are `nft`'s, since `iptables` has nothing that
