@@ -102,7 +102,7 @@ pub(super) fn begins_with_tag(ethertype: u16, frame: Span<'_>) -> bool {
     for _ in 0..MAX_VLAN_TAGS {
         let Some(&[_, _, high, low]) = rest.bytes().first_chunk() else {
             // Cut off behind a tag; of the first one alone nobody can tell.
-            return rest.len() < frame.len() && rest.is_cut();
+            return rest.len() < frame.len() && rest.is_cut() && rest.len() >= VLAN_TAG;
         };
         let inner = u16::from_be_bytes([high, low]);
         rest = rest.skip(VLAN_TAG);

@@ -331,6 +331,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cooked_packet_too_short_for_another_tag_has_none_however_much_of_it_was_cut() {
+        let whole = bytes("0000 8100 00");
+        for kept in 0..=whole.len() {
+            let cut = parse_cut(Link::Cooked { ethertype: 4 }, &whole[..kept], 5);
+            assert_eq!((cut.malformed, cut.vlan), (None, None), "{kept}: {cut:?}");
+        }
+    }
+
+    #[test]
     fn a_cooked_packet_that_only_looks_like_a_tag_is_left_as_it_is() {
         // 2048 bytes long, identification 0x4500: behind a tag another packet would fit.
         let long = format!("4500 0800 4500 0040 4011 0000 0a000001 0a000002 {}", "00".repeat(2028));
