@@ -3,7 +3,7 @@
 
 use crate::control::report::{ConnectionRow, ConnectionsPage};
 use crate::engine::{Context, Direction, Matcher, State, Tracked, TrackedPage};
-use crate::host::Host;
+use crate::host::{Host, Ways};
 use crate::time::Timestamp;
 use std::sync::Arc;
 
@@ -25,15 +25,22 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// The page as it is told.
+    /// The page as it is told. Which interface a connection goes through is not tracked: where rules ask for that, it is
+    /// the one through which the kernel reaches its other end now.
     pub fn told(&self) -> ConnectionsPage {
-        let rows = self.page.rows.iter().map(|one| self.row(one)).collect();
+        let mut ways = self.matcher.tells_interfaces_apart().then(Ways::open).and_then(Result::ok);
+        let rows = self.page.rows.iter().map(|one| self.row(one, &mut ways)).collect();
         ConnectionsPage { total: self.total, next: self.page.next, rows }
     }
 
-    fn row(&self, one: &Tracked) -> ConnectionRow {
+    fn row(&self, one: &Tracked, ways: &mut Option<Ways>) -> ConnectionRow {
         let direction = self.direction(one);
-        let name = if direction == Direction::Loopback { "lo" } else { "" };
+        let peer = if direction == Direction::Incoming { one.opener } else { one.other };
+        let name = match ways {
+            _ if direction == Direction::Loopback => "lo",
+            Some(ways) => ways.interface_to(peer).unwrap_or_default(),
+            None => "",
+        };
         let context = Context { direction, interface: self.matcher.interface_class(name), time: self.now };
         let decision = self.matcher.decide_as(&one.packet(), &context, State::Original);
         let rule = self.matcher.rules().get(decision.rule.0 as usize);

@@ -106,6 +106,11 @@ impl Matcher {
         self.interfaces.class(name)
     }
 
+    /// Whether any rule speaks of interfaces.
+    pub fn tells_interfaces_apart(&self) -> bool {
+        self.interfaces.representatives().nth(1).is_some()
+    }
+
     /// The decision on a frame that carries no IP packet.
     pub fn non_ip(&self) -> Decision {
         Ruling::allow(Step::NonIp, builtin::NON_IP).decide(State::Untracked)

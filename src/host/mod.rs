@@ -10,11 +10,13 @@ mod own;
 mod routes;
 mod session;
 mod sockets;
+mod ways;
 
 pub use conntrack::Counts as ConntrackCounts;
 pub use own::Own;
 pub use session::{Session, session_of};
 pub use sockets::Protocol;
+pub use ways::Ways;
 
 use connections::{Connection, Opener, Phase};
 use pnet::datalink;

@@ -313,7 +313,9 @@ fn connections_are_told_with_their_rule() {
     let world = World::new();
     let pfw = enforce(
         &world,
-        r#"{ "rules": [{ "id": "web", "action": "allow", "direction": "in", "protocol": "tcp", "dst_port": 8080 }] }"#,
+        r#"{ "rules": [
+            { "id": "elsewhere", "action": "allow", "direction": "in", "dst_port": "8080/tcp", "interface": "lo" },
+            { "id": "web", "action": "allow", "direction": "in", "dst_port": "8080/tcp", "interface": "eth+" }] }"#,
     );
     let listener = TcpListener::bind(format!("{HOST4}:8080")).expect("a listener");
     let _client = on_peer(|| TcpStream::connect(format!("{HOST4}:8080")).expect("it is let in"));
