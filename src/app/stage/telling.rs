@@ -18,6 +18,7 @@ impl Stage {
                 let form = self.form(seen, *judgement);
                 self.tell_dropped(seen, &[form], by);
             }
+            Settled::Repeated(_) => self.duplicates += 1,
             Settled::Unseen(seen, by) => {
                 let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
                 if self.pipeline.examine(&seen.packet, &around) {
