@@ -21,6 +21,8 @@ const MAX_KEPT: usize = 1 << 14;
 pub enum Does {
     /// It belongs to no flow.
     Nothing,
+    /// Nor to any connection: connection tracking calls it invalid.
+    FitsNothing,
     /// It opens a connection: a flow with its ends is over.
     Opens,
 }

@@ -5,7 +5,9 @@ use super::seeding::Seeds;
 use crate::alert::{ALERTS, Alert, Oddity};
 use crate::control::limits::CONNECTIONS_IN_PAGE;
 use crate::detect::{Ban, Detector, Finding, Look};
-use crate::engine::{Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo, TrackedPage};
+use crate::engine::{
+    Context, Decision, Direction, Engine, InterfaceClass, Limits, Matcher, RuleInfo, State, TrackedPage,
+};
 use crate::packet::{Malformed, Net, Packet};
 use crate::record::{
     AlertLine, Anomaly, AnomalyLine, EscapedName, Log, PacketLine, RuleText, Selection, Sighting, Summary, Verdict,
@@ -44,6 +46,10 @@ pub struct Circumstances<'a> {
 impl Circumstances<'_> {
     fn sighting<'a>(&'a self, packet: &'a Packet) -> Sighting<'a> {
         Sighting { time: self.time, direction: Some(self.direction), interface: &self.interface.name, packet }
+    }
+
+    fn context(&self) -> Context {
+        Context { direction: self.direction, interface: self.interface.class, time: self.time }
     }
 }
 
@@ -234,6 +240,16 @@ impl Pipeline {
         Judgement { decision: self.decide(packet, around), epoch: self.rules.epoch }
     }
 
+    /// The same of a packet that is known to be in a state, whatever is remembered.
+    pub fn foretell_as(&self, packet: &Packet, around: &Circumstances<'_>, state: State) -> Judgement {
+        let matcher = &self.rules.matcher;
+        let decision = match &packet.net {
+            Net::Ip(ip) => matcher.decide_as(ip, &around.context(), state),
+            _ => matcher.non_ip(),
+        };
+        Judgement { decision, epoch: self.rules.epoch }
+    }
+
     /// The lines that say what is wrong with a packet, and what is odd.
     #[cold]
     fn suspicious(&mut self, oddities: &[Oddity], seen: Sighting<'_>) {
@@ -318,8 +334,7 @@ impl Pipeline {
             self.counts.non_ip += 1;
             return self.rules.matcher.non_ip();
         };
-        let context = Context { direction: around.direction, interface: around.interface.class, time: around.time };
-        self.engine.decide(&self.rules.matcher, ip, &context)
+        self.engine.decide(&self.rules.matcher, ip, &around.context())
     }
 
     /// A page of the connections that are tracked, how many there are, and the rules in force.

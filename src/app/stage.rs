@@ -290,11 +290,7 @@ impl Stage {
                 truth.own.report(seen, Does::Opens, now);
             }
             None if reported == Reported::Opens => self.begins(&seen),
-            // Wherever it was to go by, it leaves.
-            None if event.hook == Hook::Output => {
-                truth.own.report(Seen { direction: Direction::Outgoing, ..seen }, Does::Nothing, now);
-            }
-            None => truth.own.report(seen, Does::Nothing, now),
+            None => truth.report_own(seen, now),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Packets whose fate is known -> their lines: each is judged now, by the rules of its time, unless it was before.
 
+use super::through::Place;
 use super::{Stage, around};
 use crate::app::explanation::Form;
 use crate::app::pipeline::Judgement;
@@ -17,6 +18,7 @@ impl Stage {
                 let form = self.form(seen, *judgement);
                 self.tell_dropped(seen, &[form], by);
             }
+            Settled::Repeated(_) => self.duplicates += 1,
             Settled::Unseen(seen, by) => {
                 let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
                 if self.pipeline.examine(&seen.packet, &around) {
@@ -59,16 +61,19 @@ impl Stage {
     fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         if seen.direction == Direction::Forwarded {
             let Some(answer) = self.as_answer(seen) else { return self.duplicates += 1 };
-            return self.tell_own(&answer, None);
+            let form = self.form(&answer, None);
+            return self.tell_own(&answer, form);
         }
-        if !self.is_on_its_way_through(seen) {
-            self.tell_own(seen, judgement);
-        }
+        let form = match self.place(seen) {
+            Place::OnItsWayThrough => return,
+            Place::Nowhere if judgement.is_none() => self.form_of_invalid(seen),
+            Place::Here | Place::Nowhere => self.form(seen, judgement),
+        };
+        self.tell_own(seen, form);
     }
 
     /// Tells of a packet from or to this machine that was not dropped.
-    fn tell_own(&mut self, seen: &Seen, judgement: Option<Judgement>) {
-        let form = self.form(seen, judgement);
+    fn tell_own(&mut self, seen: &Seen, form: Form) {
         if self.answers_a_rejected(seen) {
             let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
             return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");

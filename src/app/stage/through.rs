@@ -5,33 +5,36 @@ use crate::app::explanation::Form;
 use crate::app::own::Does;
 use crate::app::withheld::{By, Passage, Seen};
 use crate::conntrack::Ends;
-use crate::engine::Direction;
-use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
+use crate::engine::{Direction, State};
+use crate::packet::{Ip, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::net::IpAddr;
 
 impl Stage {
-    /// Whether a packet that looks like one from or to this machine is part of a translated flow: its line, if it has
-    /// one, is where the rules see it.
-    pub(super) fn is_on_its_way_through(&mut self, seen: &Seen) -> bool {
-        let Net::Ip(ip) = &seen.packet.net else { return false };
+    /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
+    /// flow, if it has one, is where the rules see it.
+    pub(super) fn place(&mut self, seen: &Seen) -> Place {
+        let Net::Ip(ip) = &seen.packet.net else { return Place::Here };
         if !self.may_pass(seen) {
-            return false;
+            return Place::Here;
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
-        if does == Some(Does::Opens) || does.is_none() && self.forwarding.is_replaced_by(ip, seen.time) {
-            self.forwarding.begins(ip, seen.time);
-            return false;
+        match does {
+            Some(Does::Nothing) => return Place::Here,
+            Some(Does::FitsNothing) => return Place::Nowhere,
+            Some(Does::Opens) => {}
+            None if self.forwarding.is_replaced_by(ip, seen.time) => {}
+            None => {
+                self.forwarding.entered(ip, seen.time);
+                match &mut self.truth {
+                    Some(truth) if seen.direction == Direction::Incoming => truth.forwarded += 1,
+                    _ => self.duplicates += 1,
+                }
+                return Place::OnItsWayThrough;
+            }
         }
-        if does.is_some() {
-            return false;
-        }
-        self.forwarding.entered(ip, seen.time);
-        match &mut self.truth {
-            Some(truth) if seen.direction == Direction::Incoming => truth.forwarded += 1,
-            _ => self.duplicates += 1,
-        }
-        true
+        self.forwarding.begins(ip, seen.time);
+        Place::Here
     }
 
     /// Whether a packet looks like one of a translated flow.
@@ -113,11 +116,32 @@ impl Stage {
         Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
+    /// What the rules of its time say of a packet that is known to be invalid.
+    pub(super) fn form_of_invalid(&mut self, seen: &Seen) -> Form {
+        self.change_rules(seen.time);
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let form =
+            Form { packet: seen.packet, judgement: self.pipeline.foretell_as(&seen.packet, &around, State::Invalid) };
+        self.watch(seen, &form);
+        form
+    }
+
     /// What the rules in force say of a form of a packet.
     pub(super) fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
     }
+}
+
+/// Where a packet belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// To this machine.
+    Here,
+    /// To this machine, but to no connection: the kernel calls it invalid, whatever is known of it here.
+    Nowhere,
+    /// To a flow that goes through this machine.
+    OnItsWayThrough,
 }
 
 /// Whether a packet may be what the kernel answers one with that it has rejected. None of that is in fragments.
@@ -143,6 +167,20 @@ impl Truth {
     pub(super) fn report_outgoing(&mut self, seen: Seen, by: By, now: Timestamp) {
         self.note_rejected(&seen, by, now);
         self.withheld.report_outgoing(seen, by);
+    }
+
+    /// Takes the report of a packet that the kernel does not translate.
+    pub(super) fn report_own(&mut self, seen: Seen, now: Timestamp) {
+        let is_icmp =
+            matches!(seen.packet.net, Net::Ip(ip) if matches!(ip.protocol, Protocol::ICMP | Protocol::ICMPV6));
+        let (direction, does) = match seen.direction {
+            // An answer that is led astray: wherever it was to go by, it leaves.
+            Direction::Loopback => (Direction::Outgoing, Does::Nothing),
+            // It may be an error about a connection.
+            other if is_icmp => (other, Does::Nothing),
+            other => (other, Does::FitsNothing),
+        };
+        self.own.report(Seen { direction, ..seen }, does, now);
     }
 
     /// If the rule answers what it blocks, that is coming.

@@ -29,14 +29,45 @@ impl Datagram {
     }
 }
 
+/// A datagram that was dropped: the header of its first fragment, and where each fragment was and how long.
+#[derive(Debug)]
+struct Gone {
+    header: Transport,
+    parts: Box<[(Fragment, u32)]>,
+}
+
+impl Gone {
+    fn new<'a>(parts: impl Iterator<Item = &'a Seen>) -> Option<Self> {
+        let fragments: Vec<_> = parts.filter_map(|seen| part_of(&seen.packet)).collect();
+        let header = fragments.iter().find(|(fragment, ..)| fragment.offset == 0)?.2;
+        Some(Self { header, parts: fragments.into_iter().map(|(fragment, len, _)| (fragment, len)).collect() })
+    }
+
+    /// Whether a fragment looks like one of its own.
+    fn has(&self, packet: &Packet) -> bool {
+        part_of(packet).is_some_and(|(fragment, len, header)| {
+            self.parts.contains(&(fragment, len)) && (fragment.offset > 0 || header == self.header)
+        })
+    }
+}
+
+/// A fragment that has waited.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Nobody reported it. With its judgement, if it has one.
+    Unreported(Seen, Option<Judgement>),
+    /// It came once more after its datagram had been dropped, and never came to a rule.
+    Repeated(Seen),
+}
+
 /// What waits, by datagram.
 #[derive(Debug)]
 pub(super) struct Fragments {
     waiting: HashMap<Datagram, VecDeque<(Seen, Option<Judgement>)>, RandomState>,
     /// Each fragment's stamp and datagram, oldest first; those too that do not wait any more.
     arrived: VecDeque<(Timestamp, Datagram)>,
-    /// Datagrams that were dropped: what comes of them twice goes with them.
-    dropped: Remembered<Datagram>,
+    /// Datagrams that were dropped: what comes of them twice goes with them. One that has another header is another.
+    dropped: Remembered<Datagram, Gone>,
 }
 
 impl Default for Fragments {
@@ -49,8 +80,9 @@ impl Default for Fragments {
 impl Fragments {
     /// Holds a fragment back.
     pub(super) fn hold(&mut self, datagram: Datagram, seen: Seen, judgement: Option<Judgement>) {
-        if self.dropped.knows(&datagram, seen.time) {
-            return;
+        let is_another = |gone: &Gone| is_first(&seen.packet) && !gone.has(&seen.packet);
+        if self.dropped.get(&datagram, seen.time).is_some_and(is_another) {
+            self.dropped.end(&datagram, Timestamp::MIN);
         }
         self.arrived.push_back((stamp(&seen), datagram));
         self.waiting.entry(datagram).or_default().push_back((seen, judgement));
@@ -67,12 +99,12 @@ impl Fragments {
     }
 
     /// The first, if it is not later than `until`.
-    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<(Seen, Option<Judgement>)> {
+    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<Part> {
         loop {
             let (_, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
-            if let Some(part) = self.pop(datagram) {
-                return Some(part);
-            }
+            let Some((seen, judgement)) = self.pop(datagram) else { continue };
+            let is_repeated = self.dropped.get(&datagram, seen.time).is_some_and(|gone| gone.has(&seen.packet));
+            return Some(if is_repeated { Part::Repeated(seen) } else { Part::Unreported(seen, judgement) });
         }
     }
 
@@ -99,7 +131,9 @@ impl Fragments {
         }
         let datagram = self.completed_by(reported)?;
         let parts = self.waiting.remove(&datagram)?;
-        self.dropped.remember(datagram, (), reported.time.plus(HOLD_FRAGMENT), reported.time);
+        if let Some(gone) = Gone::new(parts.iter().map(|(seen, _)| seen)) {
+            self.dropped.remember(datagram, gone, reported.time.plus(HOLD_FRAGMENT), reported.time);
+        }
         parts
             .into_iter()
             .find(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
@@ -124,6 +158,11 @@ impl Fragments {
             parts.into_iter().any(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
         })
     }
+}
+
+fn part_of(packet: &Packet) -> Option<(Fragment, u32, Transport)> {
+    let Net::Ip(Ip { fragment: Some(fragment), len, transport, .. }) = packet.net else { return None };
+    Some((fragment, len, transport))
 }
 
 fn is_first(part: &Packet) -> bool {

@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
 pub use fragments::is_first_of;
-use fragments::{Datagram, Fragments};
+use fragments::{Datagram, Fragments, Part};
 pub use frames::Frames;
 pub use incoming::Incoming;
 use std::collections::VecDeque;
@@ -83,6 +83,9 @@ pub enum Settled {
     Passed(Seen, Option<Judgement>),
     /// The tap saw it, and it was dropped. With its judgement, if it was due before.
     Dropped(Seen, Option<Judgement>, By),
+    /// A fragment that came once more after its datagram had been dropped, whose line stands for it too: the kernel waits
+    /// for the rest of another, and discards it in the end.
+    Repeated(Seen),
     /// It was dropped where the tap sees nothing, or had no room.
     Unseen(Seen, By),
     /// The tap saw it come in on its way through: a report tells of it, or of its datagram.
@@ -206,9 +209,11 @@ impl Withheld {
 
     /// The next fragment that is not later than `settled`.
     fn fragment_until(&mut self, settled: Timestamp) -> Option<Settled> {
-        let (seen, judgement) = self.fragments.pop_until(settled)?;
-        let entered = self.forwarded.take(&seen, None);
-        Some(if entered { Settled::Entered(seen) } else { Settled::Passed(seen, judgement) })
+        Some(match self.fragments.pop_until(settled)? {
+            Part::Repeated(seen) => Settled::Repeated(seen),
+            Part::Unreported(seen, _) if self.forwarded.take(&seen, None) => Settled::Entered(seen),
+            Part::Unreported(seen, judgement) => Settled::Passed(seen, judgement),
+        })
     }
 
     /// Finds the packet of a report.

@@ -244,10 +244,28 @@ fn fragments_of_an_allowed_datagram_pass_beside_a_dropped_one() {
 fn what_comes_twice_of_a_dropped_datagram_goes_with_it() {
     let whole = seen(at(2), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
     let twice = [part(at(1), 9, 0, 80), part(at(2), 9, 1480, 80), part(at(3), 9, 1480, 80)];
-    assert_eq!(release(twice, [whole]), [dropped_whole(whole)]);
+    assert_eq!(release(twice, [whole]), [dropped_whole(whole), Settled::Repeated(twice[2])], "and is counted");
     let later = part(at(40_000), 9, 0, 80);
-    let all = release(twice.into_iter().chain([later]), [whole]);
-    assert_eq!(all, [dropped_whole(whole), passed(later)], "another datagram by then");
+    let mut withheld = Withheld::default();
+    twice.into_iter().for_each(|part| withheld.hold(part));
+    withheld.report_incoming(whole, BY);
+    assert_eq!(release_until(&mut withheld, at(40_000)), [dropped_whole(whole), Settled::Repeated(twice[2])]);
+    withheld.hold(later);
+    assert_eq!(release_until(&mut withheld, END), [passed(later)], "another datagram by then");
+}
+
+#[test]
+fn a_datagram_that_bears_the_identification_of_a_dropped_one_has_lines_of_its_own() {
+    let whole = seen(at(2), ip(Protocol::UDP, 2900, Transport::Udp(Ports { src: 4000, dst: 80 })));
+    let blocked = [part(at(1), 9, 0, 80), part(at(2), 9, 1480, 80)];
+    let released = |allowed: [Seen; 2]| release(blocked.into_iter().chain(allowed), [whole]);
+    let (first, rest) = (part(at(3), 9, 0, 81), part(at(4), 9, 1480, 81));
+    assert_eq!(released([first, rest]), [dropped_whole(whole), passed(first), passed(rest)]);
+    let (rest, first) = (part(at(3), 9, 1480, 81), part(at(4), 9, 0, 81));
+    assert_eq!(released([rest, first]), [dropped_whole(whole), passed(first), passed(rest)], "in whatever order");
+    let further = part(at(3), 9, 2960, 80);
+    let all = release(blocked.into_iter().chain([further]), [whole]);
+    assert_eq!(all, [dropped_whole(whole), passed(further)], "what the dropped one never had");
 }
 
 #[test]

@@ -205,10 +205,10 @@ fn peers(number: u32, addresses: AddressSet, allowed: &AddressSet) -> Peers {
 }
 
 /// Takes out of each long list what stands in front of it anyway: `allow_ips`, and the short lists before it. So it may
-/// act before them, and the same addresses serve every hook.
+/// act before them, and the same addresses serve every hook. A list is as long as what `allow_ips` leaves of it.
 fn detach(lists: &mut [Peers], allowed: &AddressSet) {
-    fn take_out<A: Number>(ranges: &mut Ranges<A>, in_front: &mut Ranges<A>) {
-        if !is_short(ranges.len()) {
+    fn take_out<A: Number>(ranges: &mut Ranges<A>, allowed: &Ranges<A>, in_front: &mut Ranges<A>) {
+        if !is_short(ranges.len()) || !is_short(ranges.difference(allowed).len()) {
             *ranges = ranges.difference(in_front);
         }
         if is_short(ranges.len()) {
@@ -217,8 +217,8 @@ fn detach(lists: &mut [Peers], allowed: &AddressSet) {
     }
     let mut in_front = allowed.clone();
     for peers in lists {
-        take_out(&mut peers.addresses.v4, &mut in_front.v4);
-        take_out(&mut peers.addresses.v6, &mut in_front.v6);
+        take_out(&mut peers.addresses.v4, &allowed.v4, &mut in_front.v4);
+        take_out(&mut peers.addresses.v6, &allowed.v6, &mut in_front.v6);
         peers.forwarded = peers.addresses.difference(allowed);
     }
 }

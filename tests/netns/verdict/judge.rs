@@ -40,6 +40,8 @@ pub struct Judge {
     unseen: HashSet<Ends>,
     /// Far ends of flows to the published port.
     published: HashSet<(IpAddr, Option<u16>)>,
+    /// The sources that masqueraded flows left with, by their ends.
+    masqueraded: HashMap<Ends, (IpAddr, Option<u16>)>,
 }
 
 impl Judge {
@@ -50,13 +52,23 @@ impl Judge {
             apart: HashSet::new(),
             unseen: HashSet::new(),
             published: HashSet::new(),
+            masqueraded: HashMap::new(),
         }
     }
 
-    /// A forwarded packet as it was before its addresses were translated, if they were.
-    fn untranslated(&mut self, happening: &Happening, arrived: &HashMap<u32, Ip>) -> Option<Ip> {
+    /// A forwarded packet as it was before its addresses were translated, if they were, or as it leaves.
+    fn untranslated(
+        &mut self,
+        happening: &Happening,
+        arrived: &HashMap<u32, Ip>,
+        left: &HashMap<u32, Ip>,
+    ) -> Option<Ip> {
         if happening.hook != Hook::Forward {
             return None;
+        }
+        let masqueraded = self.masqueraded(happening, left);
+        if masqueraded.is_some() {
+            return masqueraded;
         }
         let own = |v4: &str, v6: &str| -> IpAddr {
             (if happening.ip.src.is_ipv4() { v4 } else { v6 }).parse().expect("an address")
@@ -77,6 +89,27 @@ impl Judge {
             self.published.insert((before.src, ends(&before).0));
         }
         is_other.then_some(before)
+    }
+
+    /// A forwarded packet with the source that the first of its flow left with, if that is another than it was sent from. It
+    /// is chosen behind all rules, so that they know nothing of it when they see the first.
+    fn masqueraded(&mut self, happening: &Happening, left: &HashMap<u32, Ip>) -> Option<Ip> {
+        let Happening { ip, id, state, through, .. } = happening;
+        let flow = Ends::of_packet(ip)?;
+        match state {
+            'F' => {
+                self.masqueraded.remove(&flow);
+                let leaving = left.get(id).filter(|leaving| *through && leaving.src != ip.src)?;
+                self.masqueraded.insert(flow, (leaving.src, ends(leaving).0));
+                None
+            }
+            'N' | 'O' => {
+                let &(src, port) = self.masqueraded.get(&flow)?;
+                let ip = Ip { src, ..*ip };
+                Some(port.map_or(ip, |port| from_port(ip, port)))
+            }
+            _ => None,
+        }
     }
 
     /// Why the engine may see a packet in another state than conntrack.
@@ -116,6 +149,7 @@ impl Judge {
             _ => None,
         };
         let arrived: HashMap<u32, Ip> = frames.to_host.iter().filter_map(read).collect();
+        let left: HashMap<u32, Ip> = frames.from_host.iter().filter_map(read).collect();
         for happening in happenings {
             if happening.loopback && happening.hook == Hook::Input && arrive(&mut verdicts, &happening) {
                 continue;
@@ -128,7 +162,7 @@ impl Judge {
             let mut decision = self.engine.decide(matcher, &happening.ip, &context);
             // Forwarded packets are judged in both forms, step by step.
             let mut other = None;
-            if let Some(before) = self.untranslated(&happening, &arrived) {
+            if let Some(before) = self.untranslated(&happening, &arrived, &left) {
                 let hidden = Engine::new(Limits::default()).decide(matcher, &before, &context);
                 if decision.allows() || !hidden.allows() && hidden.step < decision.step {
                     decision = hidden;

@@ -115,6 +115,14 @@ fn what_a_short_list_in_front_names_is_left_to_it() {
 }
 
 #[test]
+fn a_network_with_many_holes_is_a_long_list_and_leaves_to_a_short_one_in_front_what_that_names() {
+    let holes = many("192.0.2.");
+    let plan = plan(&format!(r#"{{ "allow_ips": [{holes}], "block_ips": ["192.0.2.0/30", "192.0.2.0/24"] }}"#));
+    // 1 and 3 are the first's; 5 to 77 lie alone between two holes, and behind the last are 79, 80 to 95, 96 to 127 and 128.
+    assert_eq!(sizes(&plan), [("PFW4-0000002a-00000", 37 + 4), ("PFW4-0000002a-00001", 40)]);
+}
+
+#[test]
 fn block_lists_spare_what_this_machine_lives_on() {
     let list = |networks: &[&str]| rules::BlockList {
         id: "block_lists:bulk".into(),
