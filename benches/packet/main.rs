@@ -119,9 +119,9 @@ fn line(matcher: &Matcher, format: Format) -> impl FnMut(&Shown) {
         let seen = Sighting { time, direction: Some(direction), interface: &interface, packet: &one.packet };
         let rule = &texts[one.decision.rule.0 as usize];
         out.clear();
-        formatter.packet(&mut out, &PacketLine { seen, verdict: Verdict::Allowed, uid: None, rule }, |out| {
-            matcher.write_reason(&one.decision, ip, out);
-        });
+        let standing = one.decision.standing_reason();
+        let line = PacketLine { seen, verdict: Verdict::Allowed, uid: None, rule, standing };
+        formatter.packet(&mut out, &line, |out| matcher.write_reason(&one.decision, ip, out));
         black_box(&out);
     }
 }

@@ -268,9 +268,9 @@ impl Pipeline {
             hit.add(around.time);
         }
         let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
-        log.packet(&PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule }, |out| match &packet
-            .net
-        {
+        let standing = decision.standing_reason();
+        let line = PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule, standing };
+        log.packet(&line, |out| match &packet.net {
             Net::Ip(ip) => rules.matcher.write_reason(decision, ip, out),
             _ => out.extend_from_slice(b"no IP packet"),
         });
@@ -309,7 +309,7 @@ impl Pipeline {
         self.counts.add(verdict);
         let Some(log) = &mut self.log else { return };
         let rule = RuleText::new(rule);
-        let line = PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule: &rule };
+        let line = PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule: &rule, standing: None };
         log.packet(&line, |out| out.extend_from_slice(reason.as_bytes()));
     }
 

@@ -42,6 +42,7 @@ pub use memory::{Counters, Engine, Limits};
 pub use peers::ListEntry;
 pub use premises::Premises;
 pub use protected::{Protection, Spared, SparedNetwork};
+pub use reason::Standing;
 pub use tracker::{MAX_CONNECTIONS, Tracked, TrackedPage};
 
 #[cfg(test)]

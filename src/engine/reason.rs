@@ -10,6 +10,40 @@ use crate::rules::{Action, RuleDirection};
 use std::io::Write;
 use std::net::IpAddr;
 
+/// Reasons that rest on nothing but the rule, and of these the direction: most packets have one of them, and it need
+/// not be put together for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The reason of the rule, whatever the direction.
+    Plain,
+    /// That of incoming packets.
+    Incoming,
+    /// That of outgoing packets.
+    Outgoing,
+}
+
+impl Standing {
+    /// How many reasons a rule can have.
+    pub const COUNT: usize = 3;
+}
+
+impl Decision {
+    /// Which of the standing reasons of its rule the decision has; none if something of the packet is named.
+    #[inline]
+    pub fn standing_reason(&self) -> Option<Standing> {
+        if self.entry.is_some() || self.without_first || self.state == State::Invalid {
+            return None;
+        }
+        match (self.hit, self.step) {
+            (Hit::Direction(RuleDirection::In), _) => Some(Standing::Incoming),
+            (Hit::Direction(RuleDirection::Out), _) => Some(Standing::Outgoing),
+            (Hit::None, Step::BlockProtocols | Step::AllowProtocols) => None,
+            (Hit::None, _) => Some(Standing::Plain),
+            _ => None,
+        }
+    }
+}
+
 /// Appends the reason of `decision` on `packet`.
 pub(super) fn write(catalogue: &Catalogue, peers: &Peers, decision: &Decision, packet: &Ip, out: &mut Vec<u8>) {
     let Some(words) = catalogue.words(decision.rule) else { return };

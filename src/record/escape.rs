@@ -55,7 +55,7 @@ fn escape_tail(out: &mut Vec<u8>, place: Place, from: usize) {
             out.push(byte);
         } else {
             out.extend_from_slice(escape);
-            super::bytes::push_hex_byte(out, byte);
+            out.extend_from_slice(&super::bytes::hex_byte(byte));
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod diagnostics;
 pub mod difference;
 pub mod escape;
 pub mod line;
+mod pen;
 pub mod printer;
 pub mod sink;
 mod stamp;

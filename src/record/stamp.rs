@@ -1,14 +1,12 @@
 //! Time stamps in local time, the second made once and kept.
 
-use super::bytes::{push_padded, six_digits};
+use super::bytes::six_digits;
 use super::line::Format;
+use super::pen::Pen;
 use crate::time::Timestamp;
 use jiff::tz::TimeZone;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-
-/// Where the microseconds stand in `2026-11-21T19:40:01.123456+01:00`.
-const MICROS_AT: usize = 20;
 
 /// Writes times in one form and one time zone.
 ///
@@ -20,22 +18,24 @@ pub(super) struct Stamp {
     format: Format,
     /// Beginning of the kept second, in nanoseconds since 1970.
     second: i64,
-    /// The stamp of that second.
-    padded: [u8; 32],
-    len: usize,
+    /// The stamp of that second up to its microseconds: `2026-11-21T19:40:01.`
+    date: [u8; 20],
+    /// What stands behind them: `+01:00`, padded.
+    offset: [u8; 8],
+    offset_len: usize,
 }
 
 impl Stamp {
     /// RFC 3339 for text (`+01:00`), the form of Suricata's EVE for JSON (`+0100`).
     pub(super) fn new(format: Format, zone: TimeZone) -> Self {
-        let mut stamp = Self { zone, format, second: 0, padded: [b' '; 32], len: 0 };
+        let mut stamp = Self { zone, format, second: 0, date: [b' '; 20], offset: [b' '; 8], offset_len: 0 };
         stamp.turn_to(Timestamp::default());
         stamp
     }
 
-    /// Appends `time`, cut to microseconds: 32 bytes for text, 31 for JSON.
+    /// Writes `time`, cut to microseconds: 32 bytes for text, 31 for JSON.
     #[inline]
-    pub(super) fn push(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+    pub(super) fn write<'a>(&mut self, pen: Pen<'a>, time: Timestamp) -> Pen<'a> {
         // A time before the kept second becomes a huge number.
         let mut within = time.nanos().wrapping_sub(self.second).cast_unsigned();
         if within >= NANOS_PER_SECOND.cast_unsigned() {
@@ -43,10 +43,7 @@ impl Stamp {
             within = u64::from(time.parts().1);
         }
         let micros = six_digits(u32::try_from(within / 1000).unwrap_or(0));
-        if let Some(place) = self.padded.get_mut(MICROS_AT..).and_then(|rest| rest.first_chunk_mut()) {
-            *place = micros;
-        }
-        push_padded(out, &self.padded, self.len);
+        pen.text(&self.date).padded(&micros.to_le_bytes(), 6).padded(&self.offset, self.offset_len)
     }
 
     /// Makes the stamp of the second that `time` lies in.
@@ -62,27 +59,25 @@ impl Stamp {
         let offset = jiff::tz::Offset::from_seconds(minutes * 60).unwrap_or(jiff::tz::Offset::UTC);
         let local = offset.to_datetime(utc);
         let colon = if self.format == Format::Text { ":" } else { "" };
-        let text = format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.000000{}{:02}{colon}{:02}",
-            local.year(),
-            local.month(),
-            local.day(),
-            local.hour(),
-            local.minute(),
-            local.second(),
-            if minutes < 0 { '-' } else { '+' },
-            minutes.abs() / 60,
-            minutes.abs() % 60,
-        );
-        for (place, byte) in self.padded.iter_mut().zip(text.bytes()) {
-            *place = byte;
-        }
-        self.len = text.len().min(self.padded.len());
+        let (date, time) = (local.date(), local.time());
+        let date = format!("{date}T{:02}:{:02}:{:02}.", time.hour(), time.minute(), time.second());
+        let sign = if minutes < 0 { '-' } else { '+' };
+        let offset = format!("{sign}{:02}{colon}{:02}", minutes.abs() / 60, minutes.abs() % 60);
+        fill(&mut self.date, &date);
+        fill(&mut self.offset, &offset);
+        self.offset_len = offset.len().min(self.offset.len());
+    }
+}
+
+fn fill(place: &mut [u8], text: &str) {
+    for (place, byte) in place.iter_mut().zip(text.bytes()) {
+        *place = byte;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pen::Sheet;
     use super::*;
     use proptest::prelude::*;
 
@@ -98,9 +93,13 @@ mod tests {
         }
     }
 
+    fn write(stamp: &mut Stamp, out: &mut Vec<u8>, time: Timestamp) {
+        stamp.write(Sheet::new().pen(), time).end(out);
+    }
+
     fn written(format: Format, zone: TimeZone, time: Timestamp) -> String {
         let mut out = Vec::new();
-        Stamp::new(format, zone).push(&mut out, time);
+        write(&mut Stamp::new(format, zone), &mut out, time);
         String::from_utf8(out).unwrap()
     }
 
@@ -117,8 +116,8 @@ mod tests {
         let mut stamp = Stamp::new(Format::Text, zone("Berlin"));
         let begin = 1_774_746_000; // 2026-03-29T01:00:00Z
         let mut out = Vec::new();
-        stamp.push(&mut out, Timestamp::from_parts(begin - 1, 999_999_999));
-        stamp.push(&mut out, Timestamp::from_parts(begin, 0));
+        write(&mut stamp, &mut out, Timestamp::from_parts(begin - 1, 999_999_999));
+        write(&mut stamp, &mut out, Timestamp::from_parts(begin, 0));
         assert_eq!(out, b"2026-03-29T01:59:59.999999+01:002026-03-29T03:00:00.000000+02:00");
     }
 
@@ -149,10 +148,10 @@ mod tests {
                 let micros = nanos.rem_euclid(NANOS_PER_SECOND) / 1000;
                 let expected = second.to_zoned(zone.clone()).strftime(&format!("%Y-%m-%dT%H:%M:%S.{micros:06}%:z")).to_string();
                 let mut out = Vec::new();
-                text.push(&mut out, Timestamp::from_nanos(nanos));
+                write(&mut text, &mut out, Timestamp::from_nanos(nanos));
                 prop_assert_eq!(std::str::from_utf8(&out).unwrap(), &expected);
                 let mut out = Vec::new();
-                json.push(&mut out, Timestamp::from_nanos(nanos));
+                write(&mut json, &mut out, Timestamp::from_nanos(nanos));
                 let (before, minutes) = expected.rsplit_once(':').unwrap();
                 prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{before}{minutes}"));
             }

@@ -5,9 +5,10 @@ use super::names;
 use crate::alert::Alert;
 use crate::alert::Oddity;
 use crate::alert::Severity;
-use crate::engine::{Direction, RuleInfo};
+use crate::engine::{Direction, RuleInfo, Standing};
 use crate::packet::{Malformed, Packet};
 use crate::time::Timestamp;
+use std::cell::OnceCell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -110,6 +111,8 @@ pub struct PacketLine<'a> {
     pub uid: Option<u32>,
     /// The rule that decided.
     pub rule: &'a RuleText,
+    /// Which of the rule's standing reasons it is, if it is one.
+    pub standing: Option<Standing>,
 }
 
 /// A packet that is malformed or odd.
@@ -179,7 +182,12 @@ pub struct RuleText {
     text: Box<[u8]>,
     /// `,"step":"block_ips","rule":"block_ips:192.168.1.7","reason":"`
     json: Box<[u8]>,
+    /// The same with each standing reason and the end of the line, once they were needed.
+    endings: OnceCell<Box<Endings>>,
 }
+
+/// Ends of lines in each format for each standing reason.
+type Endings = [[OnceCell<Box<[u8]>>; Standing::COUNT]; 2];
 
 impl RuleText {
     /// What lines say of `rule`.
@@ -192,7 +200,22 @@ impl RuleText {
         json.extend_from_slice(b"\",\"rule\":\"");
         push_escaped(&mut json, Place::Json, rule.id.as_bytes());
         json.extend_from_slice(b"\",\"reason\":\"");
-        Self { text: text.into(), json: json.into() }
+        Self { text: text.into(), json: json.into(), endings: OnceCell::new() }
+    }
+
+    /// The end of a line with a standing reason, which `write` appends the first time.
+    #[inline]
+    pub(super) fn ending(&self, format: Format, standing: Standing, write: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let [text, json] = &**self.endings.get_or_init(Box::default);
+        let endings = if format == Format::Text { text } else { json };
+        let ending = match (standing, endings) {
+            (Standing::Plain, [ending, ..]) | (Standing::Incoming, [_, ending, _]) | (_, [.., ending]) => ending,
+        };
+        ending.get_or_init(|| {
+            let mut ending = Vec::new();
+            write(&mut ending);
+            ending.into()
+        })
     }
 
     pub(super) fn text(&self) -> &[u8] {

@@ -1,91 +1,85 @@
 //! Events as JSON objects with the field names of Suricata's EVE.
 
-use super::super::bytes::{self, Word};
+use super::super::bytes::Word;
 use super::super::escape::{Place, escape_from, push_escaped};
+use super::super::pen::Pen;
 use super::super::stamp::Stamp;
-use super::event::{AlertLine, AnomalyLine, Lost, PacketLine, PfwLine, Sighting, Verdict};
+use super::Desk;
+use super::event::{AlertLine, AnomalyLine, Format, Lost, PacketLine, PfwLine, Sighting, Verdict};
 use super::names::{self, Labels};
 use crate::engine::Direction;
 use crate::packet::{Arp, Fragment, Icmp, Ip, Net, Ports, Tcp, Transport};
 use crate::time::Timestamp;
 
-pub(super) fn packet(
-    out: &mut Vec<u8>,
-    stamp: &mut Stamp,
-    labels: &Labels,
-    line: &PacketLine<'_>,
-    reason: impl FnOnce(&mut Vec<u8>),
-) {
-    begin(out, stamp, line.seen.time);
-    out.extend_from_slice(line.seen.interface.json());
-    out.extend_from_slice(b",\"event_type\":\"packet\"");
-    sighting(out, labels, &line.seen);
+#[inline]
+pub(super) fn packet(out: &mut Vec<u8>, desk: &mut Desk, line: &PacketLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
+    let (pen, stamp, labels) = desk.pen();
+    let pen = begin(pen, stamp, line.seen.time).slice(line.seen.interface.json()).text(b",\"event_type\":\"packet\"");
+    let mut pen = sighting(pen, labels, &line.seen);
     if let Some(uid) = line.uid {
-        number(out, b",\"uid\":", uid.into());
+        pen = number(pen, b",\"uid\":", uid.into());
     }
-    verdict(line.verdict).push(out);
-    out.extend_from_slice(line.rule.json());
-    end_with_reason(out, reason);
+    pen.word(verdict(line.verdict)).end(out);
+    let end = |out: &mut Vec<u8>| {
+        out.extend_from_slice(line.rule.json());
+        end_with_reason(out, reason);
+    };
+    match line.standing {
+        Some(standing) => out.extend_from_slice(line.rule.ending(Format::Json, standing, end)),
+        None => end(out),
+    }
 }
 
-pub(super) fn anomaly(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AnomalyLine<'_>) {
-    begin(out, stamp, line.seen.time);
-    out.extend_from_slice(line.seen.interface.json());
-    out.extend_from_slice(b",\"event_type\":\"anomaly\"");
-    sighting(out, labels, &line.seen);
+pub(super) fn anomaly(out: &mut Vec<u8>, desk: &mut Desk, line: &AnomalyLine<'_>) {
+    let (pen, stamp, labels) = desk.pen();
+    let pen = begin(pen, stamp, line.seen.time).slice(line.seen.interface.json()).text(b",\"event_type\":\"anomaly\"");
     // EVE's own shape: what Suricata's decoder objects to has the type `decode`.
-    out.extend_from_slice(b",\"anomaly\":{\"type\":\"decode\",\"event\":\"");
-    push_escaped(out, Place::Json, line.anomaly.name().as_bytes());
-    number(out, b"\"},\"severity\":", line.anomaly.severity().number().into());
-    out.extend_from_slice(b",\"reason\":\"");
+    let pen = sighting(pen, labels, &line.seen)
+        .text(b",\"anomaly\":{\"type\":\"decode\",\"event\":\"")
+        .with(|out| push_escaped(out, Place::Json, line.anomaly.name().as_bytes()));
+    let pen = number(pen, b"\"},\"severity\":", line.anomaly.severity().number().into()).text(b",\"reason\":\"");
+    pen.end(out);
     end_with_reason(out, |out| names::push_anomaly(out, line.anomaly));
 }
 
-pub(super) fn alert(out: &mut Vec<u8>, stamp: &mut Stamp, labels: &Labels, line: &AlertLine<'_>) {
-    begin(out, stamp, line.seen.time);
-    out.extend_from_slice(line.seen.interface.json());
-    out.extend_from_slice(b",\"event_type\":\"alert\"");
-    sighting(out, labels, &line.seen);
+pub(super) fn alert(out: &mut Vec<u8>, desk: &mut Desk, line: &AlertLine<'_>) {
+    let (pen, stamp, labels) = desk.pen();
+    let pen = begin(pen, stamp, line.seen.time).slice(line.seen.interface.json()).text(b",\"event_type\":\"alert\"");
     // EVE's own shape; the signature is our name, and what is observed is not blocked by that.
-    out.extend_from_slice(b",\"alert\":{\"action\":\"allowed\",\"signature\":\"");
-    push_escaped(out, Place::Json, line.alert.name().as_bytes());
-    number(out, b"\",\"severity\":", line.alert.severity().number().into());
-    number(out, b"},\"incident\":", line.incident);
-    number(out, b",\"packets\":", line.packets);
-    out.extend_from_slice(b",\"reason\":\"");
+    let pen = sighting(pen, labels, &line.seen)
+        .text(b",\"alert\":{\"action\":\"allowed\",\"signature\":\"")
+        .with(|out| push_escaped(out, Place::Json, line.alert.name().as_bytes()));
+    let pen = number(pen, b"\",\"severity\":", line.alert.severity().number().into());
+    let pen = number(pen, b"},\"incident\":", line.incident);
+    let pen = number(pen, b",\"packets\":", line.packets).text(b",\"reason\":\"");
+    pen.end(out);
     end_with_reason(out, |out| out.extend_from_slice(line.reason.as_bytes()));
 }
 
-pub(super) fn lost(out: &mut Vec<u8>, stamp: &mut Stamp, lost: &Lost) {
-    begin(out, stamp, lost.to);
-    out.extend_from_slice(b",\"event_type\":\"lost\",\"n\":");
-    bytes::push_decimal(out, lost.n);
-    out.extend_from_slice(b",\"cause\":\"");
-    out.extend_from_slice(lost.cause.name().as_bytes());
-    out.extend_from_slice(b"\",\"from\":\"");
-    stamp.push(out, lost.from);
-    out.extend_from_slice(b"\",\"to\":\"");
-    stamp.push(out, lost.to);
-    out.extend_from_slice(b"\",\"reason\":\"");
+pub(super) fn lost(out: &mut Vec<u8>, desk: &mut Desk, lost: &Lost) {
+    let (pen, stamp, _) = desk.pen();
+    let pen = number(begin(pen, stamp, lost.to), b",\"event_type\":\"lost\",\"n\":", lost.n);
+    let pen = pen.text(b",\"cause\":\"").slice(lost.cause.name().as_bytes());
+    let pen = stamp.write(pen.text(b"\",\"from\":\""), lost.from);
+    let pen = stamp.write(pen.text(b"\",\"to\":\""), lost.to).text(b"\",\"reason\":\"");
+    pen.end(out);
     end_with_reason(out, |out| out.extend_from_slice(lost.cause.reason().as_bytes()));
 }
 
-pub(super) fn pfw(out: &mut Vec<u8>, stamp: &mut Stamp, line: &PfwLine<'_>) {
-    begin(out, stamp, line.time);
+pub(super) fn pfw(out: &mut Vec<u8>, desk: &mut Desk, line: &PfwLine<'_>) {
+    let (pen, stamp, _) = desk.pen();
+    let mut pen = begin(pen, stamp, line.time);
     if let Some(interface) = line.interface {
-        out.extend_from_slice(interface.json());
+        pen = pen.slice(interface.json());
     }
-    out.extend_from_slice(b",\"event_type\":\"pfw\",\"event\":\"");
-    out.extend_from_slice(line.event.name().as_bytes());
-    out.extend_from_slice(b"\",\"reason\":\"");
+    let pen = pen.text(b",\"event_type\":\"pfw\",\"event\":\"").slice(line.event.name().as_bytes());
+    pen.text(b"\",\"reason\":\"").end(out);
     end_with_reason(out, |out| out.extend_from_slice(line.reason.as_bytes()));
 }
 
 #[inline]
-fn begin(out: &mut Vec<u8>, stamp: &mut Stamp, time: Timestamp) {
-    out.extend_from_slice(b"{\"timestamp\":\"");
-    stamp.push(out, time);
-    out.push(b'"');
+fn begin<'a>(pen: Pen<'a>, stamp: &mut Stamp, time: Timestamp) -> Pen<'a> {
+    stamp.write(pen.text(b"{\"timestamp\":\""), time).byte(b'"')
 }
 
 /// What `reason` appends, escaped, and the end of object and line.
@@ -127,93 +121,68 @@ fn direction(direction: Option<Direction>) -> &'static Word<32> {
 
 /// From `vlan` to `direction`.
 #[inline]
-fn sighting(out: &mut Vec<u8>, labels: &Labels, seen: &Sighting<'_>) {
+fn sighting<'a>(mut pen: Pen<'a>, labels: &Labels, seen: &Sighting<'_>) -> Pen<'a> {
     if let Some(vlan) = seen.packet.vlan {
-        number(out, b",\"vlan\":[", vlan.into());
-        out.push(b']');
+        pen = number(pen, b",\"vlan\":[", vlan.into()).byte(b']');
     }
-    match &seen.packet.net {
-        Net::Ip(ip) => ip_packet(out, labels, ip),
-        Net::Arp(arp) => arp_packet(out, arp),
+    let pen = match &seen.packet.net {
+        Net::Ip(ip) => ip_packet(pen, labels, ip),
+        Net::Arp(arp) => arp_packet(pen, arp),
         Net::Other { ethertype, len } => {
-            out.extend_from_slice(b",\"proto\":\"");
-            names::push_ethertype(out, *ethertype);
-            number(out, b"\",\"pkt_len\":", (*len).into());
+            number(names::ethertype(pen.text(b",\"proto\":\""), *ethertype), b"\",\"pkt_len\":", (*len).into())
         }
-    }
-    direction(seen.direction).push(out);
+    };
+    pen.word(direction(seen.direction))
 }
 
 /// A member whose value is a number; `key` is everything before the value.
 #[inline]
-fn number<const N: usize>(out: &mut Vec<u8>, key: &[u8; N], value: u64) {
-    out.extend_from_slice(key);
-    bytes::push_decimal(out, value);
+fn number<'a, const N: usize>(pen: Pen<'a>, key: &[u8; N], value: u64) -> Pen<'a> {
+    pen.text(key).decimal(value)
 }
 
 #[inline]
-fn ip_packet(out: &mut Vec<u8>, labels: &Labels, ip: &Ip) {
-    match ip.transport {
-        Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => endpoints(out, ip, ports),
-        Transport::Icmp(_) | Transport::None => addresses(out, ip),
-    }
-    labels.json(ip.protocol).push(out);
-    bytes::push_decimal(out, ip.len.into());
-    match ip.transport {
-        Transport::Tcp(tcp) => {
-            out.extend_from_slice(b",\"tcp_flags\":\"");
-            bytes::push_hex_byte(out, tcp.flags.0);
-            out.push(b'"');
-        }
-        Transport::Icmp(icmp) => icmp_fields(out, icmp),
-        Transport::Udp(_) | Transport::Sctp(_) | Transport::None => {}
-    }
-    if let Some(fragment) = ip.fragment {
-        fragment_object(out, fragment);
+fn ip_packet<'a>(pen: Pen<'a>, labels: &Labels, ip: &Ip) -> Pen<'a> {
+    let pen = match ip.transport {
+        Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => endpoints(pen, ip, ports),
+        Transport::Icmp(_) | Transport::None => addresses(pen, ip),
+    };
+    let pen = pen.word(labels.json(ip.protocol)).decimal(ip.len.into());
+    let pen = match ip.transport {
+        Transport::Tcp(tcp) => pen.text(b",\"tcp_flags\":\"").hex_byte(tcp.flags.0).byte(b'"'),
+        Transport::Icmp(icmp) => icmp_fields(pen, icmp),
+        Transport::Udp(_) | Transport::Sctp(_) | Transport::None => pen,
+    };
+    match ip.fragment {
+        Some(fragment) => fragment_object(pen, fragment),
+        None => pen,
     }
 }
 
 #[inline]
-fn endpoints(out: &mut Vec<u8>, ip: &Ip, ports: Ports) {
-    out.extend_from_slice(b",\"src_ip\":\"");
-    bytes::push_address(out, ip.src);
-    number(out, b"\",\"src_port\":", ports.src.into());
-    out.extend_from_slice(b",\"dest_ip\":\"");
-    bytes::push_address(out, ip.dst);
-    number(out, b"\",\"dest_port\":", ports.dst.into());
+fn endpoints<'a>(pen: Pen<'a>, ip: &Ip, ports: Ports) -> Pen<'a> {
+    let pen = number(pen.text(b",\"src_ip\":\"").address(ip.src), b"\",\"src_port\":", ports.src.into());
+    number(pen.text(b",\"dest_ip\":\"").address(ip.dst), b"\",\"dest_port\":", ports.dst.into())
 }
 
-fn addresses(out: &mut Vec<u8>, ip: &Ip) {
-    out.extend_from_slice(b",\"src_ip\":\"");
-    bytes::push_address(out, ip.src);
-    out.extend_from_slice(b"\",\"dest_ip\":\"");
-    bytes::push_address(out, ip.dst);
-    out.push(b'"');
+fn addresses<'a>(pen: Pen<'a>, ip: &Ip) -> Pen<'a> {
+    pen.text(b",\"src_ip\":\"").address(ip.src).text(b"\",\"dest_ip\":\"").address(ip.dst).byte(b'"')
 }
 
-fn icmp_fields(out: &mut Vec<u8>, icmp: Icmp) {
-    number(out, b",\"icmp_type\":", icmp.kind.into());
-    number(out, b",\"icmp_code\":", icmp.code.into());
+fn icmp_fields(pen: Pen<'_>, icmp: Icmp) -> Pen<'_> {
+    number(number(pen, b",\"icmp_type\":", icmp.kind.into()), b",\"icmp_code\":", icmp.code.into())
 }
 
-fn fragment_object(out: &mut Vec<u8>, fragment: Fragment) {
-    number(out, b",\"fragment\":{\"id\":", fragment.id.into());
-    number(out, b",\"offset\":", fragment.offset.into());
-    out.extend_from_slice(if fragment.more { b",\"more\":true}" } else { b",\"more\":false}" });
+fn fragment_object(pen: Pen<'_>, fragment: Fragment) -> Pen<'_> {
+    let pen = number(pen, b",\"fragment\":{\"id\":", fragment.id.into());
+    let pen = number(pen, b",\"offset\":", fragment.offset.into());
+    pen.slice(if fragment.more { b",\"more\":true}" } else { b",\"more\":false}" })
 }
 
 /// Addresses, and the rest in the object that Suricata has for ARP.
-fn arp_packet(out: &mut Vec<u8>, arp: &Arp) {
-    out.extend_from_slice(b",\"src_ip\":\"");
-    bytes::push_address(out, arp.sender.into());
-    out.extend_from_slice(b"\",\"dest_ip\":\"");
-    bytes::push_address(out, arp.target.into());
-    number(out, b"\",\"proto\":\"ARP\",\"pkt_len\":", arp.len.into());
-    out.extend_from_slice(b",\"arp\":{\"opcode\":\"");
-    names::push_arp_operation(out, arp.operation);
-    out.extend_from_slice(b"\",\"src_mac\":\"");
-    bytes::push_mac(out, arp.sender_mac);
-    out.extend_from_slice(b"\",\"dest_mac\":\"");
-    bytes::push_mac(out, arp.target_mac);
-    out.extend_from_slice(b"\"}");
+fn arp_packet<'a>(pen: Pen<'a>, arp: &Arp) -> Pen<'a> {
+    let pen = pen.text(b",\"src_ip\":\"").ipv4(arp.sender).text(b"\",\"dest_ip\":\"").ipv4(arp.target);
+    let pen = number(pen, b"\",\"proto\":\"ARP\",\"pkt_len\":", arp.len.into()).text(b",\"arp\":{\"opcode\":\"");
+    let pen = names::arp_operation(pen, arp.operation).text(b"\",\"src_mac\":\"").mac(arp.sender_mac);
+    pen.text(b"\",\"dest_mac\":\"").mac(arp.target_mac).text(b"\"}")
 }

@@ -38,6 +38,7 @@ pub use event::{
     Sighting, Verdict,
 };
 
+use super::pen::{Pen, Sheet};
 use super::stamp::Stamp;
 use jiff::tz::TimeZone;
 use names::Labels;
@@ -46,14 +47,22 @@ use names::Labels;
 #[derive(Clone, Debug)]
 pub struct Formatter {
     format: Format,
+    desk: Desk,
+}
+
+/// What it takes to write a line, whatever the event is.
+#[derive(Clone, Debug)]
+struct Desk {
     stamp: Stamp,
     labels: Box<Labels>,
+    sheet: Box<Sheet>,
 }
 
 impl Formatter {
     /// Lines of this format with times of this zone.
     pub fn new(format: Format, zone: TimeZone) -> Self {
-        Self { format, stamp: Stamp::new(format, zone), labels: Box::new(Labels::new()) }
+        let (labels, sheet) = (Box::new(Labels::new()), Box::new(Sheet::new()));
+        Self { format, desk: Desk { stamp: Stamp::new(format, zone), labels, sheet } }
     }
 
     /// The format of the lines.
@@ -65,40 +74,48 @@ impl Formatter {
     #[inline]
     pub fn packet(&mut self, out: &mut Vec<u8>, line: &PacketLine<'_>, reason: impl FnOnce(&mut Vec<u8>)) {
         match self.format {
-            Format::Text => text::packet(out, &mut self.stamp, &self.labels, line, reason),
-            Format::Json => json::packet(out, &mut self.stamp, &self.labels, line, reason),
+            Format::Text => text::packet(out, &mut self.desk, line, reason),
+            Format::Json => json::packet(out, &mut self.desk, line, reason),
         }
     }
 
     /// Appends the line of a malformed or odd packet.
     pub fn anomaly(&mut self, out: &mut Vec<u8>, line: &AnomalyLine<'_>) {
         match self.format {
-            Format::Text => text::anomaly(out, &mut self.stamp, &self.labels, line),
-            Format::Json => json::anomaly(out, &mut self.stamp, &self.labels, line),
+            Format::Text => text::anomaly(out, &mut self.desk, line),
+            Format::Json => json::anomaly(out, &mut self.desk, line),
         }
     }
 
     /// Appends the line of suspicious traffic.
     pub fn alert(&mut self, out: &mut Vec<u8>, line: &AlertLine<'_>) {
         match self.format {
-            Format::Text => text::alert(out, &mut self.stamp, &self.labels, line),
-            Format::Json => json::alert(out, &mut self.stamp, &self.labels, line),
+            Format::Text => text::alert(out, &mut self.desk, line),
+            Format::Json => json::alert(out, &mut self.desk, line),
         }
     }
 
     /// Appends the line of events that were not logged. It carries the time of the last of them.
     pub fn lost(&mut self, out: &mut Vec<u8>, lost: &Lost) {
         match self.format {
-            Format::Text => text::lost(out, &mut self.stamp, lost),
-            Format::Json => json::lost(out, &mut self.stamp, lost),
+            Format::Text => text::lost(out, &mut self.desk, lost),
+            Format::Json => json::lost(out, &mut self.desk, lost),
         }
     }
 
     /// Appends a line about pfw itself.
     pub fn pfw(&mut self, out: &mut Vec<u8>, line: &PfwLine<'_>) {
         match self.format {
-            Format::Text => text::pfw(out, &mut self.stamp, line),
-            Format::Json => json::pfw(out, &mut self.stamp, line),
+            Format::Text => text::pfw(out, &mut self.desk, line),
+            Format::Json => json::pfw(out, &mut self.desk, line),
         }
+    }
+}
+
+impl Desk {
+    /// A pen on the empty sheet, and what else is on the desk.
+    #[inline]
+    fn pen(&mut self) -> (Pen<'_>, &mut Stamp, &Labels) {
+        (self.sheet.pen(), &mut self.stamp, &self.labels)
     }
 }

@@ -1,6 +1,7 @@
 //! Names that lines carry, padded so that they can be stored whole.
 
-use super::super::bytes::{Word, push_decimal, push_hex_byte};
+use super::super::bytes::Word;
+use super::super::pen::Pen;
 use super::event::Anomaly;
 use crate::engine::{Direction, RuleInfo, Step};
 use crate::packet::{Protocol, TcpFlags, ethertype_name};
@@ -77,25 +78,22 @@ pub(super) fn direction(direction: Option<Direction>) -> &'static Word<16> {
     }
 }
 
-/// Appends the name of an EtherType, or its number as `0x88cc`.
-pub(super) fn push_ethertype(out: &mut Vec<u8>, number: u16) {
+/// The name of an EtherType, or its number as `0x88cc`.
+pub(super) fn ethertype(pen: Pen<'_>, number: u16) -> Pen<'_> {
     // Below 0x0600 it is the length of an 802.3 frame, whose header is that of IEEE 802.2.
     if let Some(name) = ethertype_name(number).or((number < 0x0600).then_some("LLC")) {
-        out.extend_from_slice(name.as_bytes());
-    } else {
-        out.extend_from_slice(b"0x");
-        let [high, low] = number.to_be_bytes();
-        push_hex_byte(out, high);
-        push_hex_byte(out, low);
+        return pen.slice(name.as_bytes());
     }
+    let [high, low] = number.to_be_bytes();
+    pen.text(b"0x").hex_byte(high).hex_byte(low)
 }
 
-/// Appends what an ARP packet is (RFC 826, RFC 903), or its number.
-pub(super) fn push_arp_operation(out: &mut Vec<u8>, operation: u16) {
+/// What an ARP packet is (RFC 826, RFC 903), or its number.
+pub(super) fn arp_operation(pen: Pen<'_>, operation: u16) -> Pen<'_> {
     match operation {
-        1 => out.extend_from_slice(b"request"),
-        2 => out.extend_from_slice(b"reply"),
-        _ => push_decimal(out, operation.into()),
+        1 => pen.text(b"request"),
+        2 => pen.text(b"reply"),
+        _ => pen.decimal(operation.into()),
     }
 }
 
@@ -138,9 +136,7 @@ mod tests {
     use std::sync::Arc;
 
     fn written<const N: usize>(word: &Word<N>) -> String {
-        let mut out = Vec::new();
-        word.push(&mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(word.padded()[..word.len()].to_vec()).unwrap()
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn line(format: Format, packet: &Packet, verdict: Verdict, rule: &RuleText, reas
     let interface = EscapedName::new(b"eth0");
     let seen = Sighting { time: TIME, direction: Some(Direction::Incoming), interface: &interface, packet };
     let mut out = Vec::new();
-    let line = PacketLine { seen, verdict, uid: None, rule };
+    let line = PacketLine { seen, verdict, uid: None, rule, standing: None };
     Formatter::new(format, zone()).packet(&mut out, &line, |out| out.extend_from_slice(reason.as_bytes()));
     String::from_utf8(out).unwrap()
 }
@@ -94,7 +94,7 @@ fn the_user_stands_before_the_rule() {
     let packet = packet(Net::Ip(ip(Protocol::TCP, syn())));
     let (interface, rule) = (EscapedName::new(b"eth0"), rule("web", Step::Rules));
     let seen = Sighting { time: TIME, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
-    let line = PacketLine { seen, verdict: Verdict::Blocked, uid: Some(1000), rule: &rule };
+    let line = PacketLine { seen, verdict: Verdict::Blocked, uid: Some(1000), rule: &rule, standing: None };
     let [text, json] = [Format::Text, Format::Json].map(|format| {
         let mut out = Vec::new();
         Formatter::new(format, zone()).packet(&mut out, &line, |_| {});
@@ -279,7 +279,7 @@ proptest! {
         let interface = EscapedName::new(&interface);
         let time = Timestamp::from_nanos(time);
         let seen = Sighting { time, direction: Some(Direction::Outgoing), interface: &interface, packet: &packet };
-        let verdict = PacketLine { seen, verdict: Verdict::Allowed, uid, rule: &rule };
+        let verdict = PacketLine { seen, verdict: Verdict::Allowed, uid, rule: &rule, standing: None };
         let anomaly = AnomalyLine { seen, anomaly: Anomaly::Malformed(malformed().malformed.unwrap()) };
         for format in [Format::Text, Format::Json] {
             let mut formatter = Formatter::new(format, zone());

@@ -61,7 +61,7 @@ impl Numbered {
         for _ in 0..n {
             let time = Timestamp::from_nanos(i64::try_from(self.next).unwrap() * 1000);
             let seen = Sighting { time, direction: None, interface: &self.interface, packet: &packet };
-            let line = PacketLine { seen, verdict: Verdict::Allowed, uid: None, rule: &self.rule };
+            let line = PacketLine { seen, verdict: Verdict::Allowed, uid: None, rule: &self.rule, standing: None };
             let number = self.next.to_string();
             self.log.packet(&line, |out| out.extend_from_slice(number.as_bytes()));
             self.next += 1;
