@@ -15,7 +15,7 @@
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
-//! | [`detect`] | packets and decisions -> what is suspicious, by name; pure | `engine`, `packet`, `alert` |
+//! | [`detect`] | packets and decisions -> what is suspicious, by name; pure | `engine`, `packet`, `host`, `alert` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; edits of its text; pure but for reading files, watching them ([`rules::watch`]), and the one place that writes them ([`rules::store`]) | `packet`, `host`, `sys` |
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Compiled rule sets that are kept: clocks that jump back and forth between so many spans compile nothing again. A
 /// large one takes some ten megabytes.
@@ -21,6 +22,8 @@ pub struct Calendar {
     host: Host,
     /// In order, each once.
     expiries: Vec<Timestamp>,
+    /// The first and the last time of the span that is in force.
+    in_force: (Timestamp, Timestamp),
     /// The span that is in force first, then those that were before, each by the number of expiries before it.
     compiled: VecDeque<(usize, Arc<Matcher>)>,
 }
@@ -30,13 +33,21 @@ impl Calendar {
     pub fn new(ruleset: Ruleset, host: Host) -> (Self, Arc<Matcher>) {
         let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::MIN));
         let compiled = VecDeque::from([(0, Arc::clone(&matcher))]);
-        (Self { expiries: expiries(&ruleset), ruleset, host, compiled }, matcher)
+        let expiries = expiries(&ruleset);
+        (Self { in_force: span(&expiries, 0), expiries, ruleset, host, compiled }, matcher)
     }
 
     /// The rules in force at `time`, if they are others than those that were asked for last.
+    #[inline]
     pub fn turn_to(&mut self, time: Timestamp) -> Option<Arc<Matcher>> {
+        let (first, last) = self.in_force;
+        if first <= time && time <= last { None } else { self.turn(time) }
+    }
+
+    fn turn(&mut self, time: Timestamp) -> Option<Arc<Matcher>> {
         // An expiry is the first moment at which its entry is not in force.
         let span = self.expiries.partition_point(|&expiry| expiry <= time);
+        self.in_force = self::span(&self.expiries, span);
         let place = self.compiled.iter().position(|(number, _)| *number == span);
         let kept = match place {
             Some(0) => return None,
@@ -55,6 +66,13 @@ impl Calendar {
     pub fn spares(&self, source: IpAddr, time: Timestamp) -> Option<&'static str> {
         bans::spares(&self.ruleset, &self.host, source, time)
     }
+}
+
+/// The first and the last time before which `number` of `expiries` are.
+fn span(expiries: &[Timestamp], number: usize) -> (Timestamp, Timestamp) {
+    let first = number.checked_sub(1).and_then(|before| expiries.get(before)).copied().unwrap_or(Timestamp::MIN);
+    let last = expiries.get(number).map_or(Timestamp::MAX, |next| next.minus(Duration::from_nanos(1)));
+    (first, last)
 }
 
 fn expiries(rules: &Ruleset) -> Vec<Timestamp> {

@@ -2,6 +2,7 @@
 //! name as a peer's is not this machine's.
 
 use super::locality::Locality;
+use crate::host::Own;
 use crate::packet::{HardwareAddress, HardwarePair, Ip, Net, Packet, PacketType};
 use crate::rules::address::{AddressRange, AddressSet};
 use crate::rules::{AddressEntry, Ruleset};
@@ -123,11 +124,10 @@ impl Inference {
     /// The station that is the machine, if it sent anything that tells its addresses. One that sends for peers alone
     /// is the gateway to them, or one of them.
     fn station(&self, is_peer: impl Fn(IpAddr) -> bool) -> Option<Locality> {
-        let own =
-            |seen: &Seen| -> BTreeSet<IpAddr> { seen.sources.iter().copied().filter(|&ip| !is_peer(ip)).collect() };
+        let own = |seen: &Seen| -> Own { seen.sources.iter().copied().filter(|&ip| !is_peer(ip)).collect() };
         let fits = |seen: &Seen| {
             let sources = seen.sources.len();
-            sources == 0 || (sources <= ADDRESSES_OF_ONE_MACHINE && !own(seen).is_empty())
+            sources == 0 || (sources <= ADDRESSES_OF_ONE_MACHINE && !own(seen).all().is_empty())
         };
         let candidates = self.stations.iter().filter(|(_, seen)| fits(seen)).map(|(&who, seen)| Candidate {
             who,
@@ -138,7 +138,7 @@ impl Inference {
         });
         let hardware = most_likely(candidates.collect())?;
         let addresses = own(self.stations.get(&hardware)?);
-        (!addresses.is_empty()).then_some(Locality { addresses, hardware: Some(hardware) })
+        (!addresses.all().is_empty()).then_some(Locality { addresses, hardware: Some(hardware) })
     }
 
     fn address(&self, v4: bool, is_peer: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
@@ -264,7 +264,7 @@ mod tests {
         }
         let peers: Vec<IpAddr> = peers.iter().map(|peer| ip(peer)).collect();
         let (locality, _) = inference.conclude(|address| peers.contains(&address));
-        locality.addresses.iter().map(IpAddr::to_string).collect()
+        locality.addresses.all().iter().map(IpAddr::to_string).collect()
     }
 
     #[test]

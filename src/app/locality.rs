@@ -8,15 +8,15 @@
 //! out. Each is judged, and gets a line: nothing in the file says that they are one.
 
 use crate::engine::Direction;
+use crate::host::Own;
 use crate::packet::{HardwareAddress, HardwarePair, Ip, Net, Packet, PacketType};
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The machine that a capture was taken on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Locality {
     /// Its addresses.
-    pub addresses: BTreeSet<IpAddr>,
+    pub addresses: Own,
     /// Its hardware address, where the capture has any and it could be told.
     pub hardware: Option<HardwareAddress>,
 }
@@ -40,7 +40,7 @@ impl Locality {
     }
 
     fn owns(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.addresses.contains(&address)
+        self.addresses.contains(address) || address.is_loopback()
     }
 
     /// Neither address is ours: a packet for all, one from a host that has no address yet, or a forwarded one.

@@ -166,7 +166,8 @@ struct Stage {
 impl Stage {
     fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection, would_ban: bool) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
-        let host = Host { addresses: locality.addresses.iter().copied().map(host_route).collect(), ..Host::default() };
+        let host =
+            Host { addresses: locality.addresses.all().iter().copied().map(host_route).collect(), ..Host::default() };
         let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
         let pipeline = Pipeline::new(matcher, log, selection).reproducible().showing_bans(would_ban);

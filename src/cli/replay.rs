@@ -78,12 +78,13 @@ pub fn run(args: &ReplayArgs) -> Result<Exit> {
 fn whose(locality: &Locality, why: &str) -> String {
     /// Addresses that are named; a machine seldom has more, and a line should stay one.
     const NAMED: usize = 8;
-    if locality.addresses.is_empty() {
+    let addresses = locality.addresses.all();
+    if addresses.is_empty() {
         return "the capture does not tell whose machine it was taken on; --local ADDR does".to_owned();
     }
-    let mut names: Vec<String> = locality.addresses.iter().take(NAMED).map(IpAddr::to_string).collect();
-    if locality.addresses.len() > NAMED {
-        names.push(format!("{} more", locality.addresses.len() - NAMED));
+    let mut names: Vec<String> = addresses.iter().take(NAMED).map(IpAddr::to_string).collect();
+    if addresses.len() > NAMED {
+        names.push(format!("{} more", addresses.len() - NAMED));
     }
     format!("taken for this machine: {} ({why}); --local ADDR says otherwise", names.join(", "))
 }

@@ -6,11 +6,13 @@
 mod config;
 pub mod connections;
 mod conntrack;
+mod own;
 mod routes;
 mod session;
 mod sockets;
 
 pub use conntrack::Counts as ConntrackCounts;
+pub use own::Own;
 pub use session::{Session, session_of};
 pub use sockets::Protocol;
 

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &[]),
     ("firewall", &["packet", "rules", "time", "host", "netlink", "runtime"]),
     ("engine", &["alert", "packet", "rules", "time", "host"]),
-    ("detect", &["alert", "packet", "engine", "time"]),
+    ("detect", &["alert", "packet", "engine", "host", "time"]),
     ("record", &["alert", "packet", "rules", "engine", "time"]),
     ("control", &["record", "runtime", "sys", "time"]),
     (
