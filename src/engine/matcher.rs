@@ -18,10 +18,13 @@ use crate::packet::Ip;
 use crate::rules::{Action, DefaultPolicy, Policy, Rule, RuleDirection, Ruleset};
 use crate::time::Timestamp;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A rule set compiled for packets: immutable, and made to be shared.
 #[derive(Debug)]
 pub struct Matcher {
+    /// Tells it from all others of this process.
+    number: u32,
     catalogue: Catalogue,
     peers: Peers,
     block_ports: PortList,
@@ -36,6 +39,9 @@ pub struct Matcher {
     valid_until: Timestamp,
     premises: Premises,
 }
+
+/// Of the matcher that is made next. One a second would take a century to begin anew.
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// What a step says, before state and the like are added.
 #[derive(Clone, Copy)]
@@ -63,6 +69,7 @@ impl Matcher {
             ProtocolList::new(&rules.allow_protocols, now, Step::AllowProtocols, words, &mut catalogue);
         let interfaces = Interfaces::new(active.iter().copied());
         Self {
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             classifier: Classifier::new(&active, &interfaces),
             catalogue,
             peers,
@@ -140,6 +147,11 @@ impl Matcher {
     pub fn listed(&self, address: IpAddr) -> Option<(&RuleInfo, ListEntry)> {
         let listed = self.peers.get(address)?;
         Some((self.rules().get(listed.rule.0 as usize)?, self.entry(listed.entry)?))
+    }
+
+    /// A number that no other matcher of this process has.
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// The decision on one passage of a packet in the given state.

@@ -3,6 +3,7 @@
 use super::decision::{Context, Decision, State};
 use super::fragments::{Fragments, MAX_DATAGRAMS, Told};
 use super::matcher::Matcher;
+use super::recent::{self, Recent};
 use super::subject::{Header, Passage, Subject};
 use super::tracker::{MAX_CONNECTIONS, TrackedPage, Tracker};
 use crate::host::connections::Connection;
@@ -42,6 +43,11 @@ pub struct Counters {
 
 /// What is remembered from packet to packet: connections and fragments. It outlives a change of rules.
 pub struct Engine {
+    memory: Memory,
+    recent: Recent,
+}
+
+struct Memory {
     tracker: Tracker,
     fragments: Fragments,
 }
@@ -71,13 +77,16 @@ impl Decides for Decision {
 impl Engine {
     /// An engine that remembers nothing yet.
     pub fn new(limits: Limits) -> Self {
-        Self { tracker: Tracker::new(limits.connections), fragments: Fragments::new(limits.datagrams) }
+        let (tracker, fragments) = (Tracker::new(limits.connections), Fragments::new(limits.datagrams));
+        Self { memory: Memory { tracker, fragments }, recent: Recent::new() }
     }
 
     /// Decides on `packet` by the rules of `matcher`.
     pub fn decide(&mut self, matcher: &Matcher, packet: &Ip, context: &Context) -> Decision {
-        self.decide_by(packet, context, |subject, passage, state, without_first| {
-            let decision = matcher.judge(subject, passage, context.interface, state);
+        let Self { memory, recent } = self;
+        memory.decide_by(packet, context, |subject, passage, state, without_first| {
+            let key = recent::key(matcher.number(), subject, passage, context.interface, state);
+            let decision = recent.find(key, || matcher.judge(subject, passage, context.interface, state));
             Decision { without_first, ..decision }
         })
     }
@@ -86,42 +95,55 @@ impl Engine {
     /// known with the same opener stay as they are.
     pub fn enter(&mut self, connections: &[Connection], now: Timestamp) {
         for connection in connections {
-            self.tracker.enter(connection, now);
+            self.memory.tracker.enter(connection, now);
         }
     }
 
     /// Forgets all connections.
     pub fn forget_connections(&mut self) {
-        self.tracker.forget();
+        self.memory.tracker.forget();
     }
 
     /// The connections that are remembered, from the place `from` on (0 for the first page), `most` of them at most.
     pub fn connections(&self, from: usize, most: usize, now: Timestamp) -> TrackedPage {
-        self.tracker.page(from, most, now)
+        self.memory.tracker.page(from, most, now)
     }
 
     /// What happened to the engine's memory so far.
     pub fn counters(&self) -> Counters {
+        let Memory { tracker, fragments } = &self.memory;
         Counters {
-            connections: self.tracker.len(),
-            connection_bytes: self.tracker.bytes(),
-            evicted: self.tracker.evicted(),
-            table_full: self.tracker.full(),
-            fragments_unknown: self.fragments.unknown(),
+            connections: tracker.len(),
+            connection_bytes: tracker.bytes(),
+            evicted: tracker.evicted(),
+            table_full: tracker.full(),
+            fragments_unknown: fragments.unknown(),
         }
     }
 
-    /// Decides on `packet` by whatever `judge` is. Netfilter's order: the tracker sees each packet before the rules,
-    /// and remembers a new connection once the packet has left (on loopback: before it arrives).
+    /// Decides on `packet` by whatever `judge` is.
     pub(super) fn decide_by<D: Decides>(
         &mut self,
         packet: &Ip,
         context: &Context,
-        judge: impl Fn(&Subject<'_>, Passage, State, bool) -> D,
+        judge: impl FnMut(&Subject<'_>, Passage, State, bool) -> D,
+    ) -> D {
+        self.memory.decide_by(packet, context, judge)
+    }
+}
+
+impl Memory {
+    /// Netfilter's order: the tracker sees each packet before the rules,
+    /// and remembers a new connection once the packet has left (on loopback: before it arrives).
+    fn decide_by<D: Decides>(
+        &mut self,
+        packet: &Ip,
+        context: &Context,
+        mut judge: impl FnMut(&Subject<'_>, Passage, State, bool) -> D,
     ) -> D {
         let seen = self.observe(packet, context.time);
         let (first, second) = Passage::of(context.direction);
-        let judge = |passage| judge(&seen.subject, passage, seen.state, seen.without_first);
+        let mut judge = |passage| judge(&seen.subject, passage, seen.state, seen.without_first);
         let mut decision = judge(first);
         if decision.action() == Action::Allow {
             self.leave(packet, seen.opens, context.time);

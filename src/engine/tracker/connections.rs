@@ -21,6 +21,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// ...and this many connections have asked for a place in vain or by eviction: clocks that jump cost nothing.
 const SWEEP_DEMAND: u32 = 1024;
 
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
 /// The two ends and the protocol, as words; the length depends on the family.
 pub(super) type Key<const N: usize> = [u64; N];
 
@@ -91,7 +93,7 @@ impl Entry {
 }
 
 fn after(now: Timestamp, seconds: u32) -> Timestamp {
-    now.plus(Duration::from_secs(seconds.into()))
+    Timestamp::from_nanos(now.nanos().saturating_add(i64::from(seconds) * NANOS_PER_SECOND))
 }
 
 fn millis(time: Timestamp) -> u32 {

@@ -47,6 +47,7 @@ pub(super) struct Tuple {
 
 impl<'a> Flow<'a> {
     /// What `packet`, which is no later fragment, is to the tracker.
+    #[inline]
     pub(super) fn of(packet: &'a Ip) -> Self {
         let between = |ports| Tuple::between(packet.src, packet.dst, ports, packet.protocol);
         match (packet.protocol, &packet.transport) {
@@ -106,9 +107,11 @@ impl Tuple {
     }
 
     /// The ends are ordered by address and port.
+    #[inline]
     pub(super) fn between(src: IpAddr, dst: IpAddr, ports: Ports, protocol: Protocol) -> Self {
         let order = match (src, dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => src.to_bits().cmp(&dst.to_bits()),
+            (IpAddr::V6(src), IpAddr::V6(dst)) => src.to_bits().cmp(&dst.to_bits()),
             _ => src.cmp(&dst),
         };
         let order = order.then(ports.src.cmp(&ports.dst));
