@@ -192,7 +192,7 @@ impl Pipeline {
     pub fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
         let Circumstances { direction, time, interface, .. } = *around;
         let look = Look { packet, direction, time, state: judgement.decision.state, interface: interface.name.text() };
-        let found = self.detector.traffic(look);
+        let Some(found) = self.detector.traffic(look) else { return };
         self.bans.extend(found.bans);
         for finding in found.findings {
             self.found(&finding, around.sighting(packet));

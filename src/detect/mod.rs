@@ -122,9 +122,9 @@ impl Detector {
         packet::oddities(packet, direction, &self.home).filter(|odd| self.settings.wants(odd.alert))
     }
 
-    /// What a packet tells together with those before it. Each packet is to be shown once.
+    /// What a packet tells together with those before it; most tell nothing. Each packet is to be shown once.
     #[inline]
-    pub fn traffic(&mut self, look: Look<'_>) -> Found {
+    pub fn traffic(&mut self, look: Look<'_>) -> Option<Found> {
         self.traffic.observe(look, &self.home, &self.settings)
     }
 

@@ -131,23 +131,36 @@ impl Traffic {
 
     /// Takes in a packet.
     #[inline]
-    pub(super) fn observe(&mut self, look: Look<'_>, home: &Home, settings: &Settings) -> Found {
-        let mut found = Found::default();
-        let against = Against { look, home, settings };
+    pub(super) fn observe(&mut self, look: Look<'_>, home: &Home, settings: &Settings) -> Option<Found> {
+        let proves = self.accused.are_wanted();
         match &look.packet.net {
-            _ if look.direction == Direction::Loopback => {}
+            _ if look.direction == Direction::Loopback => None,
             Net::Ip(ip) => {
-                if self.accused.are_wanted() {
-                    self.prove(ip, &against, &mut found);
+                let ordinary = self.is_ordinary(ip, look.state);
+                (proves || !ordinary).then(|| self.look(&Against { look, home, settings }, proves, ordinary))?
+            }
+            Net::Arp(_) => self.look(&Against { look, home, settings }, proves, false),
+            Net::Other { .. } => None,
+        }
+    }
+
+    /// Takes in a packet that may tell something.
+    fn look(&mut self, against: &Against<'_>, proves: bool, ordinary: bool) -> Option<Found> {
+        let mut found = Found::default();
+        match &against.look.packet.net {
+            Net::Ip(ip) => {
+                if proves {
+                    self.prove(ip, against, &mut found);
                 }
-                if !self.is_ordinary(ip, look.state) {
-                    self.ip(ip, &against, &mut found);
+                if !ordinary {
+                    self.ip(ip, against, &mut found);
                 }
             }
-            Net::Arp(arp) => self.arp(arp, &against, &mut found),
+            Net::Arp(arp) => self.arp(arp, against, &mut found),
             Net::Other { .. } => {}
         }
-        found
+        let is_news = !(found.findings.is_empty() && found.bans.is_empty());
+        is_news.then_some(found)
     }
 
     fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {

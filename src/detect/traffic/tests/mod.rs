@@ -52,7 +52,7 @@ impl Wire {
             _ => Direction::Incoming,
         };
         let look = Look { packet, direction, time: self.now, state, interface: b"eth0 " };
-        let Found { findings, bans } = self.detector.traffic(look);
+        let Found { findings, bans } = self.detector.traffic(look).unwrap_or_default();
         self.found.extend(findings);
         self.bans.extend(bans);
         self
