@@ -182,6 +182,14 @@ alerts! {
             attempt to read or change its traffic.",
         harmless: "A second router in the network that is not the default gateway; pfw replay knows no gateways.",
         keys: [];
+    IpFragmentOverlap: Medium, Traffic, "ip.fragment_overlap",
+        trigger: "fragments of one datagram that overlap and are no copies of each other",
+        meaning: "What the one says replaces what the other has said, ports and flags for example, and systems \
+            differ in which of them counts: that passes filters and detectors (RFC 1858, RFC 3128), and has \
+            crashed systems (teardrop). IPv6 forbids it (RFC 5722). Linux drops the whole datagram.",
+        harmless: "Almost nothing: a sender that uses the number of a datagram again within half a minute, of \
+            which parts were lost.",
+        keys: [];
     ScanSyn: Medium, Traffic, "scan.syn",
         trigger: "SYN segments made without an operating system to closed or blocked ports of one host",
         meaning: "Somebody looks for what listens here. A SYN scan asks with segments that a tool makes itself \
@@ -190,9 +198,11 @@ alerts! {
         harmless: "Monitoring, vulnerability scanners, a program that tries many ports of a peer.",
         keys: ["scan_ports", "scan_seconds"];
     ScanConnect: Medium, Traffic, "scan.connect",
-        trigger: "connections to closed or blocked ports of one host",
+        trigger: "connections to closed or blocked ports of one host (four times as many of this machine's own)",
         meaning: "Somebody looks for what listens here, by opening connections with the operating system (nmap \
-            -sT, nc -z). It is what an attack begins with.",
+            -sT, nc -z). It is what an attack begins with. With detect.action ban its source is banned once a port \
+            was open and the connection was left without a word; if all were closed, nothing tells that the source \
+            is not forged, since a refusal needs no answer, and only detect.ban_unverified bans it.",
         harmless: "Monitoring, vulnerability scanners, a program that tries many ports of a peer.",
         keys: ["scan_ports", "scan_seconds"];
     ScanFin: Medium, Traffic, "scan.fin",
@@ -227,7 +237,8 @@ alerts! {
         harmless: "A peer that closes many connections which pfw has forgotten.",
         keys: ["scan_ports", "scan_seconds"];
     ScanUdp: Medium, Traffic, "scan.udp",
-        trigger: "UDP packets to ports of one host that nothing was sent from",
+        trigger: "UDP packets to ports of one host that nothing was sent from, a dozen at most to each (four times \
+            as many ports if this machine sends them)",
         meaning: "Somebody looks for UDP services (nmap -sU): closed ports answer with an ICMP error.",
         harmless: "A program that talks to many ports of a peer without an answer; late answers to requests that \
             were not seen.",
@@ -238,10 +249,11 @@ alerts! {
         harmless: "A provider behind whose addresses many users are.",
         keys: ["scan_network_ports", "scan_seconds"];
     SweepTcp: Medium, Traffic, "sweep.tcp",
-        trigger: "SYN segments of one source to the same port of many hosts, unanswered",
+        trigger: "SYN segments of one source to the same port of many hosts, unanswered (four times as many for ports \
+            from 1024 up that are no login service)",
         meaning: "Somebody looks for hosts with one service: what worms do, and what comes before an attack on a \
             known hole. If the source is this machine, something on it does.",
-        harmless: "File sharing programs whose peers use the same port; monitoring.",
+        harmless: "Monitoring; file sharing programs, very many of whose peers use the same port.",
         keys: ["sweep_hosts", "sweep_seconds"];
     SweepUdp: Medium, Traffic, "sweep.udp",
         trigger: "UDP packets of one source to the same port below 1024 of many hosts, unanswered",
@@ -278,8 +290,8 @@ alerts! {
         harmless: "A measurement.",
         keys: ["flood_packets"];
     BruteForce: High, Traffic, "brute_force",
-        trigger: "many connections of one source to one login service (SSH, FTP, Telnet, mail, SMB, databases, \
-            remote desktops)",
+        trigger: "many connections of one source to one login service (SSH, FTP, Telnet, SMB, remote desktops; five \
+            times as many for mail and databases)",
         meaning: "Somebody tries passwords: each few attempts take a connection of their own.",
         harmless: "Programs that log in anew for each task: backups, deployment, monitoring, mail clients.",
         keys: ["brute_force_attempts", "brute_force_seconds"];
@@ -295,6 +307,19 @@ alerts! {
         meaning: "Somebody in this network claims to be the gateway, and with that all that goes out goes \
             through him.",
         harmless: "A router that was replaced; two routers that hand an address over (VRRP, HSRP).",
+        keys: [];
+    NdpChanged: Medium, Traffic, "ndp.changed",
+        trigger: "an IPv6 address that was seen within twenty minutes has another hardware address now",
+        meaning: "Somebody takes over the address of another station to read or change its traffic (spoofed \
+            neighbour discovery, the ARP spoofing of IPv6), or two have the same address.",
+        harmless: "A device that changes between cable and radio; clusters and routers that hand an address over \
+            (VRRP).",
+        keys: [];
+    NdpGateway: High, Traffic, "ndp.gateway",
+        trigger: "the IPv6 address of a default gateway has another hardware address now",
+        meaning: "Somebody in this network claims to be the gateway, by a neighbour or a router advertisement, and \
+            with that all that goes out goes through him.",
+        harmless: "A router that was replaced; two routers that hand an address over (VRRP).",
         keys: [];
     ArpStorm: Low, Traffic, "arp.gratuitous_storm",
         trigger: "many gratuitous ARP packets of one station",

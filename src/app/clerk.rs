@@ -3,6 +3,7 @@
 
 use super::board::{Board, Notice};
 use super::hits::{Hit, Hits};
+use super::lately::Lately;
 use super::rate::Rate;
 use super::signals::Event;
 use crate::control::limits::RULES_IN_PAGE;
@@ -97,6 +98,7 @@ struct Counter {
     /// Who waits for a page of connections: one after the other, the first since then.
     pages: VecDeque<(usize, Reply)>,
     asked: Instant,
+    lately: Lately,
 }
 
 /// The rules in the order in which they act, as of a moment.
@@ -130,6 +132,7 @@ impl Clerk {
             rows: None,
             pages: VecDeque::new(),
             asked: Instant::now(),
+            lately: Lately::default(),
         };
         Self { server, outlet, office }
     }
@@ -145,6 +148,7 @@ impl Clerk {
             self.office.clients = (self.server.clients(), self.server.refused());
             self.outlet.want(self.server.wanted());
             while let Some(batch) = self.outlet.next() {
+                self.office.lately.take(&batch);
                 self.server.publish(&batch);
                 self.outlet.give_back(batch);
             }
@@ -172,6 +176,7 @@ impl Backend for Counter {
                     self.want_page();
                 }
             }
+            Request::Incidents => reply.ok(Answer::Incidents(self.lately.told())),
             Request::Change(change) => self.hand_on(Order::Change(change, caller), reply),
             Request::Undo => self.hand_on(Order::Undo(caller), reply),
             Request::Pause { what, for_seconds } => self.hand_on(Order::Pause(what, for_seconds), reply),

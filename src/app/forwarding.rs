@@ -406,7 +406,7 @@ mod tests {
     fn fragments_go_with_their_first() {
         let mut forwarding = Forwarding::default();
         forwarding.change(&host(), &Change::Opened(published()), at(1));
-        let fragment = |offset| Some(Fragment { id: 7, offset, more: true });
+        let fragment = |offset| Some(Fragment { id: 7, offset, len: 80, more: true });
         let first = Ip { fragment: fragment(0), ..udp(CLIENT, HOST, (4000, 8080)) };
         let later = Ip { fragment: fragment(1480), transport: Transport::None, ..first };
         assert!(!forwarding.covers(&later, at(2)));

@@ -73,10 +73,11 @@ fn direction_between_ourselves(link_direction: Option<PacketType>, ip: &Ip) -> D
     }
 }
 
-/// Whether a frame has been on a wire: on the loopback interface both hardware addresses are zeros.
+/// Whether a frame has been on a wire: on the loopback interface both hardware addresses are zeros, or the destination
+/// is that for all, as tools write it who make their own packets.
 fn is_on_wire(pair: HardwarePair) -> bool {
     let nobody = HardwareAddress([0; 6]);
-    pair.src != nobody || pair.dst != nobody
+    pair.src != nobody || pair.dst != nobody && !pair.dst.is_group()
 }
 
 /// Multicast, or the IPv4 broadcast address.

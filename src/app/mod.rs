@@ -16,6 +16,7 @@ mod generations;
 mod hits;
 mod inference;
 mod kernel_rules;
+mod lately;
 pub mod live;
 pub mod locality;
 mod lockout;

@@ -301,10 +301,10 @@ mod tests {
     fn an_error_has_the_ends_of_what_it_is_about_and_a_later_fragment_none() {
         let ports = Ports { src: 40_000, dst: 8080 };
         let quoted = Quoted { src: CLIENT.into(), dst: HOST.into(), protocol: Protocol::TCP, ports };
-        let icmp = crate::packet::Icmp { kind: 3, code: 1, id: 0, quoted: Some(quoted) };
+        let icmp = crate::packet::Icmp { kind: 3, code: 1, id: 0, quoted: Some(quoted), neighbour: None };
         let error = packet([10, 0, 0, 254], CLIENT, Protocol::ICMP, Transport::Icmp(icmp));
         assert_eq!(Ends::of_packet(&error), Some(Flow::read(Attributes(&published())).unwrap().original.ends()));
-        let fragment = Some(crate::packet::Fragment { id: 1, offset: 1480, more: false });
+        let fragment = Some(crate::packet::Fragment { id: 1, offset: 1480, len: 8, more: false });
         assert_eq!(Ends::of_packet(&Ip { fragment, ..error }), None);
     }
 

@@ -35,6 +35,9 @@ pub const RULES_IN_AUDIT: usize = 10_000;
 /// Connections in one answer. There may be hundreds of thousands: who wants more asks again.
 pub const CONNECTIONS_IN_PAGE: usize = 1_000;
 
+/// Incidents that are remembered, and told in one answer. Each takes some hundred bytes.
+pub const INCIDENTS: usize = 256;
+
 /// Lines in a list of errors or warnings that an answer carries; behind them stands how many more there are.
 pub const MAX_LINES: usize = 100;
 

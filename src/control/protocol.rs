@@ -20,6 +20,7 @@
 //! | `rules` (`from`: first row, 0 when missing) | `rules`: [`RULES_IN_PAGE`](super::limits::RULES_IN_PAGE) rows at most, in the order in which they act, with hits |
 //! | `stats` | `stats`: all that is counted |
 //! | `connections` (`from`: where the page before has its `next`, 0 when missing) | `connections`: [`CONNECTIONS_IN_PAGE`](super::limits::CONNECTIONS_IN_PAGE) tracked connections at most, each with the rule that it lives by |
+//! | `incidents` | `incidents`: the latest event of each of the last [`INCIDENTS`](super::limits::INCIDENTS) incidents |
 //! | `audit` | `audit`: what the kernel's rules dropped, held against its reports and the log |
 //! | `subscribe` (`kinds`: all when missing) | `subscribed`, then events for as long as the connection lives, and no other answer |
 //! | `change` ([`Change`]) | `done` once the kernel has it, and the file if it is not temporary |
@@ -44,7 +45,7 @@
 
 use super::change::{Activity, Change, Op, Resumed};
 use super::limits::{MAX_LINES, MAX_QUOTED};
-use super::report::{AuditReport, ConnectionsPage, RulesPage, Stats, Status};
+use super::report::{AuditReport, ConnectionsPage, IncidentsPage, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -74,6 +75,8 @@ pub enum Request {
         #[serde(default)]
         from: usize,
     },
+    /// The incidents so far.
+    Incidents,
     /// Events from now on.
     Subscribe {
         /// Which; none means all.
@@ -116,13 +119,14 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 14] {
+    pub fn all() -> [Self; 15] {
         [
             Self::Status,
             Self::Rules { from: 0 },
             Self::Stats,
             Self::Audit,
             Self::Connections { from: 0 },
+            Self::Incidents,
             Self::Subscribe { kinds: Vec::new() },
             Self::Change(Change::new(Op::Block, "192.0.2.1")),
             Self::Undo,
@@ -169,6 +173,8 @@ pub enum Answer {
     Audit(Box<AuditReport>),
     /// To `connections`.
     Connections(ConnectionsPage),
+    /// To `incidents`.
+    Incidents(IncidentsPage),
     /// To `subscribe`: events follow.
     Subscribed,
     /// To what changes something: it is done.
@@ -412,6 +418,7 @@ mod tests {
             Ok(Answer::Stats(Box::new(testing::stats()))),
             Ok(Answer::Audit(Box::new(testing::audit()))),
             Ok(Answer::Connections(testing::connections())),
+            Ok(Answer::Incidents(testing::incidents())),
             Ok(Answer::Subscribed),
             Ok(Answer::Done(Done::new("it").warning(["that".to_owned()]))),
             Err(Refusal::new(RefusalKind::Refused, "no")),

@@ -236,6 +236,15 @@ pub struct ConnectionsPage {
     pub rows: Vec<ConnectionRow>,
 }
 
+/// Incidents that somebody may have missed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentsPage {
+    /// The latest event of each, as subscribers got it; the one that something was told of last comes first.
+    pub events: Vec<serde_json::Value>,
+    /// How many there were beside these: the oldest gave way.
+    pub forgotten: u64,
+}
+
 /// One connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionRow {
@@ -400,6 +409,10 @@ pub(super) mod testing {
             allowed: true,
         };
         ConnectionsPage { total: 3, next: Some(1_024), rows: vec![row] }
+    }
+
+    pub(in crate::control) fn incidents() -> IncidentsPage {
+        IncidentsPage { events: vec![serde_json::json!({ "event_type": "alert", "incident": 1 })], forgotten: 7 }
     }
 
     pub(in crate::control) fn stats() -> Stats {

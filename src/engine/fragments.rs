@@ -83,13 +83,13 @@ impl Fragments {
             datagram.parts = Parts::default();
         }
         (datagram.told, datagram.expires) = (Some(told), expires);
-        datagram.parts.count(packet, fragment);
+        datagram.parts.count(fragment);
     }
 
     /// What the first fragment of `packet`'s datagram told; what is not known is counted.
     pub(super) fn recall(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> Option<Told> {
         let datagram = self.datagram(packet, fragment, now);
-        datagram.parts.count(packet, fragment);
+        datagram.parts.count(fragment);
         let told = datagram.told;
         if told.is_none() {
             self.unknown += 1;
@@ -135,30 +135,21 @@ impl Fragments {
 
 impl Parts {
     /// Counts a fragment.
-    fn count(&mut self, packet: &Ip, fragment: Fragment) {
+    fn count(&mut self, fragment: Fragment) {
         // Sixty-four fragments of one size have as many places: the size is odd in units of eight bytes on Ethernet.
         let place = 1_u64 << (fragment.offset / 8 % u64::BITS);
         if self.counted & place != 0 {
             return;
         }
         self.counted |= place;
-        let bytes = packet.len.saturating_sub(header(packet));
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.bytes = self.bytes.saturating_add(fragment.len);
         if !fragment.more {
-            self.of = Some(fragment.offset.saturating_add(bytes));
+            self.of = Some(fragment.offset.saturating_add(fragment.len));
         }
     }
 
     fn are_all(&self) -> bool {
         self.of.is_some_and(|of| self.bytes >= of)
-    }
-}
-
-/// Bytes of the header in front of a fragment's payload, where it has no options.
-const fn header(packet: &Ip) -> u32 {
-    match packet.src {
-        IpAddr::V4(_) => 20,
-        IpAddr::V6(_) => 48,
     }
 }
 

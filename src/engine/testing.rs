@@ -162,7 +162,7 @@ pub(super) fn udp(src: (&str, u16), dst: (&str, u16)) -> Ip {
 /// An ICMP message of the addresses' family.
 pub(super) fn icmp(src: &str, dst: &str, kind: u8, code: u8, id: u16) -> Ip {
     let protocol = if ip(src).is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-    packet(src, dst, protocol, Transport::Icmp(Icmp { kind, code, id, quoted: None }))
+    packet(src, dst, protocol, Transport::Icmp(Icmp { kind, code, id, quoted: None, neighbour: None }))
 }
 
 /// An ICMP error from `src` to the sender of `about`, which it quotes.
@@ -176,7 +176,7 @@ pub(super) fn icmp_error(src: &str, about: &Ip) -> Ip {
     let quoted = Some(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
     let kind = if about.src.is_ipv4() { 3 } else { 1 };
     let mut error = icmp(src, &about.src.to_string(), kind, 1, 0);
-    error.transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, quoted });
+    error.transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, quoted, neighbour: None });
     error
 }
 
@@ -187,7 +187,8 @@ pub(super) fn bare(src: &str, dst: &str, protocol: u8) -> Ip {
 
 /// The packet as a fragment of datagram `id`; a later one has no transport header.
 pub(super) fn fragment(mut packet: Ip, id: u32, offset: u32) -> Ip {
-    packet.fragment = Some(Fragment { id, offset, more: true });
+    let header = if packet.src.is_ipv4() { 20 } else { 48 };
+    packet.fragment = Some(Fragment { id, offset, len: packet.len.saturating_sub(header), more: true });
     if offset > 0 {
         packet.transport = Transport::None;
     }

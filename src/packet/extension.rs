@@ -79,12 +79,13 @@ impl<'a> Chain<'a> {
         let fragment = Fragment {
             id: u32::from_be_bytes(id),
             offset: (place & OFFSET_MASK).into(),
+            len: behind.len(),
             more: place & MORE_FRAGMENTS != 0,
         };
         if !fragment.more && fragment.offset == 0 {
             return;
         }
-        check_fragment(fragment, behind.len(), faults);
+        check_fragment(fragment, faults);
         if fragment.offset > 0 {
             self.payload = None;
         }
@@ -161,7 +162,8 @@ fn suspect_routing([_, _, kind, segments_left, ..]: [u8; 8], faults: &mut Faults
     }
 }
 
-fn check_fragment(fragment: Fragment, payload_len: u32, faults: &mut Faults) {
+fn check_fragment(fragment: Fragment, faults: &mut Faults) {
+    let payload_len = fragment.len;
     if payload_len == 0 {
         faults.note(Reason::Ipv6FragmentEmpty, 0_u32, 1_u32);
     }

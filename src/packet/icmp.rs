@@ -5,7 +5,7 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Icmp, Ports, Protocol, Quoted, Transport, ipv4, ipv6, transport};
+use super::{Icmp, Ports, Protocol, Quoted, Transport, ipv4, ipv6, neighbour, transport};
 use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 
@@ -18,7 +18,8 @@ pub(super) fn parse(family: Family, message: Span<'_>, faults: &mut Faults) -> T
     faults.require(message, HEADER, truncated);
     let Some(&[kind, code]) = message.bytes().first_chunk() else { return Transport::None };
     let quoted = quotes(family, kind).then(|| quoted(family, message.skip(HEADER), faults)).flatten();
-    Transport::Icmp(Icmp { kind, code, id: query_id(family, kind, message.bytes()).unwrap_or(0), quoted })
+    let neighbour = if family == Family::V6 { neighbour::read(kind, message.bytes()) } else { None };
+    Transport::Icmp(Icmp { kind, code, id: query_id(family, kind, message.bytes()).unwrap_or(0), quoted, neighbour })
 }
 
 /// Whether messages of this type carry the packet that they are about. For ICMPv6, all types below 128 are errors.
@@ -140,9 +141,9 @@ mod tests {
     #[test]
     fn an_echo_has_its_identifier() {
         let v4 = ipv4_of(1, "0800 f7fd 1234 0001");
-        assert_eq!(icmp(&v4), Icmp { kind: 8, code: 0, id: 0x1234, quoted: None });
+        assert_eq!(icmp(&v4), Icmp { kind: 8, code: 0, id: 0x1234, quoted: None, neighbour: None });
         let v6 = ipv6_of(58, "8100 0000 1234 0001");
-        assert_eq!(icmp(&v6), Icmp { kind: 129, code: 0, id: 0x1234, quoted: None });
+        assert_eq!(icmp(&v6), Icmp { kind: 129, code: 0, id: 0x1234, quoted: None, neighbour: None });
         assert_eq!((v4.malformed, v6.malformed), (None, None));
     }
 
@@ -224,7 +225,7 @@ mod tests {
     fn faults_are_named() {
         let truncated = ipv4_of(1, "0800 0000");
         assert_eq!(sentence(&truncated), "icmp: header of 4 bytes, 8 needed");
-        assert_eq!(icmp(&truncated), Icmp { kind: 8, code: 0, id: 0, quoted: None });
+        assert_eq!(icmp(&truncated), Icmp { kind: 8, code: 0, id: 0, quoted: None, neighbour: None });
         assert_eq!(reason(&ipv6_of(58, "80")), Some(Reason::Icmpv6Header));
         for (packet, expected) in [
             (ipv4_of(1, "0300 0000 00000000 45000014"), "icmp: quotes 4 bytes of a packet, at least 20"),

@@ -46,9 +46,9 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let packet = frame.limit(len);
     // Nobody knows where the payload begins behind a header shorter than the shortest.
     let payload = if header_len < HEADER { packet.limit(0) } else { packet.skip(header_len) };
-    let fragment = fragment(&header);
+    let fragment = fragment(&header, len.saturating_sub(header_len));
     if let Some(fragment) = fragment {
-        check_fragment(fragment, header_len, len, faults);
+        check_fragment(fragment, len, faults);
         suspect_tiny(fragment, protocol, payload, faults);
     }
     *net = Net::Ip(Ip {
@@ -107,15 +107,15 @@ fn suspect_source_route(options: Span<'_>, faults: &mut Faults) {
     }
 }
 
-/// Where the packet belongs if it is one of several.
-fn fragment(header: &Ipv4Packet<'_>) -> Option<Fragment> {
+/// Where the packet belongs if it is one of several, with `len` bytes of payload.
+fn fragment(header: &Ipv4Packet<'_>, len: u32) -> Option<Fragment> {
     let more = header.get_flags() & MORE_FRAGMENTS != 0;
     let offset = u32::from(header.get_fragment_offset()) * FRAGMENT_UNIT;
-    (more || offset > 0).then(|| Fragment { id: header.get_identification().into(), offset, more })
+    (more || offset > 0).then(|| Fragment { id: header.get_identification().into(), offset, len, more })
 }
 
-fn check_fragment(fragment: Fragment, header_len: u32, len: u32, faults: &mut Faults) {
-    let payload_len = len.saturating_sub(header_len);
+fn check_fragment(fragment: Fragment, len: u32, faults: &mut Faults) {
+    let payload_len = fragment.len;
     if payload_len == 0 {
         faults.note(Reason::Ipv4FragmentEmpty, 0_u32, 1_u32);
     }
@@ -215,11 +215,11 @@ mod tests {
     fn a_first_fragment_has_the_ports_and_a_later_one_has_not() {
         // A datagram of 1000 bytes whose first 16 are here.
         let first = ipv4(&format!("45000024 1234 2000 40 11 0000 {ADDRESSES} c000 0035 03e8 0000 0000000000000000"));
-        assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x1234, offset: 0, more: true }));
+        assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x1234, offset: 0, len: 16, more: true }));
         assert_eq!(ip(&first).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
         assert_eq!(first.malformed, None);
         let last = ipv4(&format!("4500001c 1234 0002 40 11 0000 {ADDRESSES} {UDP_53}"));
-        assert_eq!(ip(&last).fragment, Some(Fragment { id: 0x1234, offset: 16, more: false }));
+        assert_eq!(ip(&last).fragment, Some(Fragment { id: 0x1234, offset: 16, len: 8, more: false }));
         assert_eq!((ip(&last).transport, last.malformed), (Transport::None, None));
     }
 

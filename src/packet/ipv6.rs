@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn a_first_fragment_has_the_ports_and_a_later_one_its_next_header() {
         let first = ipv6("2c", "11 00 0001 89abcdef c000 0035 03e8 0000");
-        assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x89ab_cdef, offset: 0, more: true }));
+        assert_eq!(ip(&first).fragment, Some(Fragment { id: 0x89ab_cdef, offset: 0, len: 8, more: true }));
         assert_eq!((ip(&first).transport, first.malformed), (Transport::Udp(PORTS), None));
         let later = ipv6("2c", &format!("3c 00 00b8 89abcdef {UDP_53}"));
-        assert_eq!(ip(&later).fragment, Some(Fragment { id: 0x89ab_cdef, offset: 184, more: false }));
+        assert_eq!(ip(&later).fragment, Some(Fragment { id: 0x89ab_cdef, offset: 184, len: 8, more: false }));
         assert_eq!((ip(&later).protocol, ip(&later).transport), (Protocol::IPV6_OPTS, Transport::None));
         assert_eq!(later.malformed, None);
     }

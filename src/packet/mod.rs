@@ -16,6 +16,7 @@ mod ipv4;
 mod ipv6;
 mod link;
 mod malformed;
+mod neighbour;
 mod net;
 mod protocol;
 mod reason;
@@ -114,6 +115,8 @@ pub struct Fragment {
     pub id: u32,
     /// Offset of the payload in bytes; 0 is the first fragment, which has the transport header.
     pub offset: u32,
+    /// Bytes of the datagram that it carries.
+    pub len: u32,
     /// More fragments follow.
     pub more: bool,
 }
@@ -195,6 +198,17 @@ pub struct Icmp {
     pub id: u16,
     /// The packet that an error message quotes, where enough of it could be read.
     pub quoted: Option<Quoted>,
+    /// The station that a neighbour discovery message is about.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// Who has which hardware address, as a neighbour discovery message says it (RFC 4861).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// The address that is advertised; that of the sender, if there is none.
+    pub advertised: Option<std::net::Ipv6Addr>,
+    /// The hardware address that goes with it.
+    pub mac: [u8; 6],
 }
 
 /// The packet inside an ICMP error: what is needed to find the connection it belongs to.

@@ -114,3 +114,35 @@ pub fn arp() -> Vec<u8> {
     frame.resize(60, 0);
     frame
 }
+
+/// SYN segments to every port of this machine from sources that are all different, 2,000 a second, and among each 30,000
+/// one of somebody who scans slowly. As records of a capture file.
+#[derive(Default)]
+pub struct SynFlood {
+    sent: u32,
+}
+
+impl SynFlood {
+    /// The next thousand records, and that of the scan if it is its turn.
+    pub fn next_thousand(&mut self) -> Vec<u8> {
+        let scan = self.sent.is_multiple_of(30_000).then(|| self.syn([192, 0, 2, 7], 1 + self.sent / 30_000));
+        let mut records = scan.unwrap_or_default();
+        for _ in 0..1000 {
+            self.sent += 1;
+            // Each number once, in no order that tells (Knuth's multiplicative hashing).
+            let source = 0x0b00_0000 + self.sent.wrapping_mul(2_654_435_761) % 0x7000_0000;
+            records.extend(self.syn(source.to_be_bytes(), 1 + source % 60_000));
+        }
+        records
+    }
+
+    fn syn(&self, source: [u8; 4], port: u32) -> Vec<u8> {
+        let [high, low] = u16::try_from(port).expect("a port").to_be_bytes();
+        let ip = [0x45, 0, 0, 44, 0, 1, 0, 0, 64, 6, 0, 0];
+        let tcp = [0x9c, 0x40, high, low, 0, 0, 0, 1, 0, 0, 0, 0, 0x60, 2, 4, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4];
+        let frame = [&OUR_MAC[..], &PEER_MAC, &[8, 0], &ip, &source, &US, &tcp].concat();
+        let len = u32::try_from(frame.len()).expect("small");
+        let record = [START + self.sent / 2000, self.sent % 2000 * 500, len, len];
+        record.into_iter().flat_map(u32::to_le_bytes).chain(frame).collect()
+    }
+}

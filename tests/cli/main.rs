@@ -12,6 +12,7 @@ mod capture;
 mod check_rules;
 #[path = "../common/mod.rs"]
 mod common;
+mod flood;
 mod house;
 mod replay;
 mod usage;

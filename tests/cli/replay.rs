@@ -129,6 +129,26 @@ fn what_is_odd_about_a_packet_has_a_line_beside_its_verdict() {
     assert_eq!(summary["alerts"], serde_json::json!({ "tcp.flags_syn_fin": 1 }));
 }
 
+/// A SYN from 127.0.0.1 to itself, between these stations.
+fn to_itself(dst: [u8; 6], src: [u8; 6]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let step = etherparse::PacketBuilder::ethernet2(src, dst).ipv4([127, 0, 0, 1], [127, 0, 0, 1], 64);
+    step.tcp(40_000, 179, 1, 1024).syn().write(&mut frame, &[]).expect("a vector takes all");
+    frame
+}
+
+#[test]
+fn what_a_tool_has_sent_over_loopback_is_no_forgery_and_what_came_over_a_wire_is() {
+    let suspicious = |dst, src| {
+        let (_folder, ran) = replay(&[to_itself(dst, src)], "{}", &[]);
+        ran.stdout.matches("[SUSPICIOUS]").count()
+    };
+    assert_eq!(suspicious([0; 6], [0; 6]), 0);
+    assert_eq!(suspicious([0xff; 6], [0; 6]), 0, "made by hand, and written to lo");
+    assert_eq!(suspicious([2, 0, 0, 0, 0, 5], [0; 6]), 1);
+    assert_eq!(suspicious([0xff; 6], [2, 0, 0, 0, 0, 7]), 1);
+}
+
 #[test]
 fn quiet_prints_the_summary_alone_and_a_log_file_takes_the_lines() {
     let frames = [tcp(Way::In, 443, 51512, "S")];

@@ -31,6 +31,7 @@ mod monitor;
 mod needs;
 mod nflog;
 mod open;
+mod scans;
 mod store;
 mod stream;
 mod terminal;
@@ -67,6 +68,7 @@ fn cases() -> Vec<Case> {
         needs::CASES,
         nflog::CASES,
         open::CASES,
+        scans::CASES,
         store::CASES,
         tui::CASES,
         verdict::CASES,
@@ -144,14 +146,13 @@ const NEEDS: &[(&str, &str)] = &[
     (devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5"),
     (bans::SCANS, "nmap --version"),
     (bans::SHOWN, "nmap --version"),
-    (detect::EACH_SCAN, "nmap --version"),
-    (detect::DECOYS, "nmap --version"),
     (detect::FLOODS, "nmap --version && hping3 --version"),
 ];
 
 /// Whether this kernel is none that the case can run on; says so.
 fn lacks_what_it_needs(name: &str) -> bool {
-    let Some((_, probe)) = NEEDS.iter().find(|(case, _)| *case == name) else { return false };
+    let scans = scans::CASES.iter().map(|(case, _)| (*case, "nmap --version"));
+    let Some((_, probe)) = NEEDS.iter().copied().chain(scans).find(|(case, _)| *case == name) else { return false };
     let output = Command::new("unshare").args(unshare_flags()).args(["sh", "-c", probe]).output();
     let lacks = output.is_ok_and(|output| !output.status.success());
     if lacks {

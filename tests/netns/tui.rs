@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     ("the_view_shows_what_the_firewall_does", the_view_shows_what_the_firewall_does),
+    ("a_view_that_is_opened_later_shows_what_was_suspicious", a_view_that_is_opened_later),
     ("the_terminal_is_as_it_was_whichever_way_the_view_ends", the_terminal_is_as_it_was),
     ("a_view_has_no_colours_where_they_are_not_wanted", a_view_without_colours),
     ("a_view_outlives_the_firewall_and_finds_the_next", a_view_outlives_the_firewall),
@@ -47,6 +48,20 @@ fn view(world: &World) -> Terminal {
 
 fn ping(address: &str) -> bool {
     try_sh(&format!("ping -q -c 1 -W 0.5 {address}")).status.success()
+}
+
+fn a_view_that_is_opened_later() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}");
+    // Each of these ports is closed.
+    on_peer(|| (1..=30).for_each(|port| drop(TcpStream::connect((HOST4, port)))));
+    wait_for("the scan", || world.log().iter().any(|line| line.contains("alert=scan.connect")).then_some(()));
+    let mut view = view(&world);
+    view.press("5");
+    let text = view.wait_to_show("scan.connect");
+    assert!(text.contains(PEER4), "{text}");
+    view.press("q");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 
 fn the_view_shows_what_the_firewall_does() {

@@ -42,7 +42,7 @@ fn tcp(time: Timestamp, port: u16) -> Seen {
 /// A fragment of datagram `id`. The first has the header.
 fn part(time: Timestamp, id: u32, offset: u32, port: u16) -> Seen {
     let transport = if offset == 0 { Transport::Udp(Ports { src: 4000, dst: port }) } else { Transport::None };
-    let fragment = Some(Fragment { id, offset, more: offset == 0 });
+    let fragment = Some(Fragment { id, offset, len: 1480, more: offset == 0 });
     seen(time, Ip { fragment, ..ip(Protocol::UDP, 1500, transport) })
 }
 
@@ -306,7 +306,7 @@ fn a_fragment_is_due_in_its_turn() {
 
 #[test]
 fn a_report_whose_header_was_cut_off_is_joined_by_addresses_and_length() {
-    let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None });
+    let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None, neighbour: None });
     let frame = seen(at(5), ip(Protocol::ICMP, 84, ping));
     let report = seen(at(5), ip(Protocol::ICMP, 84, Transport::None));
     assert_eq!(release([frame], [report]), [dropped(frame)]);

@@ -2,15 +2,18 @@
 //!
 //! A try counts against who makes it only where nobody has been heard at that port ([`spoken`]); when somebody answers
 //! there after all, it is taken back. So replies, late answers and what an honest client does are nobody's scan.
-//! All memory is taken in the beginning and does not grow ([`tallies`], [`rates`], [`spoken`], [`incidents`],
-//! [`neighbours`]); what gives way to what is said there.
+//! All memory is taken in the beginning and does not grow ([`tallies`], [`rates`], [`spoken`], [`overlaps`],
+//! [`incidents`], [`neighbours`]); what gives way to what is said there.
 
 mod accused;
 mod clock;
 mod distinct;
+mod fragments;
 mod incidents;
 mod keyed;
+mod logins;
 mod neighbours;
+mod overlaps;
 mod probe;
 mod proof;
 mod rates;
@@ -20,27 +23,29 @@ mod spoken;
 mod tallies;
 #[cfg(test)]
 mod tests;
+mod vicinity;
 
 use super::home::Home;
 use super::{Ban, Finding, Found, Look};
 use crate::alert::{Alert, Settings};
 use crate::engine::{Direction, State};
-use crate::packet::{Arp, Icmp, Ip, Net, Ports, Protocol, Tcp, TcpFlags, Transport};
+use crate::packet::{Icmp, Ip, Net, Ports, Protocol, Tcp, TcpFlags, Transport};
 use accused::{Accused, Charge};
 use clock::seconds;
 use incidents::{Beginning, Incidents, News};
-use keyed::{Keyed, network};
-use neighbours::{Neighbours, written};
+use keyed::{
+    DNS_ANSWERS, FLOOD_ICMP, FLOOD_SYN, FLOOD_UDP, Keyed, OF_NETWORK, PORT, SWEEP_ICMP, SWEEP_TCP, SWEEP_UDP, network,
+};
+use logins::attempts;
+use neighbours::Neighbours;
+use overlaps::Overlaps;
 use probe::{Message, Probe, Way};
-use proof::{Proof, Proofs};
+use proof::Proofs;
 use rates::Rates;
 use spoken::Spoken;
 use std::net::IpAddr;
 use tallies::{Tallies, Try};
 
-/// Services where somebody logs in: FTP, SSH, Telnet, mail, SMB, databases, remote desktops and the like.
-const LOGIN_PORTS: [u16; 19] =
-    [21, 22, 23, 110, 143, 445, 587, 993, 995, 1433, 1521, 3306, 3389, 5432, 5900, 5985, 5986, 6379, 27017];
 /// Sources of a network that must take part before its tries are a scan of several.
 const FEWEST_SOURCES: u32 = 4;
 /// Where DNS is answered from, DHCP is answered from and to, and where a service has its port and a client not.
@@ -48,29 +53,19 @@ const DNS: u16 = 53;
 const DHCP: Ports = Ports { src: 67, dst: 68 };
 const FIRST_CLIENT_PORT: u16 = 1024;
 
-/// What tells keys apart; the ways of scanning are 0 to 7, and the same plus this for those of a network.
-const OF_NETWORK: u8 = 16;
-const PORT: u8 = 32;
-const SWEEP_TCP: u8 = 33;
-const SWEEP_UDP: u8 = 34;
-const SWEEP_ICMP: u8 = 35;
-const SWEEP_ARP: u8 = 36;
-const FLOOD_SYN: u8 = 37;
-const FLOOD_UDP: u8 = 38;
-const FLOOD_ICMP: u8 = 39;
-const LOGIN: u8 = 40;
-const ARP_BINDING: u8 = 41;
-const ARP_GRATUITOUS: u8 = 42;
-const DHCP_SERVER: u8 = 43;
-const DNS_ANSWERS: u8 = 44;
-const LOGIN_OPENED: u8 = 45;
-
 /// Of segments that answer ours, one in so many is taken for a sign that somebody listens there: their handshake has told
 /// it already, unless it was before pfw began.
 const HEARD: u32 = 16;
 /// Tries of this machine may still be answered for so many seconds; before, so many times as many are needed.
 const UNDER_WAY: u32 = 2;
 const IN_A_HURRY: u32 = 4;
+/// So many times as many tries are needed where file sharing makes some too: its peers often have the same port, or are
+/// many behind one address, and half of them don't answer.
+const OF_FILE_SHARING: u32 = 4;
+/// Who sends more UDP packets than this from one port to another in so many seconds is not looking for what is there:
+/// media go one way, and nobody asks a closed port more than a dozen times (`nmap --max-retries` is 10).
+const STREAM: u32 = 11;
+const STREAM_SECONDS: u32 = 120;
 
 /// All that is remembered of traffic.
 #[derive(Debug)]
@@ -80,6 +75,7 @@ pub(super) struct Traffic {
     rates: Rates,
     spoken: Spoken,
     incidents: Incidents,
+    overlaps: Overlaps,
     neighbours: Neighbours,
     accused: Accused,
     /// Segments that answered ours, modulo [`HEARD`].
@@ -97,8 +93,24 @@ struct Against<'a> {
 /// Tries that count together, and how many of them are an incident.
 struct Limit {
     alert: Alert,
+    /// Different things.
     things: u32,
+    /// The same where answers may be under way.
+    at_once: u32,
+    /// Different who.
     who: u32,
+}
+
+impl Limit {
+    /// So many things, whoever tries them.
+    fn of(alert: Alert, things: u32) -> Self {
+        Self { alert, things, at_once: things.saturating_mul(IN_A_HURRY), who: 1 }
+    }
+
+    /// The same where file sharing may be what it looks like.
+    fn of_file_sharing(alert: Alert, things: u32) -> Self {
+        Self { things: things.saturating_mul(OF_FILE_SHARING), ..Self::of(alert, things) }
+    }
 }
 
 impl Traffic {
@@ -110,6 +122,7 @@ impl Traffic {
             rates: Rates::new(),
             spoken: Spoken::new(),
             incidents: Incidents::new(),
+            overlaps: Overlaps::new(),
             neighbours: Neighbours::default(),
             accused: Accused::new(),
             answers: 0,
@@ -117,7 +130,7 @@ impl Traffic {
     }
 
     /// Bytes that the tables take, whatever comes; incidents and neighbours have at most some hundred kilobytes more.
-    pub(super) const BYTES: usize = Tallies::BYTES + Rates::BYTES + Spoken::BYTES + Proofs::BYTES;
+    pub(super) const BYTES: usize = Tallies::BYTES + Rates::BYTES + Spoken::BYTES + Overlaps::BYTES + Proofs::BYTES;
 
     /// Whether bans are wanted from now on.
     pub(super) fn want_bans(&mut self, are_wanted: bool) {
@@ -164,12 +177,22 @@ impl Traffic {
     }
 
     fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
+        if let Some(fragment) = ip.fragment {
+            self.fragment(ip, fragment, against, found);
+        }
         let later_fragment = ip.fragment.is_some_and(|fragment| fragment.offset > 0);
-        if later_fragment || against.look.packet.malformed.is_some() || is_for_many(ip.dst) {
+        if later_fragment || against.look.packet.malformed.is_some() {
             return;
         }
+        // Who asks all is answered by each.
         if let Some(ports) = probe::answers(ip, against.look.state) {
             self.hear(ip, ports, against);
+        }
+        if let Transport::Icmp(icmp) = ip.transport {
+            self.neighbour(ip, icmp, against, found);
+        }
+        if is_for_many(ip.dst) {
+            return;
         }
         match ip.transport {
             Transport::Icmp(icmp) => self.icmp(ip, icmp, against, found),
@@ -193,6 +216,7 @@ impl Traffic {
     #[inline]
     fn is_ordinary(&mut self, ip: &Ip, state: State) -> bool {
         let segment = match ip.transport {
+            _ if ip.fragment.is_some() => return false,
             Transport::Tcp(Tcp { flags, .. }) => flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::SYN),
             Transport::Udp(_) => return state == State::Original,
             _ => false,
@@ -205,41 +229,6 @@ impl Traffic {
             }
             _ => false,
         }
-    }
-
-    /// Takes in what a segment says about who sent it: whether it is surely from there.
-    #[inline]
-    fn prove(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
-        let Transport::Tcp(tcp) = ip.transport else { return };
-        let (Look { direction, state, time, .. }, ports) = (against.look, tcp.ports);
-        if accused::offers(tcp) && direction != Direction::Incoming {
-            let key = self.keyed.connection((ip.dst, ports.dst), (ip.src, ports.src));
-            return self.accused.proofs.offered(key, tcp, time);
-        }
-        let may_prove = direction != Direction::Outgoing && state != State::Reply;
-        if !may_prove || !self.accused.proofs.are_waited_for(time) {
-            return;
-        }
-        let key = self.keyed.connection((ip.src, ports.src), (ip.dst, ports.dst));
-        match self.accused.heard(key, ip, tcp) {
-            Some(Proof::Left) => found.bans.extend(self.accused.left(ip.src, against)),
-            Some(Proof::Opened) if LOGIN_PORTS.contains(&ports.dst) => self.logs_in(ip, ports, against, found),
-            _ => {}
-        }
-    }
-
-    /// Somebody has surely connected to a service where one logs in.
-    fn logs_in(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Found) {
-        let Settings { brute_force_attempts, brute_force_seconds: window, .. } = *against.settings;
-        let key = self.keyed.pair(LOGIN_OPENED, ip.src, ip.dst, ports.dst);
-        let tried = Try { key, thing: self.keyed.item(ports.src.into()), who: 0, window };
-        let opened = self.tallies.add(&tried, seconds(against.look.time)).map_or(0, |count| count.things);
-        if opened < brute_force_attempts || !against.settings.wants(Alert::BruteForce) || against.home.owns(ip.src) {
-            return;
-        }
-        let reason = format!("{} opened {opened} connections to {} port {}", ip.src, ip.dst, ports.dst);
-        let charge = Charge { alert: Alert::BruteForce, incident: None, reason };
-        found.bans.extend(self.accused.convict(ip.src, charge, against));
     }
 
     /// Tells what `source` does, and asks whether it is to be banned for that.
@@ -276,23 +265,38 @@ impl Traffic {
         self.tallies.take_back(sweep, self.keyed.one(PORT, ip.src, 0));
     }
 
+    /// Whether so many packets go from one port to another that these are no tries. Who gets them wants them.
+    fn is_stream(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>) -> bool {
+        let flow = self.keyed.connection((ip.src, ports.src), (ip.dst, ports.dst));
+        let is_one = self.rates.add(flow, STREAM_SECONDS, seconds(against.look.time)) > STREAM;
+        if is_one {
+            let receiver = Ip { src: ip.dst, dst: ip.src, ..*ip };
+            self.hear(&receiver, Ports { src: ports.dst, dst: ports.src }, against);
+        }
+        is_one
+    }
+
     /// A port of a host was tried.
     fn probed(&mut self, ip: &Ip, Probe { way, ports }: Probe, against: &Against<'_>, found: &mut Found) {
         if self.accused.are_wanted() {
             found.bans.extend(self.accused.goes_on(ip.src, against));
         }
+        if way == Way::Udp && self.is_stream(ip, ports, against) {
+            return;
+        }
         let Settings { scan_ports, scan_seconds, scan_network_ports, sweep_hosts, sweep_seconds, .. } =
             *against.settings;
         let (who, thing) = (self.keyed.one(PORT, ip.src, 0), self.keyed.item(ports.dst.into()));
         let key = self.keyed.pair(way.number(), ip.src, ip.dst, 0);
-        let limit = Limit { alert: way.scan(), things: scan_ports, who: 1 };
+        let of_ours = against.look.direction == Direction::Outgoing && way.is_file_sharing();
+        let limit = if of_ours { Limit::of_file_sharing } else { Limit::of }(way.scan(), scan_ports);
         if let Some(news) = self.tried(&Try { key, thing, who, window: scan_seconds }, &limit, against) {
             let ports = if way.is_never_honest() { "ports" } else { "closed or blocked ports" };
             let words = format!("{} tried {} {ports} of {}", ip.src, news.things, ip.dst);
             self.blame(ip.src, &news, &words, against, found);
         } else if !self.incidents.goes_on(key, against.look.time) {
             let key = self.keyed.pair(OF_NETWORK | way.number(), network(ip.src), ip.dst, 0);
-            let limit = Limit { alert: Alert::ScanDistributed, things: scan_network_ports, who: FEWEST_SOURCES };
+            let limit = Limit { who: FEWEST_SOURCES, ..Limit::of(Alert::ScanDistributed, scan_network_ports) };
             if let Some(news) = self.tried(&Try { key, thing, who, window: scan_seconds }, &limit, against) {
                 let prefix = if ip.src.is_ipv4() { 24 } else { 64 };
                 let sources = network(ip.src);
@@ -307,7 +311,8 @@ impl Traffic {
         };
         let key = self.keyed.one(what, ip.src, ports.dst);
         let thing = self.keyed.one(PORT, ip.dst, 0);
-        let limit = Limit { alert, things: sweep_hosts, who: 1 };
+        let is_service = ports.dst < FIRST_CLIENT_PORT || attempts(ports.dst, against.settings).is_some();
+        let limit = if is_service { Limit::of } else { Limit::of_file_sharing }(alert, sweep_hosts);
         if let Some(news) = self.tried(&Try { key, thing, who, window: sweep_seconds }, &limit, against) {
             let words = format!("{} tried port {}/{name} of {} hosts", ip.src, ports.dst, news.things);
             self.blame(ip.src, &news, &words, against, found);
@@ -328,21 +333,7 @@ impl Traffic {
         if self.incidents.goes_on(key, against.look.time) {
             return true;
         }
-        if LOGIN_PORTS.contains(&ports.dst) {
-            let key = self.keyed.pair(LOGIN, ip.src, ip.dst, ports.dst);
-            let limit = Limit { alert: Alert::BruteForce, things: against.settings.brute_force_attempts, who: 1 };
-            let window = against.settings.brute_force_seconds;
-            let thing = self.keyed.item(ports.src.into());
-            if let Some(news) = self.tried(&Try { key, thing, who: 0, window }, &limit, against) {
-                let words = format!("{} opened {} connections to {} port {}", ip.src, news.things, ip.dst, ports.dst);
-                // Only connections that were really opened ban their source, unless forged ones do.
-                if against.settings.ban_unverified {
-                    self.blame(ip.src, &news, &words, against, found);
-                } else {
-                    found.findings.push(tell(&news, &words));
-                }
-            }
-        }
+        self.guesses(ip, ports, against, found);
         false
     }
 
@@ -351,12 +342,8 @@ impl Traffic {
         if !unasked || against.look.direction == Direction::Outgoing {
             return;
         }
-        if ports == DHCP
-            && !ip.src.is_unspecified()
-            && let Some(first) = self.neighbours.served(ip.src, against.look.interface, against.look.time)
-            && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, ip.src, 0), Alert::DhcpSecondServer, against)
-        {
-            found.findings.push(tell(&news, &format!("{} answers DHCP where {first} did", ip.src)));
+        if ports == DHCP {
+            self.serves(ip, against, found);
         }
         let flood = against.settings.flood_packets;
         if let Some(news) = self.too_many(self.keyed.one(FLOOD_UDP, ip.dst, 0), Alert::FloodUdp, flood, 1, against) {
@@ -386,42 +373,10 @@ impl Traffic {
         }
         if message == Message::Echo {
             let (key, thing) = (self.keyed.one(SWEEP_ICMP, ip.src, 0), self.keyed.one(PORT, ip.dst, 0));
-            let limit = Limit { alert: Alert::SweepIcmp, things: against.settings.sweep_hosts, who: 1 };
+            let limit = Limit::of(Alert::SweepIcmp, against.settings.sweep_hosts);
             let tried = Try { key, thing, who: 0, window: against.settings.sweep_seconds };
             if let Some(news) = self.tried(&tried, &limit, against) {
                 found.findings.push(tell(&news, &format!("{} sent echo requests to {} hosts", ip.src, news.things)));
-            }
-        }
-    }
-
-    fn arp(&mut self, arp: &Arp, against: &Against<'_>, found: &mut Found) {
-        let sender = IpAddr::V4(arp.sender);
-        let is_gateway = against.home.gateways().contains(&sender);
-        if let Some(before) = self.neighbours.hear(arp, is_gateway, against.look.time) {
-            let alert = if is_gateway { Alert::ArpGateway } else { Alert::ArpChanged };
-            if let Some(news) = self.happened(self.keyed.one(ARP_BINDING, sender, 0), alert, against) {
-                let (now, before) = (written(arp.sender_mac), written(before));
-                found.findings.push(tell(&news, &format!("{sender} is at {now}, and was at {before} before")));
-            }
-        }
-        let Settings { arp_gratuitous, arp_seconds, sweep_hosts, sweep_seconds, .. } = *against.settings;
-        if arp.sender == arp.target {
-            let key = self.keyed.station(ARP_GRATUITOUS, arp.sender_mac);
-            if let Some(news) = self.too_many(key, Alert::ArpStorm, arp_gratuitous, arp_seconds, against) {
-                found
-                    .findings
-                    .push(tell(&news, &format!("{} announces {sender} again and again", written(arp.sender_mac))));
-            }
-        } else if arp.operation == 1 && !is_gateway {
-            let key = self.keyed.station(SWEEP_ARP, arp.sender_mac);
-            let thing = self.keyed.one(PORT, arp.target.into(), 0);
-            let limit = Limit { alert: Alert::SweepArp, things: sweep_hosts, who: 1 };
-            let tried = Try { key, thing, who: 0, window: sweep_seconds };
-            if let Some(news) = self.tried(&tried, &limit, against) {
-                let station = written(arp.sender_mac);
-                found
-                    .findings
-                    .push(tell(&news, &format!("{sender} ({station}) asked for {} addresses by ARP", news.things)));
             }
         }
     }
@@ -437,7 +392,7 @@ impl Traffic {
         }
         let count = self.tallies.add(tried, seconds(now))?;
         let is_young = against.look.direction == Direction::Outgoing && count.seconds < UNDER_WAY;
-        let needed = if is_young { limit.things * IN_A_HURRY } else { limit.things };
+        let needed = if is_young { limit.at_once } else { limit.things };
         if count.things < needed || count.who < limit.who {
             return None;
         }

@@ -1,10 +1,9 @@
 //! What the neighbours in a network say of themselves: who has which hardware address, and who hands out addresses.
 
-use crate::packet::Arp;
 use crate::time::Timestamp;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Addresses whose station is remembered; a network of the largest usual size has as many. When it is full, who is
@@ -19,12 +18,13 @@ const SERVER_REMEMBERED: Duration = Duration::from_hours(24);
 
 /// Beginnings of hardware addresses that routers hand over to each other on purpose: VRRP and CARP (RFC 5798), HSRP,
 /// GLBP.
-const HANDED_OVER: [&[u8]; 4] = [&[0, 0, 0x5e, 0, 1], &[0, 0, 0x0c, 7, 0xac], &[0, 0, 0x0c, 0x9f], &[0, 7, 0xb4]];
+const HANDED_OVER: [&[u8]; 5] =
+    [&[0, 0, 0x5e, 0, 1], &[0, 0, 0x5e, 0, 2], &[0, 0, 0x0c, 7, 0xac], &[0, 0, 0x0c, 0x9f], &[0, 7, 0xb4]];
 
 /// Who is who.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
-    stations: HashMap<Ipv4Addr, Station, FixedState>,
+    stations: HashMap<IpAddr, Station, FixedState>,
     /// The server of each network, by the name of the interface that is in it.
     servers: HashMap<Box<[u8]>, (IpAddr, Timestamp), FixedState>,
 }
@@ -36,15 +36,14 @@ struct Station {
 }
 
 impl Neighbours {
-    /// Takes in what a station says of itself. The hardware address that the same address had before, if it had
+    /// Takes in that a station says it has `address`. The hardware address that the same address had before, if it had
     /// another; `lasting` addresses are remembered however long they are silent.
-    pub(super) fn hear(&mut self, arp: &Arp, lasting: bool, now: Timestamp) -> Option<[u8; 6]> {
-        let mac = arp.sender_mac;
-        if arp.sender.is_unspecified() || mac == [0; 6] || mac[0] & 1 == 1 {
+    pub(super) fn hear(&mut self, address: IpAddr, mac: [u8; 6], lasting: bool, now: Timestamp) -> Option<[u8; 6]> {
+        if address.is_unspecified() || mac == [0; 6] || mac[0] & 1 == 1 {
             return None;
         }
         let heard = Station { mac, last: now };
-        if let Some(known) = self.stations.get_mut(&arp.sender) {
+        if let Some(known) = self.stations.get_mut(&address) {
             let before = std::mem::replace(known, heard);
             let recent = lasting || now.since(before.last) <= REMEMBERED;
             let on_purpose = [before.mac, mac].iter().any(|mac| HANDED_OVER.iter().any(|begin| mac.starts_with(begin)));
@@ -54,7 +53,7 @@ impl Neighbours {
             self.stations.retain(|_, station| now.since(station.last) <= REMEMBERED);
         }
         if self.stations.len() < MOST {
-            self.stations.insert(arp.sender, heard);
+            self.stations.insert(address, heard);
         }
         None
     }
@@ -86,9 +85,9 @@ pub(super) fn written(mac: [u8; 6]) -> String {
 mod tests {
     use super::*;
 
-    fn says(sender: [u8; 4], last: u8) -> Arp {
-        let (sender_mac, target) = ([2, 0, 0, 0, 0, last], Ipv4Addr::LOCALHOST);
-        Arp { operation: 2, sender_mac, sender: sender.into(), target_mac: [0; 6], target, len: 28 }
+    /// What is said of a station that says it has `sender`.
+    fn hear(neighbours: &mut Neighbours, sender: [u8; 4], last: u8, lasting: bool, now: Timestamp) -> Option<[u8; 6]> {
+        neighbours.hear(sender.into(), [2, 0, 0, 0, 0, last], lasting, now)
     }
 
     fn at(minute: i64) -> Timestamp {
@@ -98,25 +97,25 @@ mod tests {
     #[test]
     fn an_address_that_changes_its_station_soon_is_told() {
         let mut neighbours = Neighbours::default();
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(0)), None);
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(1)), None);
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), false, at(2)), Some([2, 0, 0, 0, 0, 1]));
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 1), false, at(30)), None, "given to another station");
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), true, at(90)), Some([2, 0, 0, 0, 0, 1]));
-        assert_eq!(neighbours.hear(&says([0, 0, 0, 0], 1), false, at(90)), None, "a probe");
-        let router = Arp { sender_mac: [0, 0, 0x5e, 0, 1, 7], ..says([10, 0, 0, 1], 0) };
-        assert_eq!(neighbours.hear(&router, false, at(91)), None, "handed over on purpose");
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 1, false, at(0)), None);
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 1, false, at(1)), None);
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 2, false, at(2)), Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 1, false, at(30)), None, "given to another station");
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 2, true, at(90)), Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(hear(&mut neighbours, [0, 0, 0, 0], 1, false, at(90)), None, "a probe");
+        let router = [0, 0, 0x5e, 0, 1, 7];
+        assert_eq!(neighbours.hear([10, 0, 0, 1].into(), router, false, at(91)), None, "handed over on purpose");
     }
 
     #[test]
     fn a_flood_of_addresses_does_not_drive_out_who_is_known() {
         let mut neighbours = Neighbours::default();
-        neighbours.hear(&says([10, 0, 0, 1], 1), false, at(0));
+        hear(&mut neighbours, [10, 0, 0, 1], 1, false, at(0));
         for n in 0..100_000_u32 {
-            neighbours.hear(&says(n.to_be_bytes(), 7), false, at(1));
+            hear(&mut neighbours, n.to_be_bytes(), 7, false, at(1));
         }
         assert_eq!(neighbours.stations.len(), MOST);
-        assert_eq!(neighbours.hear(&says([10, 0, 0, 1], 2), false, at(2)), Some([2, 0, 0, 0, 0, 1]));
+        assert_eq!(hear(&mut neighbours, [10, 0, 0, 1], 2, false, at(2)), Some([2, 0, 0, 0, 0, 1]));
     }
 
     #[test]

@@ -70,6 +70,11 @@ impl Way {
         }
     }
 
+    /// Whether programs that share files look like it, whose peers are many behind one address.
+    pub(super) fn is_file_sharing(self) -> bool {
+        matches!(self, Self::Syn { by_system: true } | Self::Udp)
+    }
+
     /// Whether no honest sender sends it, whatever it is sent to.
     pub(super) fn is_never_honest(self) -> bool {
         matches!(self, Self::Fin | Self::Null | Self::Xmas)

@@ -61,7 +61,7 @@ impl Tracked {
             Protocol::SCTP => Transport::Sctp(self.ports),
             Protocol::ICMP | Protocol::ICMPV6 => {
                 let [kind, code] = self.ports.dst.to_be_bytes();
-                Transport::Icmp(Icmp { kind, code, id: self.ports.src, quoted: None })
+                Transport::Icmp(Icmp { kind, code, id: self.ports.src, quoted: None, neighbour: None })
             }
             _ => Transport::None,
         };
@@ -195,7 +195,7 @@ mod tests {
                 Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() }),
             )
         };
-        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 77, quoted: None });
+        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 77, quoted: None, neighbour: None });
         let opening = [
             syn("192.0.2.9", "192.0.2.1"),
             syn("192.0.2.1", "192.0.2.9"),

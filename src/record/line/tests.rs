@@ -107,7 +107,7 @@ fn the_user_stands_before_the_rule() {
 #[test]
 fn each_transport_has_its_fields() {
     let ports = Ports { src: 5353, dst: 0 };
-    let icmp = Icmp { kind: 8, code: 0, id: 7, quoted: None };
+    let icmp = Icmp { kind: 8, code: 0, id: 7, quoted: None, neighbour: None };
     let v4 = |protocol, transport| middle(&packet(Net::Ip(ip(protocol, transport))));
     let v6 = |protocol, transport| middle(&packet(Net::Ip(ip6(protocol, transport))));
     assert_eq!(v4(Protocol::UDP, Transport::Udp(ports)), "UDP 192.168.1.7:5353 > 10.0.0.5:0 len=60");
@@ -122,7 +122,7 @@ fn each_transport_has_its_fields() {
 #[test]
 fn fragments_and_tags_are_told() {
     let fragment = |offset, more, transport| {
-        let ip = Ip { fragment: Some(Fragment { id: 9, offset, more }), ..ip(Protocol::UDP, transport) };
+        let ip = Ip { fragment: Some(Fragment { id: 9, offset, len: 8, more }), ..ip(Protocol::UDP, transport) };
         Packet { vlan: Some(5), ..packet(Net::Ip(ip)) }
     };
     let first = fragment(0, true, Transport::Udp(Ports { src: 53, dst: 1024 }));
@@ -243,13 +243,19 @@ fn transport() -> impl Strategy<Value = Transport> {
         })),
         ports().prop_map(Transport::Udp),
         ports().prop_map(Transport::Sctp),
-        any::<(u8, u8, u16)>().prop_map(|(kind, code, id)| Transport::Icmp(Icmp { kind, code, id, quoted: None })),
+        any::<(u8, u8, u16)>().prop_map(|(kind, code, id)| Transport::Icmp(Icmp {
+            kind,
+            code,
+            id,
+            quoted: None,
+            neighbour: None
+        })),
         Just(Transport::None),
     ]
 }
 
 fn net() -> impl Strategy<Value = Net> {
-    let fragment = any::<(u32, u32, bool)>().prop_map(|(id, offset, more)| Fragment { id, offset, more });
+    let fragment = any::<(u32, u32, bool)>().prop_map(|(id, offset, more)| Fragment { id, offset, len: 8, more });
     let ip = (address(), any::<(u8, u8, u32)>(), prop::option::of(fragment), transport()).prop_map(
         |((src, dst), (protocol, ttl, len), fragment, transport)| {
             Net::Ip(Ip { src, dst, protocol: Protocol(protocol), ttl, len, fragment, transport })

@@ -128,9 +128,10 @@ impl Log {
         }
     }
 
-    /// Writes down suspicious traffic, if such is selected.
+    /// Writes down suspicious traffic, if such is selected. Such lines are rare, and are handed on even if nobody has
+    /// subscribed to any: who asks later is told of them.
     pub fn alert(&mut self, line: &AlertLine<'_>) {
-        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.wants(Kind::Suspicious)) {
+        if let Some(tap) = &mut self.tap {
             tap.alert(line);
         }
         if self.selection.wants_suspicious() {

@@ -66,6 +66,20 @@ impl Incidents {
         self.cursor.fit(self.rows.len(), height);
     }
 
+    /// Takes in lines of incidents that began before anybody looked, the latest first.
+    pub fn recall(&mut self, events: impl IntoIterator<Item = Event>, height: usize) {
+        for event in events {
+            let Some(what) = &event.suspicion else { continue };
+            if self.rows.len() >= MAX_ROWS || self.rows.iter().any(|row| row.is_same(what, &event)) {
+                continue;
+            }
+            let seen: Box<str> = event.clock_to_the_second().into();
+            let (what, packets) = (what.clone(), what.packets);
+            self.rows.push(Incident { what, packets, since: seen.clone(), last: seen, line: event });
+        }
+        self.cursor.fit(self.rows.len(), height);
+    }
+
     /// The selected incident stays selected when another, which was at this place or nowhere, comes first; the first row
     /// stays the latest.
     fn keep_selected(&mut self, moved: Option<usize>) {
@@ -158,6 +172,18 @@ mod tests {
             incidents.take(&alert("scan.syn", number, 10, "192.0.2.7"), 10);
         }
         assert_eq!(incidents.len(), MAX_ROWS);
+    }
+
+    #[test]
+    fn what_began_before_stands_behind_what_came_since_and_is_no_second_row() {
+        let mut incidents = Incidents::default();
+        incidents.take(&alert("scan.syn", 3, 20, "192.0.2.7"), 10);
+        let before = [alert("scan.syn", 3, 10, "192.0.2.7"), alert("scan.udp", 2, 40, "192.0.2.7")];
+        incidents.recall(before.clone(), 10);
+        incidents.recall(before, 10);
+        assert_eq!(names(&incidents), [("scan.syn", 20), ("scan.udp", 40)]);
+        incidents.take(&alert("scan.udp", 2, 80, "192.0.2.7"), 10);
+        assert_eq!(names(&incidents), [("scan.udp", 80), ("scan.syn", 20)]);
     }
 
     #[test]

@@ -197,6 +197,8 @@ pub struct State {
     now: Duration,
     asked_status: Poll,
     asked_list: Poll,
+    /// Incidents that began before this view did were not asked for yet.
+    lacks_incidents: bool,
     /// Where the rules are read to find out whether ICMP is blocked.
     icmp: Option<usize>,
     effects: Vec<Effect>,
@@ -233,6 +235,7 @@ impl State {
             now: Duration::ZERO,
             asked_status: Poll::default(),
             asked_list: Poll::default(),
+            lacks_incidents: true,
             icmp: None,
             effects: Vec::new(),
         }

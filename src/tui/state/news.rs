@@ -17,6 +17,10 @@ impl State {
         if self.asked_status.is_due(now, STATUS_EVERY) {
             self.ask(Request::Status);
         }
+        if self.pane == Pane::Incidents && self.lacks_incidents {
+            self.lacks_incidents = false;
+            self.ask(Request::Incidents);
+        }
         let has_list = matches!(self.pane, Pane::Rules | Pane::Connections);
         if has_list && self.asked_list.is_due(now, LIST_EVERY) {
             self.ask_for_list();
@@ -41,6 +45,7 @@ impl State {
                     self.tell(true, "connected again");
                 }
                 self.link = Link::Up;
+                self.lacks_incidents = true;
             }
             News::Down(_) if self.owns || self.leaving => self.effects.push(Effect::Leave),
             News::Down(why) => self.link = Link::Down(why),
@@ -79,6 +84,11 @@ impl State {
                     self.ask(Request::Connections { from });
                 }
             }
+            Ok(Answer::Incidents(page)) => {
+                let events = page.events.iter().filter_map(|event| Event::read(event.to_string().as_bytes()));
+                let height = if self.pane == Pane::Incidents { self.rows() } else { 0 };
+                self.incidents.recall(events, height);
+            }
             Ok(Answer::Done(done)) => {
                 let words = done.warnings.iter().map(|warning| format!(" ({warning})"));
                 let words = done.changed.join("; ") + &words.collect::<String>();
@@ -89,7 +99,12 @@ impl State {
             }
             Ok(_) => {}
             // That the connection is lost is told by itself.
-            Err(_) if matches!(request, Request::Status | Request::Rules { .. } | Request::Connections { .. }) => {
+            Err(_)
+                if matches!(
+                    request,
+                    Request::Status | Request::Rules { .. } | Request::Connections { .. } | Request::Incidents
+                ) =>
+            {
                 self.icmp = None;
             }
             Err(problem) => self.hear_refusal(request, &problem),

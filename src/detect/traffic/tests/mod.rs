@@ -1,11 +1,13 @@
 //! Traffic as it is made on purpose and as it just happens, and what is said of it.
 
 mod bans;
+mod fragments;
+mod ordinary;
 
 use super::*;
 use crate::detect::Detector;
 use crate::engine::Premises;
-use crate::packet::{Packet, TcpFlags};
+use crate::packet::{Arp, Packet, TcpFlags};
 use crate::time::Timestamp;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -20,6 +22,8 @@ struct Wire {
     now: Timestamp,
     found: Vec<Finding>,
     bans: Vec<Ban>,
+    /// The hop limit of neighbour discovery.
+    hops: u8,
 }
 
 fn address(text: &str) -> IpAddr {
@@ -32,12 +36,14 @@ impl Wire {
     }
 
     fn with(settings: Settings) -> Self {
-        let premises = Premises { settings, own: vec![address(US)], gateways: vec![address("10.0.0.1")] };
+        let premises =
+            Premises { settings, own: vec![address(US)], gateways: vec![address("10.0.0.1"), address("fe80::1")] };
         Self {
             detector: Detector::new(&premises, 1),
             now: Timestamp::from_parts(1_000_000, 0),
             found: Vec::new(),
             bans: Vec::new(),
+            hops: 255,
         }
     }
 
@@ -74,7 +80,7 @@ impl Wire {
     }
 
     fn echo(&mut self, src: &str, dst: &str) -> &mut Self {
-        let transport = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, quoted: None });
+        let transport = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, quoted: None, neighbour: None });
         self.send(&packet(src, dst, Protocol::ICMP, 84, transport), State::New)
     }
 
@@ -83,6 +89,19 @@ impl Wire {
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation, sender_mac, sender, target_mac: [0; 6], target, len: 28 });
         self.send(&Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }, State::Untracked)
+    }
+
+    /// `sender` says that the station has `target`, or its own address.
+    fn says(&mut self, sender: &str, target: Option<&str>, station: u8) -> &mut Self {
+        let advertised = target.map(|target| target.parse().unwrap());
+        let neighbour = Some(crate::packet::Neighbour { advertised, mac: [2, 0, 0, 0, 0, station] });
+        let kind = if target.is_some() { 136 } else { 135 };
+        let transport = Transport::Icmp(Icmp { kind, code: 0, id: 0, quoted: None, neighbour });
+        let mut said = packet(sender, "ff02::1", Protocol::ICMPV6, 72, transport);
+        if let Net::Ip(ip) = &mut said.net {
+            ip.ttl = self.hops;
+        }
+        self.send(&said, State::Untracked)
     }
 
     /// The names of incidents that began.
@@ -310,6 +329,27 @@ fn neighbours_that_are_not_who_they_say_are_named() {
         wire.wait(100 * MS).arp(1, 66, [10, 0, 0, 66], [10, 0, 0, 66]);
     }
     assert_eq!(wire.names()[2..], ["arp.gratuitous_storm"]);
+}
+
+#[test]
+fn ipv6_neighbours_that_are_not_who_they_say_are_named() {
+    const GATEWAY: &str = "fe80::1";
+    let mut wire = Wire::new();
+    wire.says(GATEWAY, None, 1).says("2001:db8::7", None, 7).says("fe80::9", Some("2001:db8::9"), 9);
+    wire.wait(1000 * MS).says(GATEWAY, None, 1).says("fe80::9", Some("2001:db8::9"), 9);
+    assert_eq!(wire.names(), [""; 0]);
+    wire.says("fe80::66", Some(GATEWAY), 66).says("2001:db8::7", None, 66).says("fe80::66", Some("2001:db8::9"), 66);
+    assert_eq!(wire.names(), ["ndp.gateway", "ndp.changed", "ndp.changed"]);
+    let reason = &wire.found[0].reason;
+    assert!(reason.starts_with("fe80::1 is at 02:00:00:00:00:42, and was at 02:00:00:00:00:01 before"), "{reason}");
+}
+
+#[test]
+fn what_came_over_a_router_says_nothing_of_neighbours() {
+    let mut wire = Wire::new();
+    wire.says("fe80::9", Some("2001:db8::9"), 9).hops = 254;
+    wire.says("fe80::66", Some("2001:db8::9"), 66);
+    assert_eq!(wire.names(), [""; 0]);
 }
 
 #[test]
