@@ -53,7 +53,8 @@
 //! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
 //! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
 //! board that the others put up without waiting (`app::board`), what is ordered it hands to `main`, and `messages` says
-//! things on a terminal that may be stopped. A replay needs `main` and `writer` alone. `pfw run --tui` adds `view` and
+//! things on a terminal that may be stopped. A replay needs `main`, `writer` and `reader`, which reads the file ahead of `main`, so
+//! that two processors share the work. `pfw run --tui` adds `view` and
 //! three that serve it (keys, requests, events); they know the firewall by its socket alone, and end before it does.
 //!
 //! New rules are compiled by `main` and handed to `capture` as one [`std::sync::Arc`]: a packet is decided by the old

@@ -1,5 +1,7 @@
 //! `pfw replay`: a capture file through the pipeline, on the capture's clock.
 
+mod reading;
+
 use super::bans::words;
 use super::calendar::Calendar;
 use super::inference::{Inference, LOOKED_AT, Peers};
@@ -7,16 +9,17 @@ use super::locality::Locality;
 use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::threads;
 use crate::capture::file::{CaptureFile, FileInterface};
-use crate::capture::{Frame, FrameSource, Polled};
+use crate::capture::{FrameSource, Polled};
 use crate::detect::Ban;
 use crate::engine::{Direction, Matcher};
 use crate::host::Host;
-use crate::packet::{self, HardwarePair, Malformed, Packet, PacketType, Reason};
+use crate::packet::{Malformed, PacketType, Reason};
 use crate::record::sink::Handle;
 use crate::record::{self, Config, EscapedName, Log, PfwEvent, PfwLine, Selection, Summary};
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use anyhow::Result;
+use reading::{Seen, reader};
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -66,7 +69,7 @@ pub fn replay(options: Options) -> Result<Outcome> {
     let handle = log.as_ref().map(Log::handle);
     let writer = writer.map(|writer| threads::start("writer", move || writer.run())).transpose()?;
     let mut stage = Stage::new(options.ruleset, locality, log, options.selection, options.would_ban);
-    let damage = play(&mut source, ahead, &mut stage, || handle.as_ref().is_some_and(Handle::is_closed)).err();
+    let damage = play(source, ahead, &mut stage, || handle.as_ref().is_some_and(Handle::is_closed))?.err();
     // Drops the log, and with that lets the writer come to its end.
     let mut summary = stage.finish();
 
@@ -81,48 +84,32 @@ pub fn replay(options: Options) -> Result<Outcome> {
 }
 
 /// Sends everything through the stage: what was read ahead, then the rest, up to the end or the damage, or until
-/// nobody wants more.
-fn play<R: Read>(
-    source: &mut CaptureFile<R>,
+/// nobody wants more. Whether it came to the end.
+fn play(
+    source: CaptureFile<Box<dyn Read + Send>>,
     ahead: ReadAhead,
     stage: &mut Stage,
     unwanted: impl Fn() -> bool,
-) -> io::Result<()> {
+) -> Result<io::Result<()>> {
     stage.learn(source.interfaces());
     for seen in &ahead.seen {
         stage.packet(seen);
     }
     if let Some(end) = ahead.end {
-        return end;
+        return Ok(end);
     }
+    let (reader, batches) = reader(source);
+    let reader = threads::start("reader", move || reader.run())?;
     while !unwanted() {
-        let polled = source.poll(Duration::ZERO, &mut |frame| stage.packet(&Seen::of(frame)))?;
-        stage.learn(source.interfaces());
-        if polled == Polled::End {
-            break;
+        let Some(batch) = batches.next() else { break };
+        stage.learn(&batch.interfaces);
+        for seen in &batch.seen {
+            stage.packet(seen);
         }
+        batches.give_back(batch);
     }
-    Ok(())
-}
-
-/// A frame without its bytes.
-struct Seen {
-    time: Timestamp,
-    interface: u32,
-    packet: Packet,
-    hardware: Option<HardwarePair>,
-    on_loopback: bool,
-}
-
-impl Seen {
-    fn of(frame: &Frame<'_>) -> Self {
-        let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
-        packet.link_direction = packet.link_direction.or(frame.packet_type);
-        packet.vlan = frame.vlan.or(packet.vlan);
-        let hardware = packet::hardware_addresses(frame.link, frame.bytes);
-        let on_loopback = packet::on_loopback(frame.link, frame.bytes);
-        Self { time: frame.time, interface: frame.interface, packet, hardware, on_loopback }
-    }
+    drop(batches);
+    threads::join("reader", reader)
 }
 
 /// The beginning of a capture, read to find out whose machine it was taken on.
@@ -176,7 +163,7 @@ impl Stage {
 
     /// Takes note of interfaces that the file has described since.
     fn learn(&mut self, described: &[FileInterface]) {
-        for new in described.get(self.names.len()..).unwrap_or_default() {
+        for new in described {
             self.interfaces.push(interface(self.pipeline.matcher(), new.name.as_deref()));
             self.names.push(new.name.clone());
         }
