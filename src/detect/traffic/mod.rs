@@ -150,7 +150,7 @@ impl Traffic {
             _ if look.direction == Direction::Loopback => None,
             Net::Ip(ip) => {
                 let ordinary = self.is_ordinary(ip, look.state);
-                (proves || !ordinary).then(|| self.look(&Against { look, home, settings }, proves, ordinary))?
+                if ordinary && !proves { None } else { self.look(&Against { look, home, settings }, proves, ordinary) }
             }
             Net::Arp(_) => self.look(&Against { look, home, settings }, proves, false),
             Net::Other { .. } => None,
