@@ -9,7 +9,7 @@ use pnet::packet::arp::ArpPacket;
 /// Size of the part in front of the addresses.
 const FIXED: u32 = 8;
 /// Size with the addresses of IPv4 over Ethernet.
-const WHOLE: u32 = 28;
+pub(super) const WHOLE: u32 = 28;
 /// Ethernet as a hardware type, and IEEE 802, which Linux takes for the same.
 const HARDWARE_ETHERNET: u16 = 1;
 const HARDWARE_IEEE_802: u16 = 6;

@@ -331,11 +331,17 @@ mod tests {
     }
 
     #[test]
-    fn a_cooked_packet_too_short_for_another_tag_has_none_however_much_of_it_was_cut() {
-        let whole = bytes("0000 8100 00");
-        for kept in 0..=whole.len() {
-            let cut = parse_cut(Link::Cooked { ethertype: 4 }, &whole[..kept], 5);
-            assert_eq!((cut.malformed, cut.vlan), (None, None), "{kept}: {cut:?}");
+    fn a_cooked_packet_too_short_for_a_tag_and_more_has_none_however_much_of_it_was_cut() {
+        for (ethertype, whole) in [(4, "0000 8100 00"), (0x0806, "0000 0806 0000 0000"), (0x0800, "4000 0800 4500")] {
+            let whole = bytes(whole);
+            let as_it_is = parse_cut(Link::Cooked { ethertype }, &whole, 0);
+            for kept in 0..whole.len() {
+                let cut = parse_cut(Link::Cooked { ethertype }, &whole[..kept], u32::try_from(whole.len()).unwrap());
+                assert!(
+                    cut.vlan.is_none() && (as_it_is.malformed.is_some() || cut.malformed.is_none()),
+                    "{kept}: {cut:?}"
+                );
+            }
         }
     }
 

@@ -35,13 +35,19 @@ pub(super) fn stated_len(bytes: &[u8]) -> Option<u32> {
 }
 
 /// Whether `payload` begins with a header of this type, of IP or of ARP for IPv4, and is long enough for what it says.
-/// What a capture cut off is taken to fit.
+/// What a capture cut off is taken to fit, where there was room for the header.
 pub(super) fn fits(ethertype: u16, payload: Span<'_>) -> bool {
-    let whole = || stated_len(payload.bytes()).map_or(payload.is_cut(), |len| len <= payload.len());
+    let least = match ethertype {
+        ethertype::IPV4 => ipv4::HEADER,
+        ethertype::IPV6 => ipv6::HEADER,
+        _ => arp::WHOLE,
+    };
+    let may_be = payload.is_cut() && payload.len() >= least;
+    let whole = || stated_len(payload.bytes()).map_or(may_be, |len| len <= payload.len());
     match (ethertype, payload.bytes()) {
         (ethertype::IPV4, [0x45..=0x4f, ..]) | (ethertype::IPV6, [0x60..=0x6f, ..]) => whole(),
         (ethertype::ARP, [_, _, high, low, ..]) => u16::from_be_bytes([*high, *low]) == ethertype::IPV4,
-        (ethertype::IPV4 | ethertype::IPV6, []) | (ethertype::ARP, _) => payload.is_cut(),
+        (ethertype::IPV4 | ethertype::IPV6, []) | (ethertype::ARP, _) => may_be,
         _ => false,
     }
 }

@@ -247,7 +247,9 @@ fn what_comes_twice_of_a_dropped_datagram_goes_with_it() {
     assert_eq!(release(twice, [whole]), [dropped_whole(whole), Settled::Repeated(twice[2])], "and is counted");
     let later = part(at(40_000), 9, 0, 80);
     let mut withheld = Withheld::default();
-    twice.into_iter().for_each(|part| withheld.hold(part));
+    for part in twice {
+        withheld.hold(part);
+    }
     withheld.report_incoming(whole, BY);
     assert_eq!(release_until(&mut withheld, at(40_000)), [dropped_whole(whole), Settled::Repeated(twice[2])]);
     withheld.hold(later);
