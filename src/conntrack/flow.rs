@@ -201,8 +201,8 @@ impl Ends {
         let ports = match packet.transport {
             Transport::Tcp(tcp) => tcp.ports,
             Transport::Udp(ports) | Transport::Sctp(ports) => ports,
-            Transport::Icmp(icmp) => match icmp.quoted {
-                Some(Quoted { src, dst, protocol, ports }) => return Some(Self::of(src, dst, protocol, ports)),
+            Transport::Icmp(icmp) => match icmp.quoted() {
+                Some(&Quoted { src, dst, protocol, ports }) => return Some(Self::of(src, dst, protocol, ports)),
                 None => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
             },
             Transport::None => Ports { src: 0, dst: 0 },
@@ -301,7 +301,7 @@ mod tests {
     fn an_error_has_the_ends_of_what_it_is_about_and_a_later_fragment_none() {
         let ports = Ports { src: 40_000, dst: 8080 };
         let quoted = Quoted { src: CLIENT.into(), dst: HOST.into(), protocol: Protocol::TCP, ports };
-        let icmp = crate::packet::Icmp { kind: 3, code: 1, id: 0, quoted: Some(quoted), neighbour: None };
+        let icmp = crate::packet::Icmp { kind: 3, code: 1, id: 0, about: crate::packet::About::Quoted(quoted) };
         let error = packet([10, 0, 0, 254], CLIENT, Protocol::ICMP, Transport::Icmp(icmp));
         assert_eq!(Ends::of_packet(&error), Some(Flow::read(Attributes(&published())).unwrap().original.ends()));
         let fragment = Some(crate::packet::Fragment { id: 1, offset: 1480, len: 8, more: false });

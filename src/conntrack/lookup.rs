@@ -7,7 +7,7 @@ use super::flow::{
     CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_TUPLE_IP, CTA_TUPLE_ORIG, CTA_TUPLE_PROTO,
 };
 use crate::netlink::{Message, Received, Request, Socket};
-use crate::packet::{Icmp, Ip, Ports, Protocol, Tcp, Transport};
+use crate::packet::{About, Icmp, Ip, Ports, Protocol, Tcp, Transport};
 use std::io;
 use std::net::IpAddr;
 
@@ -68,7 +68,7 @@ fn tuple(packet: &Ip) -> Option<Vec<u8>> {
     };
     let numbers = match packet.transport {
         Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => of_ports(ports),
-        Transport::Icmp(Icmp { kind, code, id, quoted: None, .. }) => of_icmp(packet.protocol, kind, code, id),
+        Transport::Icmp(Icmp { kind, code, id, about: About::Nothing }) => of_icmp(packet.protocol, kind, code, id),
         Transport::Icmp(_) | Transport::None => return None,
     };
     let protocol = [attribute(CTA_PROTO_NUM, &[packet.protocol.0]), numbers].concat();
@@ -115,8 +115,8 @@ mod tests {
     fn what_is_written_is_what_is_read_of_the_kernels_own_tuples() {
         let ports = Ports { src: 40_000, dst: 443 };
         let tcp = Transport::Tcp(Tcp { ports, flags: TcpFlags(0), ..Tcp::default() });
-        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None, neighbour: None });
-        let ping6 = Transport::Icmp(Icmp { kind: 128, code: 0, id: 7, quoted: None, neighbour: None });
+        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, about: About::Nothing });
+        let ping6 = Transport::Icmp(Icmp { kind: 128, code: 0, id: 7, about: About::Nothing });
         for (ip, ports) in [
             (packet("10.0.0.1", "10.0.0.2", Protocol::TCP, tcp), ports),
             (packet("fd00::1", "fd00::2", Protocol::UDP, Transport::Udp(ports)), ports),

@@ -7,7 +7,7 @@ use super::plain::Plain;
 use super::testing::*;
 use super::*;
 use crate::host::Host;
-use crate::packet::{Icmp, Ip, Ports, Protocol, Quoted, Tcp, TcpFlags, Transport};
+use crate::packet::{About, Icmp, Ip, Ports, Protocol, Quoted, Tcp, TcpFlags, Transport};
 use crate::rules::address::AddressRange;
 use crate::rules::port::PortSet;
 use crate::rules::ranges::Ranges;
@@ -195,7 +195,7 @@ fn transport(protocol: u8) -> BoxedStrategy<Transport> {
         17 | 136 => ports().prop_map(Transport::Udp).boxed(),
         132 => ports().prop_map(Transport::Sctp).boxed(),
         1 | 58 => (select(&TYPES[..]), prop_oneof![Just(0_u8), Just(1), Just(4)], 0_u16..2)
-            .prop_map(|(kind, code, id)| Transport::Icmp(Icmp { kind, code, id, quoted: None, neighbour: None }))
+            .prop_map(|(kind, code, id)| Transport::Icmp(Icmp { kind, code, id, about: About::Nothing }))
             .boxed(),
         _ => Just(Transport::None).boxed(),
     };
@@ -279,7 +279,7 @@ fn error(about: &Ip, router: IpAddr) -> Ip {
     let quoted = Some(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
     let src = if router.is_ipv4() == about.src.is_ipv4() { router } else { about.dst };
     let (protocol, kind) = if src.is_ipv4() { (Protocol::ICMP, 3) } else { (Protocol::ICMPV6, 1) };
-    let transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, quoted, neighbour: None });
+    let transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, about: quoted.map_or(About::Nothing, About::Quoted) });
     Ip { src, dst: about.src, protocol, transport, fragment: None, ..*about }
 }
 

@@ -105,7 +105,7 @@ mod tests {
     use super::super::{Context, Direction, Engine, Limits, Matcher};
     use super::*;
     use crate::host::Host;
-    use crate::packet::{Icmp, Ip, Ports, Protocol, Tcp, Transport};
+    use crate::packet::{About, Icmp, Ip, Ports, Protocol, Tcp, Transport};
     use crate::rules::Ruleset;
     use std::collections::HashSet;
 
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn packets_of_which_more_counts_are_not_remembered() {
-        let message = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, quoted: None, neighbour: None });
+        let message = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, about: About::Nothing });
         for (protocol, transport) in [(Protocol::ICMP, message), (Protocol::IGMP, Transport::None)] {
             let packet = packet("10.0.0.5", "192.0.2.7", protocol, transport);
             assert_eq!(key(0, &Subject::of(&packet), Passage::In, InterfaceClass(0), State::New), None);

@@ -1,7 +1,7 @@
 //! Rule sets and packets for tests, written as briefly as they are read.
 
 use super::{Context, Direction, InterfaceClass};
-use crate::packet::{Fragment, Icmp, Ip, Ports, Protocol, Quoted, Tcp, TcpFlags, Transport};
+use crate::packet::{About, Fragment, Icmp, Ip, Ports, Protocol, Quoted, Tcp, TcpFlags, Transport};
 use crate::rules::address::{AddressRange, AddressSet};
 use crate::rules::icmp::IcmpSet;
 use crate::rules::port::PortSet;
@@ -162,7 +162,7 @@ pub(super) fn udp(src: (&str, u16), dst: (&str, u16)) -> Ip {
 /// An ICMP message of the addresses' family.
 pub(super) fn icmp(src: &str, dst: &str, kind: u8, code: u8, id: u16) -> Ip {
     let protocol = if ip(src).is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-    packet(src, dst, protocol, Transport::Icmp(Icmp { kind, code, id, quoted: None, neighbour: None }))
+    packet(src, dst, protocol, Transport::Icmp(Icmp { kind, code, id, about: About::Nothing }))
 }
 
 /// An ICMP error from `src` to the sender of `about`, which it quotes.
@@ -176,7 +176,8 @@ pub(super) fn icmp_error(src: &str, about: &Ip) -> Ip {
     let quoted = Some(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
     let kind = if about.src.is_ipv4() { 3 } else { 1 };
     let mut error = icmp(src, &about.src.to_string(), kind, 1, 0);
-    error.transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, quoted, neighbour: None });
+    error.transport =
+        Transport::Icmp(Icmp { kind, code: 1, id: 0, about: quoted.map_or(About::Nothing, About::Quoted) });
     error
 }
 

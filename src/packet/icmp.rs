@@ -5,7 +5,7 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Icmp, Ports, Protocol, Quoted, Transport, ipv4, ipv6, neighbour, transport};
+use super::{About, Icmp, Ports, Protocol, Quoted, Transport, ipv4, ipv6, neighbour, transport};
 use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 
@@ -17,9 +17,13 @@ pub(super) fn parse(family: Family, message: Span<'_>, faults: &mut Faults) -> T
     let truncated = if family == Family::V4 { Reason::IcmpHeader } else { Reason::Icmpv6Header };
     faults.require(message, HEADER, truncated);
     let Some(&[kind, code]) = message.bytes().first_chunk() else { return Transport::None };
-    let quoted = quotes(family, kind).then(|| quoted(family, message.skip(HEADER), faults)).flatten();
-    let neighbour = if family == Family::V6 { neighbour::read(kind, message.bytes()) } else { None };
-    Transport::Icmp(Icmp { kind, code, id: query_id(family, kind, message.bytes()).unwrap_or(0), quoted, neighbour })
+    let about = match family {
+        _ if quotes(family, kind) => quoted(family, message.skip(HEADER), faults).map(About::Quoted),
+        Family::V6 => neighbour::read(kind, message.bytes()).map(About::Neighbour),
+        Family::V4 => None,
+    };
+    let id = query_id(family, kind, message.bytes()).unwrap_or(0);
+    Transport::Icmp(Icmp { kind, code, id, about: about.unwrap_or(About::Nothing) })
 }
 
 /// Whether messages of this type carry the packet that they are about. For ICMPv6, all types below 128 are errors.
@@ -135,15 +139,15 @@ mod tests {
     }
 
     fn quoted_by(packet: &Packet) -> Quoted {
-        icmp(packet).quoted.unwrap()
+        *icmp(packet).quoted().unwrap()
     }
 
     #[test]
     fn an_echo_has_its_identifier() {
         let v4 = ipv4_of(1, "0800 f7fd 1234 0001");
-        assert_eq!(icmp(&v4), Icmp { kind: 8, code: 0, id: 0x1234, quoted: None, neighbour: None });
+        assert_eq!(icmp(&v4), Icmp { kind: 8, code: 0, id: 0x1234, about: About::Nothing });
         let v6 = ipv6_of(58, "8100 0000 1234 0001");
-        assert_eq!(icmp(&v6), Icmp { kind: 129, code: 0, id: 0x1234, quoted: None, neighbour: None });
+        assert_eq!(icmp(&v6), Icmp { kind: 129, code: 0, id: 0x1234, about: About::Nothing });
         assert_eq!((v4.malformed, v6.malformed), (None, None));
     }
 
@@ -172,7 +176,7 @@ mod tests {
             ipv4_of(1, &format!("0b00 0000 00000000 4600003c 0000 4000 40 06 0000 {V4_ADDRESSES} 01010101 {rest}"))
         };
         assert_eq!(quoted_by(&quote("c0000050")).ports, Ports { src: 49152, dst: 80 });
-        assert_eq!(icmp(&quote("c00000")).quoted, None);
+        assert_eq!(icmp(&quote("c00000")).quoted(), None);
         assert_eq!(quote("c00000").malformed, None);
     }
 
@@ -182,7 +186,7 @@ mod tests {
         let packet = ipv4_of(1, &format!("0301 0000 00000000 {quote}"));
         assert_eq!(quoted_by(&packet).ports, Ports { src: 0x1234, dst: 0x0800 });
         let cut = format!("4500001c 0000 4000 40 01 0000 {V4_ADDRESSES} 0800 0000");
-        assert_eq!(icmp(&ipv4_of(1, &format!("0301 0000 00000000 {cut}"))).quoted, None);
+        assert_eq!(icmp(&ipv4_of(1, &format!("0301 0000 00000000 {cut}"))).quoted(), None);
     }
 
     #[test]
@@ -195,9 +199,9 @@ mod tests {
     #[test]
     fn a_quoted_later_fragment_leads_to_no_connection() {
         let quote = format!("4500001c 0000 0001 40 11 0000 {V4_ADDRESSES} c000 0035 0028 0000");
-        assert_eq!(icmp(&ipv4_of(1, &format!("0303 0000 00000000 {quote}"))).quoted, None);
+        assert_eq!(icmp(&ipv4_of(1, &format!("0303 0000 00000000 {quote}"))).quoted(), None);
         let quote = format!("60000000 0010 2c 40 {V6_ADDRESSES} 11 00 0008 00000001 c000 0035 0008 0000");
-        assert_eq!(icmp(&ipv6_of(58, &format!("0100 0000 00000000 {quote}"))).quoted, None);
+        assert_eq!(icmp(&ipv6_of(58, &format!("0100 0000 00000000 {quote}"))).quoted(), None);
     }
 
     #[test]
@@ -225,7 +229,7 @@ mod tests {
     fn faults_are_named() {
         let truncated = ipv4_of(1, "0800 0000");
         assert_eq!(sentence(&truncated), "icmp: header of 4 bytes, 8 needed");
-        assert_eq!(icmp(&truncated), Icmp { kind: 8, code: 0, id: 0, quoted: None, neighbour: None });
+        assert_eq!(icmp(&truncated), Icmp { kind: 8, code: 0, id: 0, about: About::Nothing });
         assert_eq!(reason(&ipv6_of(58, "80")), Some(Reason::Icmpv6Header));
         for (packet, expected) in [
             (ipv4_of(1, "0300 0000 00000000 45000014"), "icmp: quotes 4 bytes of a packet, at least 20"),
@@ -240,7 +244,7 @@ mod tests {
             ),
         ] {
             assert_eq!(sentence(&packet), expected);
-            assert_eq!(icmp(&packet).quoted, None);
+            assert_eq!(icmp(&packet).quoted(), None);
         }
     }
 
@@ -252,7 +256,7 @@ mod tests {
         for kept in 22..whole.len() {
             let packet = parse_cut(Link::RawIp, &whole[..kept], 56);
             assert_eq!((packet.malformed, icmp(&packet).kind), (None, 3), "{kept}");
-            assert_eq!(icmp(&packet).quoted.is_some(), kept >= 52, "{kept}");
+            assert_eq!(icmp(&packet).quoted().is_some(), kept >= 52, "{kept}");
         }
     }
 }

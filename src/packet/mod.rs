@@ -196,10 +196,31 @@ pub struct Icmp {
     pub code: u8,
     /// Identifier of an echo (and of the other query types); 0 where the type has none.
     pub id: u16,
+    /// What else the message tells.
+    pub about: About,
+}
+
+/// What an ICMP message is about. None is about two of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Nothing that matters here, or nothing that could be read.
+    Nothing,
     /// The packet that an error message quotes, where enough of it could be read.
-    pub quoted: Option<Quoted>,
-    /// The station that a neighbour discovery message is about.
-    pub neighbour: Option<Neighbour>,
+    Quoted(Quoted),
+    /// The station of a neighbour discovery message.
+    Neighbour(Neighbour),
+}
+
+impl Icmp {
+    /// The packet that it quotes.
+    pub const fn quoted(&self) -> Option<&Quoted> {
+        if let About::Quoted(quoted) = &self.about { Some(quoted) } else { None }
+    }
+
+    /// The station that it tells of.
+    pub const fn neighbour(&self) -> Option<Neighbour> {
+        if let About::Neighbour(neighbour) = self.about { Some(neighbour) } else { None }
+    }
 }
 
 /// Who has which hardware address, as a neighbour discovery message says it (RFC 4861).

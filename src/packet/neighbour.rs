@@ -57,7 +57,7 @@ mod tests {
 
     fn said(message: &str) -> Option<Neighbour> {
         match transport(&ipv6_of(58, message)) {
-            Transport::Icmp(icmp) => icmp.neighbour,
+            Transport::Icmp(icmp) => icmp.neighbour(),
             other => panic!("{other:?}"),
         }
     }

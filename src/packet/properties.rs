@@ -257,7 +257,7 @@ proptest! {
         match (built.carried, ip.transport) {
             (Carried::Tcp(ports), Transport::Tcp(tcp)) => prop_assert_eq!((tcp.ports, tcp.flags.0), (ports, 2)),
             (Carried::Udp(expected), Transport::Udp(ports)) => prop_assert_eq!(ports, expected),
-            (Carried::Echo { id }, Transport::Icmp(icmp)) => prop_assert_eq!((icmp.id, icmp.quoted), (id, None)),
+            (Carried::Echo { id }, Transport::Icmp(icmp)) => prop_assert_eq!((icmp.id, icmp.quoted()), (id, None)),
             (_, other) => return Err(TestCaseError::fail(format!("{other:?}"))),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{Decision, Hit, RuleNumber, State, Step};
-use crate::packet::{Fingerprint, Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
+use crate::packet::{About, Fingerprint, Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
 use crate::rules::Action;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -308,7 +308,7 @@ fn a_fragment_is_due_in_its_turn() {
 
 #[test]
 fn a_report_whose_header_was_cut_off_is_joined_by_addresses_and_length() {
-    let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, quoted: None, neighbour: None });
+    let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 7, about: About::Nothing });
     let frame = seen(at(5), ip(Protocol::ICMP, 84, ping));
     let report = seen(at(5), ip(Protocol::ICMP, 84, Transport::None));
     assert_eq!(release([frame], [report]), [dropped(frame)]);

@@ -16,7 +16,7 @@ const FROM_THIS_LINK: u8 = 255;
 impl Traffic {
     /// What a neighbour discovery message says of a station.
     pub(super) fn neighbour(&mut self, ip: &Ip, icmp: Icmp, against: &Against<'_>, found: &mut Found) {
-        if let Some(neighbour) = icmp.neighbour
+        if let Some(neighbour) = icmp.neighbour()
             && ip.ttl == FROM_THIS_LINK
         {
             let address = neighbour.advertised.map_or(ip.src, IpAddr::V6);

@@ -5,7 +5,7 @@ use super::Tracker;
 use super::connections::{Connections, Entry, Key};
 use super::marks;
 use super::tcp::TcpState;
-use crate::packet::{Icmp, Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
+use crate::packet::{About, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Tracked {
             Protocol::SCTP => Transport::Sctp(self.ports),
             Protocol::ICMP | Protocol::ICMPV6 => {
                 let [kind, code] = self.ports.dst.to_be_bytes();
-                Transport::Icmp(Icmp { kind, code, id: self.ports.src, quoted: None, neighbour: None })
+                Transport::Icmp(Icmp { kind, code, id: self.ports.src, about: About::Nothing })
             }
             _ => Transport::None,
         };
@@ -195,7 +195,7 @@ mod tests {
                 Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() }),
             )
         };
-        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 77, quoted: None, neighbour: None });
+        let ping = Transport::Icmp(Icmp { kind: 8, code: 0, id: 77, about: About::Nothing });
         let opening = [
             syn("192.0.2.9", "192.0.2.1"),
             syn("192.0.2.1", "192.0.2.9"),

@@ -64,7 +64,7 @@ impl<'a> Flow<'a> {
     fn of_icmp(packet: &Ip, icmp: &'a Icmp) -> Self {
         match (packet.src, packet.protocol, icmp.kind) {
             (IpAddr::V4(_), Protocol::ICMP, 3 | 4 | 5 | 11 | 12) | (IpAddr::V6(_), Protocol::ICMPV6, 0..=127) => {
-                Self::Error(icmp.quoted.as_ref())
+                Self::Error(icmp.quoted())
             }
             (IpAddr::V6(_), Protocol::ICMPV6, 130..=137 | 143) => Self::Untracked,
             (src, protocol, _) if src.is_ipv4() == (protocol == Protocol::ICMP) => {

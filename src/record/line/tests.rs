@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::{Direction, RuleInfo, Step};
-use crate::packet::{Arp, Fragment, Icmp, Ip, Link, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
+use crate::packet::{About, Arp, Fragment, Icmp, Ip, Link, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::record::EscapedName;
 use crate::time::Timestamp;
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ fn the_user_stands_before_the_rule() {
 #[test]
 fn each_transport_has_its_fields() {
     let ports = Ports { src: 5353, dst: 0 };
-    let icmp = Icmp { kind: 8, code: 0, id: 7, quoted: None, neighbour: None };
+    let icmp = Icmp { kind: 8, code: 0, id: 7, about: About::Nothing };
     let v4 = |protocol, transport| middle(&packet(Net::Ip(ip(protocol, transport))));
     let v6 = |protocol, transport| middle(&packet(Net::Ip(ip6(protocol, transport))));
     assert_eq!(v4(Protocol::UDP, Transport::Udp(ports)), "UDP 192.168.1.7:5353 > 10.0.0.5:0 len=60");
@@ -247,8 +247,7 @@ fn transport() -> impl Strategy<Value = Transport> {
             kind,
             code,
             id,
-            quoted: None,
-            neighbour: None
+            about: About::Nothing
         })),
         Just(Transport::None),
     ]

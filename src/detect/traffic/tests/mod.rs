@@ -7,7 +7,7 @@ mod ordinary;
 use super::*;
 use crate::detect::Detector;
 use crate::engine::Premises;
-use crate::packet::{Arp, Packet, TcpFlags};
+use crate::packet::{About, Arp, Packet, TcpFlags};
 use crate::time::Timestamp;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl Wire {
     }
 
     fn echo(&mut self, src: &str, dst: &str) -> &mut Self {
-        let transport = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, quoted: None, neighbour: None });
+        let transport = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, about: About::Nothing });
         self.send(&packet(src, dst, Protocol::ICMP, 84, transport), State::New)
     }
 
@@ -96,7 +96,8 @@ impl Wire {
         let advertised = target.map(|target| target.parse().unwrap());
         let neighbour = Some(crate::packet::Neighbour { advertised, mac: [2, 0, 0, 0, 0, station] });
         let kind = if target.is_some() { 136 } else { 135 };
-        let transport = Transport::Icmp(Icmp { kind, code: 0, id: 0, quoted: None, neighbour });
+        let transport =
+            Transport::Icmp(Icmp { kind, code: 0, id: 0, about: neighbour.map_or(About::Nothing, About::Neighbour) });
         let mut said = packet(sender, "ff02::1", Protocol::ICMPV6, 72, transport);
         if let Net::Ip(ip) = &mut said.net {
             ip.ttl = self.hops;
