@@ -175,8 +175,8 @@ impl Forwarding {
         }
     }
 
-    /// Whether a segment opened a connection to this machine in the place of a flow that it looks like a part of. Who
-    /// answers opens nothing in a flow: the kernel has taken the flow away for it, which has been told since.
+    /// Whether a segment that came in opened a connection to this machine in the place of a flow that it looks like a part
+    /// of. Who answers opens nothing in a flow: the kernel has taken the flow away for it, which has been told since.
     pub fn is_replaced_by(&self, packet: &Ip, time: Timestamp) -> bool {
         let Transport::Tcp(Tcp { ports, flags, .. }) = packet.transport else { return false };
         let opens = flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN) == TcpFlags::SYN;

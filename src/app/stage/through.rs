@@ -23,7 +23,7 @@ impl Stage {
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
             Some(Does::Opens) => {}
-            None if self.forwarding.is_replaced_by(ip, seen.time) => {}
+            None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
                 match &mut self.truth {

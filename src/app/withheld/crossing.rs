@@ -110,26 +110,45 @@ impl Crossings {
         Some(passage)
     }
 
-    /// Whether a frame that seems to be for this machine is that of a report: it came in just before. Of several frames
-    /// that look alike (one sender tries many ports) it is the last; `behind` are those behind this one.
-    pub(super) fn take(&mut self, frame: &Seen, behind: Option<&mut Frames>) -> bool {
+    /// Whether any report may be about a frame that seems to be for this machine.
+    pub(super) fn may_tell_of(&self, frame: &Seen) -> bool {
+        !self.near(frame).is_empty()
+    }
+
+    /// The numbers of the reports that may be about a frame that seems to be for this machine: it came in just before.
+    fn near(&self, frame: &Seen) -> Vec<u64> {
         let comes_in = frame.direction == Direction::Incoming;
-        let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return false };
+        let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return Vec::new() };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let key = if in_fragments { fingerprint.head } else { fingerprint.whole };
-        let Some(numbers) = self.alone.get(&key) else { return false };
+        let Some(numbers) = self.alone.get(&key) else { return Vec::new() };
         let latest = frame.time.plus(if in_fragments { HOLD_FRAGMENT } else { UNTIL_REPORTED });
-        let at = |number: u64| usize::try_from(number - self.gone).ok();
         let is_near = |&number: &u64| {
-            at(number).and_then(|place| self.reports.get(place)).is_some_and(|Passage { seen, .. }| {
+            self.numbered(number).is_some_and(|Passage { seen, .. }| {
                 (stamp(frame)..=latest).contains(&seen.time)
                     && seen.interface == frame.interface
                     && !self.came_in_so(seen)
             })
         };
-        let near: Vec<u64> = numbers.iter().copied().filter(is_near).collect();
-        let Some((&number, &last)) = near.first().zip(near.last()) else { return false };
-        let until = at(last).and_then(|place| self.reports.get(place)).map_or(latest, |passage| passage.seen.time);
+        numbers.iter().copied().filter(is_near).collect()
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number - self.gone).ok()
+    }
+
+    fn numbered(&self, number: u64) -> Option<&Passage> {
+        self.place(number).and_then(|place| self.reports.get(place))
+    }
+
+    /// Whether a frame that seems to be for this machine is that of a report. Of several frames that look alike (one sender
+    /// tries many ports) it is the last; `behind` are those behind this one.
+    pub(super) fn take(&mut self, frame: &Seen, behind: Option<&mut Frames>) -> bool {
+        let near = self.near(frame);
+        let Some(((&number, &last), fingerprint)) = near.first().zip(near.last()).zip(frame.fingerprint) else {
+            return false;
+        };
+        let Some(until) = self.numbered(last).map(|passage| passage.seen.time) else { return false };
         if let Some(behind) = behind {
             behind.learn();
             let rivals = behind.alike(&fingerprint, until).filter(|rival| rival.interface == frame.interface);
@@ -137,11 +156,9 @@ impl Crossings {
                 return false;
             }
         }
-        if let Some(passage) = at(number).and_then(|place| self.reports.get_mut(place)) {
-            passage.original = Some(frame.packet);
-        }
-        let reported =
-            at(number).and_then(|place| self.reports.get(place)).and_then(|passage| passage.seen.fingerprint);
+        let Some(passage) = self.place(number).and_then(|place| self.reports.get_mut(place)) else { return false };
+        passage.original = Some(frame.packet);
+        let reported = passage.seen.fingerprint;
         self.forget(reported.unwrap_or(fingerprint), number);
         true
     }

@@ -180,11 +180,18 @@ impl Withheld {
         fronts.into_iter().flatten().min()
     }
 
-    /// The next fragment that is to be judged, if it is not later than `settled` and nothing was reported before it.
+    /// The next fragment that is to be judged, if it is not later than `settled` and nothing was reported before it. One of
+    /// which a report tells already is on its way through, and opens nothing here.
     fn due_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let until = self.next_report().map_or(settled, |report| report.min(settled));
         let is_due = |seen: &Seen| stamp(seen) <= until && Datagram::of(&seen.packet).is_some();
-        self.frames.pop_front_if(is_due).map(Settled::Due)
+        while let Some(seen) = self.frames.pop_front_if(is_due) {
+            if !self.forwarded.may_tell_of(&seen) {
+                return Some(Settled::Due(seen));
+            }
+            self.keep(seen, None);
+        }
+        None
     }
 
     /// The next report that is not later than `until`, with its frame.

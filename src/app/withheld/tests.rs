@@ -444,6 +444,18 @@ fn the_first_fragment_of_a_translated_datagram_is_taken_by_its_report() {
 }
 
 #[test]
+fn a_fragment_of_which_a_report_tells_already_is_not_judged_as_one_for_this_machine() {
+    let mut withheld = Withheld::default();
+    let first = Seen { fingerprint: Some(Fingerprint { whole: 6, head: !5 }), ..part(at(1), 9, 0, 8080) };
+    let other = Seen { fingerprint: Some(Fingerprint { whole: 8, head: 9 }), ..part(at(2), 10, 0, 8080) };
+    withheld.hold(first);
+    withheld.hold(other);
+    withheld.report_forwarded(known(udp(at(4), 80), 5), Some(BY));
+    assert_eq!(withheld.release(END), Some(Settled::Due(other)));
+    assert_eq!(withheld.release(END), Some(Settled::Entered(first)));
+}
+
+#[test]
 fn fragments_that_came_before_their_first_are_told_behind_it() {
     let rest = part(at(1), 9, 1480, 8080);
     let first = Seen { fingerprint: Some(Fingerprint { whole: 6, head: !5 }), ..part(at(3), 9, 0, 8080) };

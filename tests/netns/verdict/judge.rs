@@ -97,9 +97,11 @@ impl Judge {
         let Happening { ip, id, state, through, .. } = happening;
         let flow = Ends::of_packet(ip)?;
         match state {
+            // There is no flow before its first packet has come through.
+            'F' if !through => None,
             'F' => {
                 self.masqueraded.remove(&flow);
-                let leaving = left.get(id).filter(|leaving| *through && leaving.src != ip.src)?;
+                let leaving = left.get(id).filter(|leaving| leaving.src != ip.src)?;
                 self.masqueraded.insert(flow, (leaving.src, ends(leaving).0));
                 None
             }
