@@ -75,6 +75,16 @@ fn main() {
             }
         };
         tell(&format!("decided, {name}"), nanoseconds(&shown, size.rounds, decide));
+        // What the first packet of a conversation costs more: those behind it are decided as it was.
+        let judge = |one: &Shown| {
+            if let Net::Ip(ip) = &one.packet.net {
+                black_box(matcher.decide_as(ip, &one.context, one.decision.state));
+            }
+        };
+        tell(
+            &format!("of which judged where nothing like it was before, {name}"),
+            nanoseconds(&shown, size.rounds, judge),
+        );
         let find = |one: &Shown| {
             black_box(matcher.listed(anywhere(&one.packet)));
         };
