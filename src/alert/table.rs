@@ -267,7 +267,7 @@ alerts! {
         harmless: "Monitoring.",
         keys: ["sweep_hosts", "sweep_seconds"];
     SweepArp: Low, Traffic, "sweep.arp",
-        trigger: "ARP requests of one station for many addresses",
+        trigger: "ARP requests of one station for many addresses, unanswered as far as seen",
         meaning: "Somebody in this network finds out which hosts there are (nmap -sn, arp-scan).",
         harmless: "A router that is asked for hosts which do not exist, for example because somebody outside \
             scans the network.",

@@ -6,6 +6,7 @@
 
 use super::passing::Passing;
 use super::remembered::Remembered;
+use super::withheld::Seen;
 use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
 use crate::packet::{Ip, Net, Packet, PacketType, Tcp, TcpFlags, Transport};
@@ -53,6 +54,8 @@ struct Side {
     others: Ends,
     /// Who answers, as this side sees it.
     responder: (IpAddr, u16),
+    /// This is the side of who opened it.
+    is_openers: bool,
     /// When notice of it came.
     since: Timestamp,
 }
@@ -121,7 +124,9 @@ impl Forwarding {
         match change {
             Change::Opened(flow) if passes(host, flow) => {
                 for (ends, others, responder) in sides(flow) {
-                    self.translated.remember(ends, Side { others, responder, since: now }, Timestamp::MAX, now);
+                    let is_openers = ends == flow.original.ends();
+                    let side = Side { others, responder, is_openers, since: now };
+                    self.translated.remember(ends, side, Timestamp::MAX, now);
                 }
             }
             Change::Opened(_) => {}
@@ -205,6 +210,14 @@ impl Forwarding {
         Some(self.translated.get(&Ends::of_packet(packet)?, time)?.others)
     }
 
+    /// Whether detection is to see a packet on its way through. Of a translated flow it sees what who opened it sees, in
+    /// both directions: the other half of each would be of another connection.
+    pub fn shows(&self, seen: &Seen) -> bool {
+        let Net::Ip(ip) = &seen.packet.net else { return false };
+        let side = Ends::of_packet(ip).and_then(|ends| self.translated.get(&ends, seen.time));
+        side.is_none_or(|side| side.is_openers)
+    }
+
     /// Ends of translated flows that found no room.
     pub fn forgotten(&self) -> u64 {
         self.translated.forgotten()
@@ -220,6 +233,11 @@ fn remember(beginnings: &mut Remembered<Ends, Beginnings>, ends: Ends, time: Tim
 /// Whether a packet that comes in can only be on its way through.
 pub fn is_for_another(host: &Host, packet: &Packet) -> bool {
     matches!(&packet.net, Net::Ip(ip) if forwards(host, ip.dst))
+}
+
+/// Whether a packet that goes out can only be on its way through.
+pub fn is_from_another(host: &Host, packet: &Packet) -> bool {
+    matches!(&packet.net, Net::Ip(ip) if forwards(host, ip.src))
 }
 
 /// Whether a packet from or to `address` can only be on its way through: this machine forwards, and the address is not
@@ -400,6 +418,21 @@ mod tests {
         forwarding.change(&host(), &Change::Opened(own), at(2));
         forwarding.change(&host(), &Change::Closed(own), at(3));
         assert!(forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(4)));
+    }
+
+    #[test]
+    fn detection_sees_a_translated_flow_as_who_opened_it_does() {
+        let mut forwarding = Forwarding::default();
+        forwarding.change(&host(), &Change::Opened(published()), at(1));
+        let shows = |src, dst, ports| {
+            let net = Net::Ip(udp(src, dst, ports));
+            let packet = Packet { vlan: None, link_direction: None, net, malformed: None, odd: None };
+            let direction = crate::engine::Direction::Forwarded;
+            forwarding.shows(&Seen { time: at(2), packet, direction, interface: 2, fingerprint: None })
+        };
+        assert!(shows(CLIENT, HOST, (4000, 8080)) && shows(HOST, CLIENT, (8080, 4000)));
+        assert!(!shows(CLIENT, SERVER, (4000, 80)) && !shows(SERVER, CLIENT, (80, 4000)));
+        assert!(shows(CLIENT, SERVER, (4001, 80)), "of no translated flow");
     }
 
     #[test]

@@ -69,6 +69,8 @@ const REMEMBERED: usize = 2;
 /// Decides, counts and writes down.
 pub struct Pipeline {
     engine: Engine,
+    /// Connections between others, where the kernel alone decides about them: for detection.
+    passing: Engine,
     rules: InForce,
     /// Rule sets that were replaced, the latest first.
     replaced: VecDeque<InForce>,
@@ -111,6 +113,7 @@ impl Pipeline {
     pub fn new(matcher: Arc<Matcher>, log: Option<Log>, selection: Selection) -> Self {
         Self {
             engine: Engine::new(Limits::default()),
+            passing: Engine::new(Limits::default()),
             detector: Detector::new(matcher.premises(), RandomState::default().hash_one(0)),
             bans: Vec::new(),
             alerts: [0; ALERTS.len()],
@@ -196,8 +199,19 @@ impl Pipeline {
 
     /// Looks for what a packet tells together with those before it, and says what is new.
     pub fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
+        self.look(packet, around, judgement.decision.state);
+    }
+
+    /// The same for a packet on its way through, which is not judged here.
+    pub fn watch_passing(&mut self, packet: &Packet, around: &Circumstances<'_>) {
+        let Net::Ip(ip) = &packet.net else { return };
+        let state = self.passing.decide(&self.rules.matcher, ip, &around.context()).state;
+        self.look(packet, around, state);
+    }
+
+    fn look(&mut self, packet: &Packet, around: &Circumstances<'_>, state: State) {
         let Circumstances { direction, time, interface, .. } = *around;
-        let look = Look { packet, direction, time, state: judgement.decision.state, interface: interface.name.text() };
+        let look = Look { packet, direction, time, state, interface: interface.name.text() };
         let Some(found) = self.detector.traffic(look) else { return };
         self.bans.extend(found.bans);
         for finding in found.findings {

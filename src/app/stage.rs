@@ -213,6 +213,7 @@ impl Stage {
         let around = Circumstances { time: frame.time, direction, interface: known, uid: None, discards };
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
+        let is_answer = direction == Direction::Outgoing && forwarding::is_from_another(&self.host, &packet);
         let may_be_translated = direction != Direction::Loopback && forwards(&self.host);
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
@@ -220,10 +221,18 @@ impl Stage {
             truth.withheld.hold(Seen { direction: Direction::Forwarded, ..seen });
         } else if direction == Direction::Forwarded {
             // Its line comes from the kernel, if it has one.
-            truth.forwarded += u64::from(self.pipeline.examine(&packet, &around));
+            let is_whole = self.pipeline.examine(&packet, &around);
+            truth.forwarded += u64::from(is_whole);
             truth.withheld.entering(&seen);
+            if is_whole && self.forwarding.shows(&seen) {
+                self.pipeline.watch_passing(&packet, &around);
+            }
         } else if self.pipeline.examine(&packet, &around) {
             truth.withheld.hold(seen);
+            // The answer to somebody whose packets bear this machine's address outside.
+            if is_answer && self.forwarding.shows(&seen) {
+                self.pipeline.watch_passing(&packet, &Circumstances { direction: Direction::Forwarded, ..around });
+            }
         }
     }
 

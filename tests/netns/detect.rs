@@ -1,6 +1,7 @@
 //! What is suspicious, made by the tools that people make it with: each is named, and who did it.
 
-use crate::world::{HOST4, HOST6, PEER4, World, on_peer, sh};
+use crate::enforce::enforce;
+use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on, on_peer, sh};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,12 @@ pub const CASES: &[(&str, fn())] = &[
     ("neighbours that are not who they say are named", neighbours_that_are_not_who_they_say),
     ("servers that nobody asked are named", servers_that_nobody_asked),
     ("ordinary traffic raises nothing", ordinary_traffic_raises_nothing),
+    (THROUGH, who_scans_through_a_router),
+    ("clients behind a router that translates raise nothing", clients_behind_a_router_raise_nothing),
 ];
 
-/// A case that needs nmap and hping3.
+/// Cases that need nmap, and hping3.
+pub const THROUGH: &str = "who scans through a router is named";
 pub const FLOODS: &str = "floods of hping3 are named and a scan among them too";
 
 const RULES: &str = r#"{ "default_policy": "allow" }"#;
@@ -96,6 +100,38 @@ fn servers_that_nobody_asked() {
     });
     wait_for(&world, "dhcp.second_server", OTHER4);
     wait_for(&world, "dns.unsolicited", "DNS");
+}
+
+fn who_scans_through_a_router() {
+    let world = World::new().with_server();
+    let _running = enforce(&world, RULES, ["--log", "blocked"]);
+    let nmap = |host: &str, how: &str| sh(&format!("ip netns exec {host} timeout 60 nmap -n -Pn -T4 {how}"));
+    nmap("peer", &format!("-sS --top-ports 100 {SERVER4}"));
+    assert!(wait_for(&world, "scan.syn", PEER4).0 <= 12);
+    nmap("peer", &format!("-6 -sT --top-ports 100 {SERVER6}"));
+    assert!(wait_for(&world, "scan.connect", PEER6).0 <= 12);
+    nmap("server", "-sS --max-retries 0 -p 445 10.77.0.0/24");
+    wait_for(&world, "sweep.tcp", SERVER4);
+}
+
+fn clients_behind_a_router_raise_nothing() {
+    let world = World::new().with_server();
+    sh("iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE");
+    let sites: Vec<_> = (101..251).map(|n| format!("10.77.0.{n}")).collect();
+    for site in &sites {
+        sh(&format!("ip -n peer addr add {site}/24 dev eth0"));
+    }
+    let _running = enforce(&world, RULES, ["--log", "blocked"]);
+    let server = on_peer(|| std::net::TcpListener::bind(("0.0.0.0", 443)).expect("a port"));
+    let accepting = std::thread::spawn(move || server.incoming().take(300).map_while(Result::ok).count());
+    on("server", || {
+        for site in sites.iter().cycle().take(300) {
+            drop(std::net::TcpStream::connect((site.as_str(), 443)).expect("a connection"));
+        }
+    });
+    assert_eq!(accepting.join().expect("served"), 300);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(named(&world), Named::new());
 }
 
 fn ordinary_traffic_raises_nothing() {

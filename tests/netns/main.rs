@@ -146,6 +146,7 @@ const NEEDS: &[(&str, &str)] = &[
     (devices::ON_A_VLAN, "ip link add type dummy && ip link add link dummy0 type vlan id 5"),
     (bans::SCANS, "nmap --version"),
     (bans::SHOWN, "nmap --version"),
+    (detect::THROUGH, "nmap --version"),
     (detect::FLOODS, "nmap --version && hping3 --version"),
 ];
 

@@ -4,6 +4,7 @@
 use crate::common::{Running, pfw, wait_for};
 use crate::detect::field;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, sh};
+use std::collections::BTreeSet;
 
 /// The cases; all need nmap.
 pub const CASES: &[(&str, fn())] = &[
@@ -35,9 +36,9 @@ const SCANS: [(&str, &str); 8] = [
     ("-sU", "scan.udp"),
 ];
 
-/// Ports that are tried before a scan is one (`scan_ports`), and packets that may have come meanwhile: nmap repeats
-/// what gets no answer, and sends some at once.
-const WITHIN: usize = 10 + 20;
+/// Ports that are tried before a scan is one (`scan_ports`), and some that may be taken for others. Packets are more:
+/// nmap repeats what gets no answer.
+const WITHIN: usize = 10 + 2;
 
 /// One scan: its name, its source, and the command.
 struct Scan {
@@ -89,9 +90,9 @@ fn all_at_once(mode: &[&str], rules: &str, how: &str, decoys: &str) {
     let commands: Vec<_> = scans.iter().map(|scan| format!("{} &", scan.command)).collect();
     sh(&format!("{} wait", commands.join("\n")));
     for Scan { alert, source, .. } in &scans {
-        let within = wait_for(alert, || packets_until_named(&world.log(), alert, source));
-        println!("nmap {how} {decoys}: {alert} of {source} named within {within} packets");
-        assert!(within <= WITHIN, "{alert} of {source}: {within} packets");
+        let (packets, ports) = wait_for(alert, || until_named(&world.log(), alert, source));
+        println!("nmap {how} {decoys}: {alert} of {source} named within {packets} packets to {ports} ports");
+        assert!(ports <= WITHIN, "{alert} of {source}: {packets} packets to {ports} ports");
     }
     let named = named_sources(&world.log());
     let right = |(alert, source): &(String, String)| {
@@ -102,8 +103,9 @@ fn all_at_once(mode: &[&str], rules: &str, how: &str, decoys: &str) {
     assert!(wrong.is_empty(), "named and not done: {wrong:?}");
 }
 
-/// How many packets of a source had come when its scan was named: the line stands in front of that of the last.
-fn packets_until_named(log: &[String], alert: &str, source: &str) -> Option<usize> {
+/// How many packets of a source had come when its scan was named, and to how many ports. The line that names it stands
+/// in front of that of the last.
+fn until_named(log: &[String], alert: &str, source: &str) -> Option<(usize, usize)> {
     let names = |line: &&String| field(line, " alert=") == alert && field(line, " reason=\"") == source;
     let at = log.iter().position(|line| names(&line))?;
     let from = [format!(" {source}:"), format!(" [{source}]:")];
@@ -112,7 +114,9 @@ fn packets_until_named(log: &[String], alert: &str, source: &str) -> Option<usiz
             && line.contains(" incoming ")
             && from.iter().any(|from| line.contains(from.as_str()))
     };
-    Some(log.iter().take(at).filter(is_probe).count() + 1)
+    let probes: Vec<_> = log.iter().take(at).filter(is_probe).collect();
+    let ports: BTreeSet<_> = probes.iter().filter_map(|line| field(line, " > ").rsplit(':').next()).collect();
+    Some((probes.len() + 1, ports.len() + 1))
 }
 
 /// Every scan that was named, with its source; the scans of whole networks apart, which have many.

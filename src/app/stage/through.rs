@@ -2,7 +2,9 @@
 
 use super::{ANSWER_TIME, Stage, Truth, around};
 use crate::app::explanation::Form;
+use crate::app::forwarding;
 use crate::app::own::Does;
+use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Passage, Seen};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
@@ -26,6 +28,11 @@ impl Stage {
             None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
+                // What is plainly another's was looked at when it was seen.
+                let is_ours = !forwarding::is_from_another(&self.host, &seen.packet);
+                if is_ours && self.truth.is_some() && self.forwarding.shows(seen) {
+                    self.watch_passing(seen);
+                }
                 match &mut self.truth {
                     Some(truth) if seen.direction == Direction::Incoming => truth.forwarded += 1,
                     _ => self.duplicates += 1,
@@ -35,6 +42,13 @@ impl Stage {
         }
         self.forwarding.begins(ip, seen.time);
         Place::Here
+    }
+
+    /// Looks for what a packet on its way through tells together with those before it.
+    fn watch_passing(&mut self, seen: &Seen) {
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let around = Circumstances { direction: Direction::Forwarded, ..around };
+        self.pipeline.watch_passing(&seen.packet, &around);
     }
 
     /// Whether a packet looks like one of a translated flow.
@@ -93,9 +107,11 @@ impl Stage {
         }
         match by {
             Some(by) => {
-                // What is let through has no report but of its beginning: who was answered can't be told of it.
-                let [form, ..] = &forms;
-                self.watch(seen, form);
+                // The tap has seen the others as what they are.
+                if original.is_some() {
+                    let [form, ..] = &forms;
+                    self.watch(seen, form);
+                }
                 self.tell_dropped(seen, &forms, by);
             }
             None => self.tell_let_through(seen, &forms),

@@ -391,7 +391,7 @@ impl Traffic {
             return news;
         }
         let count = self.tallies.add(tried, seconds(now))?;
-        let is_young = against.look.direction == Direction::Outgoing && count.seconds < UNDER_WAY;
+        let is_young = may_be_answered(limit.alert, against.look.direction) && count.seconds < UNDER_WAY;
         let needed = if is_young { limit.at_once } else { limit.things };
         if count.things < needed || count.who < limit.who {
             return None;
@@ -428,6 +428,13 @@ impl Traffic {
         }
         self.incidents.begin(key, &Beginning { alert, packets: 1, things: 1, seconds: 0, window: 0 }, now)
     }
+}
+
+/// Whether answers to what goes this way may be under way: to what this machine sends, and to what somebody behind it
+/// asks of many hosts.
+fn may_be_answered(alert: Alert, direction: Direction) -> bool {
+    let is_sweep = matches!(alert, Alert::SweepTcp | Alert::SweepUdp | Alert::SweepIcmp);
+    direction == Direction::Outgoing || is_sweep && direction == Direction::Forwarded
 }
 
 fn is_for_many(dst: IpAddr) -> bool {

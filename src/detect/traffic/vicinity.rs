@@ -13,6 +13,10 @@ use std::net::IpAddr;
 /// section 7.1).
 const FROM_THIS_LINK: u8 = 255;
 
+/// Operations of ARP (RFC 826).
+const REQUEST: u16 = 1;
+const REPLY: u16 = 2;
+
 impl Traffic {
     /// What a neighbour discovery message says of a station.
     pub(super) fn neighbour(&mut self, ip: &Ip, icmp: Icmp, against: &Against<'_>, found: &mut Found) {
@@ -55,6 +59,10 @@ impl Traffic {
         let sender = IpAddr::V4(arp.sender);
         let is_gateway = against.home.gateways().contains(&sender);
         self.claims(sender, arp.sender_mac, against, found);
+        if arp.operation == REPLY {
+            let asked = self.keyed.one(PORT, sender, 0);
+            self.tallies.take_back(self.keyed.station(SWEEP_ARP, arp.target_mac), asked);
+        }
         let Settings { arp_gratuitous, arp_seconds, sweep_hosts, sweep_seconds, .. } = *against.settings;
         if arp.sender == arp.target {
             let key = self.keyed.station(ARP_GRATUITOUS, arp.sender_mac);
@@ -63,7 +71,7 @@ impl Traffic {
                     .findings
                     .push(tell(&news, &format!("{} announces {sender} again and again", written(arp.sender_mac))));
             }
-        } else if arp.operation == 1 && !is_gateway {
+        } else if arp.operation == REQUEST && !is_gateway {
             let key = self.keyed.station(SWEEP_ARP, arp.sender_mac);
             let thing = self.keyed.one(PORT, arp.target.into(), 0);
             let limit = Limit::of(Alert::SweepArp, sweep_hosts);

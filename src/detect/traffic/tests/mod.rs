@@ -91,6 +91,14 @@ impl Wire {
         self.send(&Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }, State::Untracked)
     }
 
+    /// `sender`, whose station has the number that its address ends with, answers who has asked for it.
+    fn answers_arp(&mut self, sender: [u8; 4], station: u8, target: [u8; 4]) -> &mut Self {
+        let [sender_mac, target_mac] = [sender[3], station].map(|last| [2, 0, 0, 0, 0, last]);
+        let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
+        let net = Net::Arp(Arp { operation: 2, sender_mac, sender, target_mac, target, len: 28 });
+        self.send(&Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }, State::Untracked)
+    }
+
     /// `sender` says that the station has `target`, or its own address.
     fn says(&mut self, sender: &str, target: Option<&str>, station: u8) -> &mut Self {
         let advertised = target.map(|target| target.parse().unwrap());

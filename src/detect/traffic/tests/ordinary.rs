@@ -140,6 +140,15 @@ fn searches_for_devices_that_each_answers() {
 }
 
 #[test]
+fn a_machine_that_talks_to_many_of_its_neighbours() {
+    let mut wire = Wire::new();
+    for n in 1..=200 {
+        wire.wait(200 * MS).arp(1, 5, [10, 0, 0, 5], [10, 0, 0, n]).answers_arp([10, 0, 0, n], 5, [10, 0, 0, 5]);
+    }
+    assert_eq!(wire.found, []);
+}
+
+#[test]
 fn a_router_that_maps_ports_and_sends_ours_back_to_us() {
     let mut wire = Wire::new();
     let mapped = [80, 443, 8080, 22, 25, 51_413, 32_400, 25_565, 1194, 51_820, 8443, 9000, 9001, 9002];
