@@ -163,9 +163,12 @@ impl Forwarding {
     /// the same before the flow began, which is told at once with all that came meanwhile.
     fn goes_through(&self, ends: &Ends, time: Timestamp) -> bool {
         let Some(side) = self.translated.get(ends, time) else { return false };
-        let own = self.own.get(ends, time).and_then(|own| own.latest(time));
-        let begun = || self.begun.get(&side.others, time).and_then(|begun| begun.latest(time));
-        own.is_none_or(|own| begun().is_some_and(|begun| own < begun))
+        let Some(own) = self.own.get(ends, time).and_then(|own| own.latest(time)) else { return true };
+        // Another flow of the same ends may have followed, and have left with others: then the last beginning is its own.
+        let followed = self.translated.get(&side.others, time).is_some_and(|successor| successor.others != *ends);
+        let begun = self.begun.get(&side.others, time);
+        let last = begun.filter(|_| followed).and_then(|begun| begun.latest(Timestamp::MAX));
+        begun.and_then(|begun| begun.latest(time)).is_some_and(|latest| own < latest && Some(latest) != last)
     }
 
     /// Takes in that a packet opened a connection to this machine at `time`: a flow with its ends is over, although
@@ -380,6 +383,30 @@ mod tests {
         forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(5));
         let covered = [1, 4, 5, 8, 10, 11].map(|time| forwarding.covers(&outside, millis(time)));
         assert_eq!(covered, [false, false, true, true, true, false]);
+    }
+
+    #[test]
+    fn the_beginning_of_a_flow_that_left_with_other_ends_makes_no_own_packet_part_of_the_one_before() {
+        let masqueraded =
+            |port| Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, port)) };
+        let (outside, inside) = (udp(CLIENT, HOST, (4000, 80)), udp(SERVER, CLIENT, (80, 4000)));
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        for change in
+            [Change::Opened(masqueraded(80)), Change::Closed(masqueraded(80)), Change::Opened(masqueraded(49))]
+        {
+            forwarding.change(&host(), &change, millis(9));
+        }
+        forwarding.passes(&inside, millis(1));
+        forwarding.begins(&outside, millis(3));
+        forwarding.passes(&inside, millis(5));
+        let covered = [1, 2, 3, 4, 5, 8].map(|time| forwarding.covers(&outside, millis(time)));
+        assert_eq!(
+            covered,
+            [true, true, false, false, false, false],
+            "the port was taken, so that it left with another"
+        );
+        assert!(forwarding.covers(&udp(CLIENT, HOST, (4000, 49)), millis(6)));
     }
 
     #[test]

@@ -40,8 +40,8 @@ const fn has_id(family: Family, kind: u8) -> bool {
     match family {
         // Echo, timestamp, information, address mask; extended echo (RFC 8335).
         Family::V4 => matches!(kind, 0 | 8 | 13..=18 | 42 | 43),
-        // Echo; extended echo.
-        Family::V6 => matches!(kind, 128 | 129 | 160 | 161),
+        // Echo; node information (RFC 4620), of which connection tracking takes the question for one; extended echo.
+        Family::V6 => matches!(kind, 128 | 129 | 139 | 140 | 160 | 161),
     }
 }
 
@@ -149,6 +149,16 @@ mod tests {
         let v6 = ipv6_of(58, "8100 0000 1234 0001");
         assert_eq!(icmp(&v6), Icmp { kind: 129, code: 0, id: 0x1234, about: About::Nothing });
         assert_eq!((v4.malformed, v6.malformed), (None, None));
+    }
+
+    #[test]
+    fn a_query_has_an_identifier_if_connection_tracking_knows_one() {
+        for kind in (0..=255_u8).filter(|&kind| query(Protocol::ICMPV6, kind).is_some()) {
+            assert_eq!(icmp(&ipv6_of(58, &format!("{kind:02x}00 0000 1234 0001"))).id, 0x1234, "{kind}");
+        }
+        for kind in (0..=255_u8).filter(|&kind| query(Protocol::ICMP, kind).is_some()) {
+            assert_eq!(icmp(&ipv4_of(1, &format!("{kind:02x}00 0000 1234 0001"))).id, 0x1234, "{kind}");
+        }
     }
 
     #[test]

@@ -201,7 +201,9 @@ pub fn holder() {
 
 fn start_holder(variant: &str) -> Child {
     let this = std::env::current_exe().expect("known");
-    Command::new(this)
+    Command::new("/bin/sh")
+        .args(["-c", &format!("exec 9>{}; exec \"$0\"", Lifeline::PATH)])
+        .arg(this)
         .env(CASE, "firewall_holder")
         .env("PFW_TEST_VARIANT", variant)
         .stdout(Stdio::null())
@@ -227,11 +229,13 @@ fn a_killed_pfw_leaves_nothing() {
     let kills = std::env::var("PFW_KILLS").map_or(20, |kills| kills.parse().expect("a number"));
     let mut slowest = Duration::ZERO;
     for round in 0_u64..kills {
+        let mut life = Lifeline::new();
         let mut pfw = start_holder(if round % 2 == 0 { "nft" } else { "legacy" });
         // Spread over start and reloads.
         std::thread::sleep(Duration::from_millis(round * 37 % 300));
         pfw.kill().expect("killed");
         pfw.wait().expect("gone");
+        life.wait_for_the_end();
         slowest = slowest.max(time_to_clean());
         std::thread::sleep(Duration::from_millis(if round % 5 == 0 { 300 } else { 0 }));
         assert_eq!(everything(), clean, "round {round}");
@@ -239,7 +243,7 @@ fn a_killed_pfw_leaves_nothing() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
-/// A pipe with a name that a program holds open for as long as it lives.
+/// A pipe with a name that the holder and all that it starts hold open for as long as they live. The guardian lets go of it.
 struct Lifeline(File);
 
 impl Lifeline {
@@ -267,8 +271,8 @@ fn a_restore_that_outlives_a_killed_pfw() {
     for variant in ["nft", "legacy"] {
         // The restores of a start: sets, then validation and change of each family. Whichever it is, it is held up.
         for call in 1..=14 {
-            let mut restore = Lifeline::new();
-            fail_at(call, &format!("exec 9>{}; /bin/touch /run/waiting; /bin/sleep 0.6", Lifeline::PATH));
+            let mut life = Lifeline::new();
+            fail_at(call, "/bin/touch /run/waiting; /bin/sleep 0.6");
             let _ = std::fs::remove_file("/run/waiting");
             let mut pfw = start_holder(variant);
             let start = Instant::now();
@@ -279,7 +283,7 @@ fn a_restore_that_outlives_a_killed_pfw() {
             pfw.kill().expect("killed");
             pfw.wait().expect("gone");
             // The guardian waits for the sleeper, which then does its work; a second later all is clean.
-            restore.wait_for_the_end();
+            life.wait_for_the_end();
             let slow = time_to_clean();
             assert!(slow < Duration::from_secs(1), "{variant}, call {call}: {slow:?}");
         }

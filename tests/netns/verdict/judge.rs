@@ -85,7 +85,8 @@ impl Judge {
         }
         let before = *arrived.get(&happening.id)?;
         let is_other = (before.src, before.dst, ends(&before)) != (happening.ip.src, happening.ip.dst, (from, to));
-        if is_other && ends(&before).1 == Some(PUBLISHED_PORT) {
+        // There is no flow before its first packet has come through.
+        if is_other && happening.through && ends(&before).1 == Some(PUBLISHED_PORT) {
             self.published.insert((before.src, ends(&before).0));
         }
         is_other.then_some(before)
@@ -97,7 +98,6 @@ impl Judge {
         let Happening { ip, id, state, through, .. } = happening;
         let flow = Ends::of_packet(ip)?;
         match state {
-            // There is no flow before its first packet has come through.
             'F' if !through => None,
             'F' => {
                 self.masqueraded.remove(&flow);
