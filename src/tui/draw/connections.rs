@@ -31,10 +31,10 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
     if here == 0 {
         Pen::new(buffer, area, 2).skip(4).put("no connections", theme.dim());
     }
-    let cursor = connections.cursor();
+    let cursor = connections.list.cursor;
     let rows = Rows { places: cursor.top..here, selected: Some(cursor.selected) };
     list::draw(buffer, area, &rows, theme, |pen, place| {
-        if let Some(one) = connections.row(place) {
+        if let Some(one) = connections.list.rows.get(place) {
             draw_row(pen, &columns, one, theme);
         }
         Style::new()

@@ -24,15 +24,15 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
     pen.put(if is_wide { "banned, or what it is " } else { "" }, theme.accent());
     let bans = state.status.bans.len();
     let banned = if bans > 0 { format!(", {} banned", grouped(bans as u64)) } else { String::new() };
-    pen.put_right(&format!(" {}{banned} ─", grouped(incidents.len() as u64)), theme.dim());
-    if incidents.is_empty() {
+    pen.put_right(&format!(" {}{banned} ─", grouped(incidents.list.rows.len() as u64)), theme.dim());
+    if incidents.list.rows.is_empty() {
         let words = "nothing suspicious since this view was opened; the log has what was before";
         Pen::new(buffer, area, 2).skip(4).put(words, theme.dim());
     }
-    let cursor = incidents.cursor();
-    let rows = Rows { places: cursor.top..incidents.len(), selected: Some(cursor.selected) };
+    let cursor = incidents.list.cursor;
+    let rows = Rows { places: cursor.top..incidents.list.rows.len(), selected: Some(cursor.selected) };
     list::draw(buffer, area, &rows, theme, |pen, place| {
-        if let Some(one) = incidents.row(place) {
+        if let Some(one) = incidents.list.rows.get(place) {
             draw_row(pen, state, one, theme);
         }
         Style::new()

@@ -1,8 +1,7 @@
 //! The connections that pfw tracks, gathered page by page; the newest first.
 
-use super::cursor::Cursor;
+use super::cursor::List;
 use crate::control::report::{ConnectionRow, ConnectionsPage};
-use crate::tui::keys::Motion;
 
 /// Connections that are gathered at most; of more, some are shown, and it is said of how many.
 pub const MAX_ROWS: usize = 10_000;
@@ -10,11 +9,11 @@ pub const MAX_ROWS: usize = 10_000;
 /// The connections.
 #[derive(Debug, Default)]
 pub struct Connections {
-    rows: Vec<ConnectionRow>,
+    /// Those that are here.
+    pub list: List<ConnectionRow>,
     total: usize,
     /// The pages of the next picture.
     coming: Vec<ConnectionRow>,
-    cursor: Cursor,
 }
 
 impl Connections {
@@ -37,45 +36,20 @@ impl Connections {
 
     /// Shows what was gathered. The selected connection stays selected while it is there.
     fn show(&mut self, height: usize) {
-        let selected = self.selected().map(identity);
+        let selected = self.list.selected().map(identity);
         self.coming.sort_by(|a, b| a.known_for.cmp(&b.known_for).then_with(|| identity(a).cmp(&identity(b))));
         self.coming.truncate(MAX_ROWS);
-        self.rows = std::mem::take(&mut self.coming);
-        let place = selected.and_then(|selected| self.rows.iter().position(|row| identity(row) == selected));
-        if let Some(place) = place.filter(|_| self.cursor.selected > 0) {
-            self.cursor.selected = place;
+        self.list.rows = std::mem::take(&mut self.coming);
+        let place = selected.and_then(|selected| self.list.rows.iter().position(|row| identity(row) == selected));
+        if let Some(place) = place.filter(|_| self.list.cursor.selected > 0) {
+            self.list.cursor.selected = place;
         }
-        self.cursor.fit(self.rows.len(), height);
+        self.list.fit(height);
     }
 
     /// How many are here, and how many there are.
     pub fn len(&self) -> (usize, usize) {
-        (self.rows.len(), self.total)
-    }
-
-    /// Moves.
-    pub fn go(&mut self, motion: Motion, height: usize) {
-        self.cursor.go(motion, self.rows.len(), height);
-    }
-
-    /// Selects a row of those in sight.
-    pub fn select(&mut self, row: usize, height: usize) {
-        self.cursor.select(row, self.rows.len(), height);
-    }
-
-    /// The selected row's place.
-    pub fn cursor(&self) -> Cursor {
-        self.cursor
-    }
-
-    /// The connection in a row.
-    pub fn row(&self, place: usize) -> Option<&ConnectionRow> {
-        self.rows.get(place)
-    }
-
-    /// The selected connection.
-    pub fn selected(&self) -> Option<&ConnectionRow> {
-        self.row(self.cursor.selected)
+        (self.list.rows.len(), self.total)
     }
 }
 
@@ -87,6 +61,7 @@ fn identity(row: &ConnectionRow) -> impl Ord + use<> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::keys::Motion;
 
     fn row(port: u16, known_for: u64) -> ConnectionRow {
         ConnectionRow {
@@ -110,7 +85,7 @@ mod tests {
     }
 
     fn ports(connections: &Connections) -> Vec<u16> {
-        connections.rows.iter().filter_map(|row| row.src_port).collect()
+        connections.list.rows.iter().filter_map(|row| row.src_port).collect()
     }
 
     #[test]
@@ -120,11 +95,11 @@ mod tests {
         assert_eq!(connections.len(), (0, 0));
         assert_eq!(connections.take(page(2..4, None), 10), None);
         assert_eq!((ports(&connections), connections.len()), (vec![2, 3, 5, 6, 7], (5, 5)));
-        connections.go(Motion::Last, 10);
-        connections.go(Motion::Up, 10);
+        connections.list.go(Motion::Last, 10);
+        connections.list.go(Motion::Up, 10);
         connections.begin();
         connections.take(page(6..9, None), 10);
-        assert_eq!(connections.selected().and_then(|row| row.src_port), Some(6));
+        assert_eq!(connections.list.selected().and_then(|row| row.src_port), Some(6));
     }
 
     #[test]

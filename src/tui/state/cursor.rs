@@ -1,4 +1,4 @@
-//! Where one is in a list: the selected row and the first that is shown.
+//! Lists of which some rows are in sight and one is selected.
 
 use crate::tui::keys::Motion;
 
@@ -48,6 +48,43 @@ impl Cursor {
     pub fn lost(&mut self, rows: usize) {
         self.selected = self.selected.saturating_sub(rows);
         self.top = self.top.saturating_sub(rows);
+    }
+}
+
+/// Rows, and where one is in them.
+#[derive(Debug)]
+pub struct List<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// The place.
+    pub cursor: Cursor,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), cursor: Cursor::default() }
+    }
+}
+
+impl<T> List<T> {
+    /// Moves.
+    pub fn go(&mut self, motion: Motion, height: usize) {
+        self.cursor.go(motion, self.rows.len(), height);
+    }
+
+    /// Selects a row of those in sight.
+    pub fn select(&mut self, row: usize, height: usize) {
+        self.cursor.select(row, self.rows.len(), height);
+    }
+
+    /// Keeps the place inside when rows have come or gone.
+    pub fn fit(&mut self, height: usize) {
+        self.cursor.fit(self.rows.len(), height);
+    }
+
+    /// The selected row.
+    pub fn selected(&self) -> Option<&T> {
+        self.rows.get(self.cursor.selected)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What is suspicious: incidents as they begin and grow, and single odd packets, gathered by name and source. The one that
 //! something was heard of last comes first.
 
-use super::cursor::Cursor;
+use super::cursor::List;
 use crate::tui::event::{Event, Suspicion};
-use crate::tui::keys::Motion;
 use std::net::IpAddr;
 
 /// Incidents that are remembered at most. The one that nothing was heard of for longest gives way.
@@ -44,89 +43,54 @@ impl Incident {
 /// The incidents.
 #[derive(Debug, Default)]
 pub struct Incidents {
-    rows: Vec<Incident>,
-    cursor: Cursor,
+    /// They.
+    pub list: List<Incident>,
 }
 
 impl Incidents {
     /// Takes in a line.
     pub fn take(&mut self, event: &Event, height: usize) {
         let Some(what) = &event.suspicion else { return };
-        let known = self.rows.iter().position(|row| row.is_same(what, event));
-        let before = known.map(|place| self.rows.remove(place));
+        let known = self.list.rows.iter().position(|row| row.is_same(what, event));
+        let before = known.map(|place| self.list.rows.remove(place));
         let packets = match what.incident {
             Some(_) => what.packets,
             None => before.as_ref().map_or(0, |row| row.packets) + 1,
         };
         let now: Box<str> = event.clock_to_the_second().into();
         let since = before.map_or_else(|| now.clone(), |row| row.since);
-        self.rows.insert(0, Incident { what: what.clone(), packets, since, last: now, line: event.clone() });
-        self.rows.truncate(MAX_ROWS);
+        self.list.rows.insert(0, Incident { what: what.clone(), packets, since, last: now, line: event.clone() });
+        self.list.rows.truncate(MAX_ROWS);
         self.keep_selected(known);
-        self.cursor.fit(self.rows.len(), height);
+        self.list.fit(height);
     }
 
     /// Takes in lines of incidents that began before anybody looked, the latest first.
     pub fn recall(&mut self, events: impl IntoIterator<Item = Event>, height: usize) {
         for event in events {
             let Some(what) = &event.suspicion else { continue };
-            if self.rows.len() >= MAX_ROWS || self.rows.iter().any(|row| row.is_same(what, &event)) {
+            if self.list.rows.len() >= MAX_ROWS || self.list.rows.iter().any(|row| row.is_same(what, &event)) {
                 continue;
             }
             let seen: Box<str> = event.clock_to_the_second().into();
             let (what, packets) = (what.clone(), what.packets);
-            self.rows.push(Incident { what, packets, since: seen.clone(), last: seen, line: event });
+            self.list.rows.push(Incident { what, packets, since: seen.clone(), last: seen, line: event });
         }
-        self.cursor.fit(self.rows.len(), height);
+        self.list.fit(height);
     }
 
     /// The selected incident stays selected when another, which was at this place or nowhere, comes first; the first row
     /// stays the latest.
     fn keep_selected(&mut self, moved: Option<usize>) {
-        let selected = self.cursor.selected;
+        let selected = self.list.cursor.selected;
         if selected == 0 {
             return;
         }
         match moved {
-            Some(place) if place == selected => self.cursor.selected = 0,
+            Some(place) if place == selected => self.list.cursor.selected = 0,
             Some(place) if place < selected => {}
-            _ => self.cursor.selected += 1,
+            _ => self.list.cursor.selected += 1,
         }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// Moves.
-    pub fn go(&mut self, motion: Motion, height: usize) {
-        self.cursor.go(motion, self.rows.len(), height);
-    }
-
-    /// Selects a row of those in sight.
-    pub fn select(&mut self, row: usize, height: usize) {
-        self.cursor.select(row, self.rows.len(), height);
-    }
-
-    /// The selected row's place.
-    pub fn cursor(&self) -> Cursor {
-        self.cursor
-    }
-
-    /// The incident in a row.
-    pub fn row(&self, place: usize) -> Option<&Incident> {
-        self.rows.get(place)
-    }
-
-    /// The selected incident.
-    pub fn selected(&self) -> Option<&Incident> {
-        self.row(self.cursor.selected)
     }
 }
 
@@ -134,9 +98,10 @@ impl Incidents {
 mod tests {
     use super::*;
     use crate::tui::event::testing::{alert, anomaly};
+    use crate::tui::keys::Motion;
 
     fn names(incidents: &Incidents) -> Vec<(&str, u64)> {
-        incidents.rows.iter().map(|row| (&*row.what.name, row.packets)).collect()
+        incidents.list.rows.iter().map(|row| (&*row.what.name, row.packets)).collect()
     }
 
     #[test]
@@ -162,16 +127,16 @@ mod tests {
         for number in 0..3 {
             incidents.take(&alert("scan.syn", number, 10, "192.0.2.7"), 10);
         }
-        incidents.go(Motion::Down, 10);
-        let selected = incidents.selected().unwrap().what.incident;
+        incidents.list.go(Motion::Down, 10);
+        let selected = incidents.list.selected().unwrap().what.incident;
         for number in [3, 0, 2, 4] {
             incidents.take(&alert("scan.syn", number, 20, "192.0.2.7"), 10);
-            assert_eq!(incidents.selected().unwrap().what.incident, selected, "{number}");
+            assert_eq!(incidents.list.selected().unwrap().what.incident, selected, "{number}");
         }
         for number in 0..2_000 {
             incidents.take(&alert("scan.syn", number, 10, "192.0.2.7"), 10);
         }
-        assert_eq!(incidents.len(), MAX_ROWS);
+        assert_eq!(incidents.list.rows.len(), MAX_ROWS);
     }
 
     #[test]
@@ -191,6 +156,6 @@ mod tests {
         let mut incidents = Incidents::default();
         incidents.take(&alert("flood.syn", 1, 1_000, "192.0.2.7"), 10);
         incidents.take(&alert("scan.syn", 2, 10, "192.0.2.7"), 10);
-        assert_eq!(incidents.rows.iter().map(|row| row.source().is_some()).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(incidents.list.rows.iter().map(|row| row.source().is_some()).collect::<Vec<_>>(), [true, false]);
     }
 }

@@ -140,8 +140,8 @@ impl State {
                 cursor.go(motion, self.talkers.rows(self.table.which), height / TABLES);
                 self.table.row = cursor.selected;
             }
-            Pane::Connections => self.connections.go(motion, height),
-            Pane::Incidents => self.incidents.go(motion, height),
+            Pane::Connections => self.connections.list.go(motion, height),
+            Pane::Incidents => self.incidents.list.go(motion, height),
         }
     }
 
@@ -149,8 +149,8 @@ impl State {
         let page = match self.pane {
             Pane::Live => self.log.selected().map(words::event),
             Pane::Rules => self.rules.selected().map(words::rule),
-            Pane::Connections => self.connections.selected().map(words::connection),
-            Pane::Incidents => self.incidents.selected().map(|one| words::incident(one, self.ban_of(one))),
+            Pane::Connections => self.connections.list.selected().map(words::connection),
+            Pane::Incidents => self.incidents.list.selected().map(|one| words::incident(one, self.ban_of(one))),
             Pane::Talkers => None,
         };
         if let Some(page) = page {
@@ -219,8 +219,8 @@ impl State {
         match self.pane {
             Pane::Live => self.log.select(row, height),
             Pane::Rules => self.rules.select(row, height),
-            Pane::Connections => self.connections.select(row, height),
-            Pane::Incidents => self.incidents.select(row, height),
+            Pane::Connections => self.connections.list.select(row, height),
+            Pane::Incidents => self.incidents.list.select(row, height),
             Pane::Talkers => {}
         }
         if before == self.cursor() && before.selected == before.top + row {

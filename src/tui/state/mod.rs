@@ -311,8 +311,8 @@ impl State {
             Pane::Live => self.log.cursor(),
             Pane::Rules => self.rules.cursor(),
             Pane::Talkers => Cursor { selected: self.table.row, top: 0 },
-            Pane::Connections => self.connections.cursor(),
-            Pane::Incidents => self.incidents.cursor(),
+            Pane::Connections => self.connections.list.cursor,
+            Pane::Incidents => self.incidents.list.cursor,
         }
     }
 }

@@ -70,7 +70,7 @@ impl State {
 
     /// Takes back the ban of who is behind the selected incident.
     pub(super) fn unban(&mut self) {
-        match self.incidents.selected().and_then(|one| self.ban_of(one)).map(|ban| ban.source) {
+        match self.incidents.list.selected().and_then(|one| self.ban_of(one)).map(|ban| ban.source) {
             Some(source) => self.ask(Request::Change(Change::new(Op::Unblock, source.to_string()))),
             None => self.tell(false, "nobody is banned for what is selected"),
         }
@@ -95,10 +95,10 @@ impl State {
                 self.talkers.peers.busiest().get(self.table.row).map(|(peer, _)| *peer)
             }
             Pane::Connections => {
-                let row = self.connections.selected()?;
+                let row = self.connections.list.selected()?;
                 Some(if row.direction == "outgoing" { row.dst } else { row.src })
             }
-            Pane::Incidents => self.incidents.selected()?.source(),
+            Pane::Incidents => self.incidents.list.selected()?.source(),
             Pane::Talkers | Pane::Rules => None,
         }
     }
@@ -121,11 +121,11 @@ impl State {
                 named(service.port, &service.protocol)
             }
             Pane::Connections => {
-                let row = self.connections.selected()?;
+                let row = self.connections.list.selected()?;
                 named(row.dst_port?, &row.protocol)
             }
             Pane::Incidents => {
-                let line = &self.incidents.selected()?.line;
+                let line = &self.incidents.list.selected()?.line;
                 named(line.service()?, &line.protocol)
             }
             Pane::Talkers | Pane::Rules => None,

@@ -72,7 +72,7 @@ fn who_is_behind_an_incident_can_be_blocked_and_his_ban_taken_back() {
     hear(&mut state, &Request::Status, Answer::Status(Box::new(status)));
     assert_eq!(press(&mut state, KeyCode::Char('-')), change(Change::new(Op::Unblock, "203.0.113.20")));
     press(&mut state, KeyCode::Down);
-    while state.incidents.selected().is_some_and(|one| &*one.what.name != "flood.syn") {
+    while state.incidents.list.selected().is_some_and(|one| &*one.what.name != "flood.syn") {
         press(&mut state, KeyCode::Down);
     }
     press(&mut state, KeyCode::Char('b'));
