@@ -1,0 +1,139 @@
+//! Packets that cross the machine, and the reports that tell of them on their way.
+
+use super::*;
+
+/// What is released once the tap has seen `frames` for this machine and `reports` have come of packets that pass
+/// through it.
+fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
+    let mut withheld = Withheld::default();
+    for &frame in frames {
+        withheld.hold(frame);
+    }
+    for &seen in reports {
+        withheld.report_forwarded(seen, Some(BY));
+    }
+    release_until(&mut withheld, END)
+}
+
+fn crossed(seen: Seen, original: Option<Seen>) -> Settled {
+    Settled::Forwarded(Passage { seen, by: Some(BY), original: original.map(|seen| seen.packet) })
+}
+
+#[test]
+fn a_report_of_a_translated_packet_takes_the_frame_that_it_was() {
+    let (frame, report) = (known(tcp(at(1), 8080), 5), known(tcp(at(900), 80), 5));
+    let other = known(tcp(at(2), 22), 6);
+    assert_eq!(
+        cross(&[frame, other], &[report]),
+        [Settled::Entered(frame), passed(other), crossed(report, Some(frame))]
+    );
+}
+
+#[test]
+fn a_report_takes_one_frame_of_its_interface_that_came_in_just_before() {
+    let report = known(tcp(at(9_000), 80), 5);
+    let (early, late) = (known(tcp(at(1), 8080), 5), known(tcp(at(9_001), 8080), 5));
+    let elsewhere = Seen { interface: 3, ..known(tcp(at(8_000), 8080), 5) };
+    assert_eq!(
+        cross(&[early, elsewhere, late], &[report]),
+        [passed(early), passed(elsewhere), passed(late), crossed(report, None)]
+    );
+    let (first, second) = (known(tcp(at(8_000), 8080), 5), known(tcp(at(8_001), 8080), 5));
+    assert_eq!(
+        cross(&[first, second], &[report]),
+        [passed(first), Settled::Entered(second), crossed(report, Some(second))],
+        "the nearest"
+    );
+    let between = known(tcp(at(8_000), 80), 5);
+    assert_eq!(
+        cross(&[first, second], &[between]),
+        [Settled::Entered(first), passed(second), crossed(between, Some(first))],
+        "the second came in later"
+    );
+    let reports = [known(tcp(at(8_500), 80), 5), report];
+    assert_eq!(
+        cross(&[first, second], &reports),
+        [
+            Settled::Entered(first),
+            Settled::Entered(second),
+            crossed(reports[0], Some(first)),
+            crossed(reports[1], Some(second))
+        ]
+    );
+}
+
+#[test]
+fn of_frames_that_look_alike_the_last_is_taken_however_many_came_between() {
+    let (first, last) = (known(tcp(at(1), 8080), 5), known(tcp(at(900), 8080), 5));
+    let between: Vec<Seen> = (2..900).map(|micros| udp(at(micros), 81)).collect();
+    let report = known(tcp(at(910), 80), 5);
+    let released = cross(&[&[first][..], &between, &[last]].concat(), &[report]);
+    assert_eq!(released.first(), Some(&passed(first)));
+    assert_eq!(released[899..], [Settled::Entered(last), crossed(report, Some(last))]);
+}
+
+#[test]
+fn the_first_fragment_of_a_translated_datagram_is_taken_by_its_report() {
+    let rest = part(at(7_000), 9, 1480, 8080);
+    let report = known(udp(at(7_100), 80), 5);
+    let fingerprint = Some(Fingerprint { whole: 6, head: !5 });
+    let first = Seen { fingerprint, ..part(at(1), 9, 0, 8080) };
+    assert_eq!(cross(&[first, rest], &[report]), [Settled::Entered(first), passed(rest), crossed(report, Some(first))]);
+}
+
+#[test]
+fn a_fragment_of_which_a_report_tells_already_is_not_judged_as_one_for_this_machine() {
+    let mut withheld = Withheld::default();
+    let first = Seen { fingerprint: Some(Fingerprint { whole: 6, head: !5 }), ..part(at(1), 9, 0, 8080) };
+    let other = Seen { fingerprint: Some(Fingerprint { whole: 8, head: 9 }), ..part(at(2), 10, 0, 8080) };
+    withheld.hold(first);
+    withheld.hold(other);
+    withheld.report_forwarded(known(udp(at(4), 80), 5), Some(BY));
+    assert_eq!(withheld.release(END), Some(Settled::Due(other)));
+    assert_eq!(withheld.release(END), Some(Settled::Entered(first)));
+}
+
+#[test]
+fn fragments_that_came_before_their_first_are_told_behind_it() {
+    let rest = part(at(1), 9, 1480, 8080);
+    let first = Seen { fingerprint: Some(Fingerprint { whole: 6, head: !5 }), ..part(at(3), 9, 0, 8080) };
+    let report = known(udp(at(4), 80), 5);
+    assert_eq!(cross(&[rest, first], &[report]), [Settled::Entered(first), passed(rest), crossed(report, Some(first))]);
+}
+
+#[test]
+fn a_report_of_a_packet_that_came_in_as_it_is_takes_no_other_that_is_alike() {
+    let mut withheld = Withheld::default();
+    let (report, frame) = (known(tcp(at(900), 80), 5), known(tcp(at(2), 8080), 5));
+    let entering = Seen { time: at(1), ..report };
+    withheld.entering(&entering);
+    withheld.hold(frame);
+    withheld.report_forwarded(report, Some(BY));
+    assert_eq!(release_until(&mut withheld, END), [passed(frame), crossed(report, None)]);
+}
+
+#[test]
+fn a_frame_waits_for_no_report_of_a_passage_that_went_before() {
+    let mut withheld = Withheld::default();
+    withheld.report_forwarded(known(tcp(at(1), 80), 5), None);
+    assert_eq!(release_until(&mut withheld, at(100_000)).len(), 1);
+    let frame = known(tcp(at(100_001), 8080), 5);
+    withheld.hold(frame);
+    assert_eq!(release_until(&mut withheld, END), [passed(frame)]);
+    assert!(withheld.is_empty());
+}
+
+#[test]
+fn a_packet_on_loopback_is_not_the_one_of_the_same_ends_that_came_in() {
+    let mut withheld = Withheld::default();
+    let answer = Seen { direction: Direction::Loopback, interface: 1, ..tcp(at(1), 80) };
+    withheld.hold(answer);
+    withheld.hold(tcp(at(2), 80));
+    // The kernel has no stamp of a segment that was sent on this very machine, but that at which it was reported.
+    withheld.report_incoming(tcp(at(4), 80), BY);
+    let mut all = Vec::new();
+    while let Some(settled) = withheld.release(END) {
+        all.push(settled);
+    }
+    assert_eq!(all, [passed(answer), dropped(tcp(at(2), 80))]);
+}
