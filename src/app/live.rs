@@ -419,6 +419,7 @@ impl Watch {
         self.tick();
         self.take_counts(Timestamp::MAX);
         let stage = &mut self.stage;
+        stage.own_up(Timestamp::now());
         stage.note(&about_pfw(PfwEvent::Stopped, "told to stop"));
         Ok(stage.summary())
     }

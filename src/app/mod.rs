@@ -8,6 +8,7 @@ mod calendar;
 mod clerk;
 mod conntrack;
 pub mod control;
+mod doubts;
 mod enforcement;
 mod explanation;
 mod files;

@@ -3,8 +3,9 @@
 
 use super::enforcement::NFLOG_GROUPS;
 use super::stage::Stage;
+use super::withheld::HOLD;
 use crate::conntrack::{self, Change, Watch};
-use crate::nflog::Reader;
+use crate::nflog::{Counters, Reader};
 use crate::time::Timestamp;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,12 +19,20 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub struct Reports {
     packets: Reader,
     translations: Translations,
+    /// What was lost when that was last looked at.
+    before: Counters,
+    /// There was no room for a report, and not all that were there have been read since.
+    is_losing: bool,
+    /// All reports of what was dropped before this have been read, or are known to be missing.
+    sound: Timestamp,
 }
 
 impl Reports {
     /// Binds a free group.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { packets: Reader::open_free(NFLOG_GROUPS)?, translations: Translations::default() })
+        let packets = Reader::open_free(NFLOG_GROUPS)?;
+        let (translations, before) = (Translations::default(), packets.counters());
+        Ok(Self { packets, translations, before, is_losing: false, sound: Timestamp::now() })
     }
 
     /// The group.
@@ -46,19 +55,39 @@ impl Reports {
         let asked = Timestamp::now();
         self.translations.read(stage, asked);
         let all = self.packets.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
+        self.own_up(stage, all);
         // What the kernel keeps to itself comes when its time is up; on a busy machine that can be late.
         if !all || self.packets.open_batch().is_some_and(|open| open > 0) {
             return Ok(None);
         }
         let all = self.packets.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        Ok(all.then_some(asked))
+        self.own_up(stage, all);
+        if !all {
+            return Ok(None);
+        }
+        self.sound = asked;
+        Ok(Some(asked))
+    }
+
+    /// Tells the stage if reports are being lost: the kernel takes none in from the first that there is no room for until
+    /// `all` that wait have been read.
+    fn own_up(&mut self, stage: &mut Stage, all: bool) {
+        let counters = self.packets.counters();
+        let before = std::mem::replace(&mut self.before, counters);
+        self.is_losing |= (before.lost, before.overruns) != (counters.lost, counters.overruns);
+        if self.is_losing {
+            stage.doubt(self.sound.minus(HOLD), Timestamp::now());
+            self.is_losing = !all;
+        }
     }
 
     /// Hands the last reports to the stage. The rules have gone before.
     pub fn drain(&mut self, stage: &mut Stage) -> io::Result<()> {
         let now = Timestamp::now();
         self.translations.read(stage, now);
-        self.packets.drain(&mut |event| stage.report(event, now))
+        let drained = self.packets.drain(&mut |event| stage.report(event, now));
+        self.own_up(stage, true);
+        drained
     }
 }
 

@@ -6,6 +6,7 @@ mod verdicts;
 
 use super::audit::Audit;
 use super::conntrack::Conntrack;
+use super::doubts::Doubts;
 use super::forwarding::{self, Course, Forwarding};
 use super::generations::Generations;
 use super::hits::Hits;
@@ -126,6 +127,9 @@ pub struct Stage {
     duplicates: u64,
     other_host: u64,
     not_for_stack: u64,
+    /// When reports were lost, and how many packets have no line for want of them.
+    doubts: Doubts,
+    undecided: u64,
     /// What the kernel had lost when it was last asked, and when that was.
     lost: LostSoFar,
     asked: Timestamp,
@@ -146,6 +150,8 @@ impl Stage {
             duplicates: 0,
             other_host: 0,
             not_for_stack: 0,
+            doubts: Doubts::default(),
+            undecided: 0,
             lost: LostSoFar::default(),
             asked: now,
         }
@@ -337,6 +343,11 @@ impl Stage {
         self.note(&PfwLine { time: now, event: kind, interface: Some(&name), reason: &event.to_string() });
     }
 
+    /// Reports of packets from between these times may be missing.
+    pub fn doubt(&mut self, from: Timestamp, to: Timestamp) {
+        self.doubts.add(from, to);
+    }
+
     /// Has packets that are allowed pass without a line, for now.
     pub fn rest(&mut self, rests: bool) {
         if let Some(log) = self.pipeline.log() {
@@ -357,6 +368,8 @@ impl Stage {
         self.change_rules(now.minus(OLDEST_WAITING));
         let span = (self.asked, now);
         self.asked = now;
+        // More are not known to be lost before the next report tells its number.
+        let lost = LostSoFar { reports: lost.reports.max(self.undecided), ..lost };
         let before = std::mem::replace(&mut self.lost, lost);
         if let Some(news) = self.conntrack.news(instant) {
             self.note(&PfwLine { time: now, event: PfwEvent::ConntrackFull, interface: None, reason: &news });
@@ -368,6 +381,15 @@ impl Stage {
             log.lost(Lost { n, cause, from: span.0, to: span.1 });
         }
         log.flush_if_due(instant);
+    }
+
+    /// Owns up, at the end, to drops of which the kernel's counters alone tell.
+    pub fn own_up(&mut self, now: Timestamp) {
+        let Audit { unaccounted, unreported, .. } = self.audit();
+        let (from, to) = self.doubts.span().unwrap_or((self.asked, now));
+        if let Some(log) = self.pipeline.log().filter(|_| unaccounted > 0 && !unreported) {
+            log.lost(Lost { n: unaccounted, cause: LostCause::Reports, from, to });
+        }
     }
 
     /// What was counted so far, without the hits of rules and what the kernel's counters say.

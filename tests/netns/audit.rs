@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("the_audit_of_a_running_pfw_adds_up_while_packets_are_dropped", the_audit_of_a_running_pfw_adds_up),
     ("without_enforcement_there_is_nothing_to_audit", without_enforcement_there_is_nothing_to_audit),
     ("drops_that_nobody_reported_are_said_at_the_end", drops_that_nobody_reported_are_said),
+    ("a_packet_whose_report_was_lost_is_not_said_to_have_passed", a_packet_whose_report_was_lost),
     ("a_connection_that_only_the_kernel_forgot_is_a_time_out", a_forgotten_connection_is_a_time_out),
     ("a_reply_that_is_not_tracked_is_a_difference_of_that_cause", an_untracked_reply_is_told),
     ("a_wrong_checksum_is_told_as_the_cause", a_wrong_checksum_is_told),
@@ -235,6 +236,39 @@ fn assert_difference(world: &World, pfw: Running, words: &str, cause: &str, n: u
     let differences: Vec<_> = said.lines().filter(|line| line.starts_with("differences")).collect();
     assert_eq!(differences.len(), 1, "{said}");
     assert!(differences[0].ends_with(&format!("{n}  {cause}")), "{said}");
+}
+
+/// pfw gets no processor for so long that the kernel has no room for its reports any more. The tap has room for others.
+fn a_packet_whose_report_was_lost() {
+    const SENT: u64 = 650_000;
+    const AWAKE: u64 = 50_000;
+    let world = World::new();
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"] }}"#), ["--log-max-size", "0"]);
+    // A build without optimization takes its time for so many.
+    let pfw = pfw.with_patience(Duration::from_secs(90));
+    pfw.signal(libc::SIGSTOP);
+    let send = |packets: u64| {
+        on_peer(|| {
+            let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
+            socket.connect((HOST4, 9001)).expect("connected");
+            (0..packets).for_each(|_| assert_eq!(socket.send(b"x").expect("sent"), 1));
+        });
+    };
+    send(SENT - AWAKE);
+    pfw.signal(libc::SIGCONT);
+    // Of these the tap sees many, and of most of them nobody reports.
+    send(AWAKE);
+    wait_for("the reports that there are", || (!world.lines(&["[BLOCKED]", ":9001 "]).is_empty()).then_some(()));
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    let reports = summary(&said, "kernel's reports").expect("a number");
+    assert!(reports < SENT && summary(&said, "kernel's counters") == Some(SENT), "{said}");
+    assert_eq!(count(&world, &["[BLOCKED]", ":9001 "]) as u64, reports);
+    assert_eq!(count(&world, &["[ALLOWED]", ":9001 "]), 0, "{said}");
+    assert!(!said.contains("differences"), "{said}");
+    let lost = |line: &String| line.split(" n=").nth(1)?.split(' ').next()?.parse::<u64>().ok();
+    let lost: u64 = world.lines(&["[LOST]", "cause=reports-lost"]).iter().filter_map(lost).sum();
+    assert_eq!(reports + lost, SENT, "{said}");
 }
 
 fn a_forgotten_connection_is_a_time_out() {

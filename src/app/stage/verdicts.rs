@@ -34,6 +34,9 @@ impl Stage {
     pub(super) fn tell_let_through(&mut self, seen: &Seen, forms: &[Form]) {
         if let Some(blocked) = forms.iter().find(|form| !form.judgement.decision.allows()) {
             if !self.pipeline.is_at_rest(&blocked.judgement) {
+                if self.doubts.covers(seen.time) {
+                    return self.undecided += 1;
+                }
                 return self.explain(seen, forms, blocked, None);
             }
             let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
