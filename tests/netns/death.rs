@@ -5,6 +5,7 @@ use crate::common::{Running, run_in, wait_for};
 use crate::enforce::{command, enforce};
 use crate::firewall::life::{count_only, fail_at, rules_of_others, sabotage};
 use crate::firewall::{everything, nothing_of_pfw};
+use crate::lifeline::Lifeline;
 use crate::variant::{BOTH, choose};
 use crate::world::{World, sh};
 use std::path::Path;
@@ -62,21 +63,29 @@ fn kills_at_random_moments_leave_nothing() {
         choose(BOTH[usize::from(round % 2 == 0)]);
         // A multiplier without common factors with the range spreads the moments over it evenly.
         let moment = Duration::from_micros(round * 7919 % 400 * 500);
+        let mut life = Lifeline::new();
+        let held = |rules| {
+            let mut command = command(&world, rules, ["--yes"]);
+            life.hold(&mut command);
+            command
+        };
         let pfw = match round % 3 {
-            0 => Running::begin(command(&world, RULES[0], ["--yes"])),
+            0 => Running::begin(held(RULES[0])),
             1 => {
-                let pfw = enforce(&world, RULES[0], ["--yes"]);
+                let pfw = Running::start(held(RULES[0]));
                 reload(&world, &pfw, RULES[1]);
                 pfw
             }
             _ => {
-                let pfw = enforce(&world, RULES[1], ["--yes"]);
+                let pfw = Running::start(held(RULES[1]));
                 pfw.signal(libc::SIGTERM);
                 pfw
             }
         };
         std::thread::sleep(moment);
         pfw.kill();
+        // A tool that pfw had started ends in its own time; the guardian cleans behind it.
+        life.wait_for_the_end();
         dirty += u64::from(sh("ipset list -n").contains("PFW"));
         let took = time_to_clean();
         slowest = slowest.max(took);

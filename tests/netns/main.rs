@@ -27,6 +27,7 @@ mod firewall;
 mod forward;
 mod intruders;
 mod keys;
+mod lifeline;
 mod monitor;
 mod needs;
 mod nflog;

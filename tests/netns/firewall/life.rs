@@ -1,12 +1,10 @@
 //! Start, failure, death and removal.
 
 use super::{BOTH, enforce, everything, nothing_of_pfw, plan, tools, world};
+use crate::lifeline::Lifeline;
 use crate::world::sh;
 use crate::{CASE, Case};
 use pfw::firewall::{self, Disturbance, Error, Installed, Variant};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -199,17 +197,11 @@ pub fn holder() {
     }
 }
 
-fn start_holder(variant: &str) -> Child {
-    let this = std::env::current_exe().expect("known");
-    Command::new("/bin/sh")
-        .args(["-c", &format!("exec 9>{}; exec \"$0\"", Lifeline::PATH)])
-        .arg(this)
-        .env(CASE, "firewall_holder")
-        .env("PFW_TEST_VARIANT", variant)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts")
+fn start_holder(variant: &str, life: &Lifeline) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("known"));
+    command.env(CASE, "firewall_holder").env("PFW_TEST_VARIANT", variant).stdout(Stdio::null()).stderr(Stdio::null());
+    life.hold(&mut command);
+    command.spawn().expect("it starts")
 }
 
 /// Waits until nothing is left, and that it stays so; how long it took.
@@ -230,7 +222,7 @@ fn a_killed_pfw_leaves_nothing() {
     let mut slowest = Duration::ZERO;
     for round in 0_u64..kills {
         let mut life = Lifeline::new();
-        let mut pfw = start_holder(if round % 2 == 0 { "nft" } else { "legacy" });
+        let mut pfw = start_holder(if round % 2 == 0 { "nft" } else { "legacy" }, &life);
         // Spread over start and reloads.
         std::thread::sleep(Duration::from_millis(round * 37 % 300));
         pfw.kill().expect("killed");
@@ -243,28 +235,6 @@ fn a_killed_pfw_leaves_nothing() {
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }
 
-/// A pipe with a name that the holder and all that it starts hold open for as long as they live. The guardian lets go of it.
-struct Lifeline(File);
-
-impl Lifeline {
-    const PATH: &str = "/run/alive";
-
-    fn new() -> Self {
-        sh(&format!("rm -f {0} && mkfifo {0}", Self::PATH));
-        // A reader that waits for nobody: who writes waits for a reader.
-        Self(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(Self::PATH).expect("it was made"))
-    }
-
-    /// Waits until nobody holds it any more.
-    fn wait_for_the_end(&mut self) {
-        let start = Instant::now();
-        while self.0.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
-            assert!(start.elapsed() < Duration::from_secs(30), "it ends");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
 fn a_restore_that_outlives_a_killed_pfw() {
     let _world = world();
     sabotage();
@@ -274,7 +244,7 @@ fn a_restore_that_outlives_a_killed_pfw() {
             let mut life = Lifeline::new();
             fail_at(call, "/bin/touch /run/waiting; /bin/sleep 0.6");
             let _ = std::fs::remove_file("/run/waiting");
-            let mut pfw = start_holder(variant);
+            let mut pfw = start_holder(variant, &life);
             let start = Instant::now();
             while !Path::new("/run/waiting").exists() {
                 assert!(start.elapsed() < Duration::from_secs(10), "call {call} is made");
