@@ -133,8 +133,8 @@ impl Engine {
 }
 
 impl Memory {
-    /// Netfilter's order: the tracker sees each packet before the rules,
-    /// and remembers a new connection once the packet has left (on loopback: before it arrives).
+    /// Decides in netfilter's order: the tracker sees each packet before the rules, and remembers a new connection once the
+    /// packet has left (on loopback: before it arrives).
     fn decide_by<D: Decides>(
         &mut self,
         packet: &Ip,

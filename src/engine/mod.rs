@@ -5,8 +5,9 @@
 //! packet's bytes, which `packet` reads, and at what becomes of a decision, which is the caller's affair.
 //!
 //! A packet meets, in this order: `memory` (which asks `tracker` and `fragments` for its state), `recent`, which knows
-//! what was decided on its like, and if it is the first of them `matcher`, which asks `guard`, `peers` (steps 2 and 3), `numbers` (5, 6 and 10) and `classifier` (8). What all of these know about
-//! rules is numbers; `catalogue` knows their names and words, and `reason` puts these together.
+//! what was decided on its like, and if it is the first of them `matcher`, which asks `guard`, `peers` (steps 2 and 3),
+//! `numbers` (5, 6 and 10) and `classifier` (8). What all of these know about rules is numbers; `catalogue` knows their
+//! names and words, and `reason` puts these together.
 
 mod bits;
 mod catalogue;

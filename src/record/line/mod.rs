@@ -23,8 +23,8 @@
 //! One object a line, with the names of Suricata's EVE where EVE has the field (`timestamp`, `in_iface`,
 //! `event_type`, `vlan`, `src_ip`, `src_port`, `dest_ip`, `dest_port`, `proto`, `icmp_type`, `icmp_code`,
 //! `tcp_flags`, `pkt_len`, `arp`, `anomaly`, `alert`), and ours: `direction`, `uid`, `verdict`, `step`, `rule`,
-//! `reason`, `fragment`, `severity` (1 to 3, 1 the gravest), `incident`, `packets`, and for `lost` and `pfw` the fields of the text form by the same names. A field that has no value is
-//! not there.
+//! `reason`, `fragment`, `severity` (1 to 3, 1 the gravest), `incident`, `packets`, and for `lost` and `pfw` the fields of
+//! the text form by the same names. A field that has no value is not there.
 
 mod event;
 mod json;
