@@ -202,9 +202,10 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         let files = options.watch.map(|user| Files::watch(options.book.files(), user, &sender)).transpose()?;
         let rules = InForce { ruleset, matcher, host };
         let mut office = Office::new(events, orders, board, options.book, rules, enforcement, files);
+        office.open(desk, options.confirm);
         desk.ready(&Ready { watched, remarks, enforced_by, control });
         threads::rehearse_panic("main");
-        office.serve(desk, record.handle(), options.confirm);
+        office.serve(desk, record.handle());
         office.close(desk)
     });
     // Whatever happened: what was accepted is written down, and what failed is told then.

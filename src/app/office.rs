@@ -114,12 +114,17 @@ impl Office {
         office
     }
 
-    /// Answers events until the end comes.
-    pub fn serve(&mut self, desk: &mut impl Desk, log: &Handle, confirm: Option<Duration>) {
+    /// Gives the user some time to confirm; without it the rules may stay. What the ready line says must be true when it
+    /// is said, so this comes before.
+    pub fn open(&mut self, desk: &mut impl Desk, confirm: Option<Duration>) {
         self.expect_confirmation(confirm.map(|time| Instant::now() + time));
         if self.confirm_by.is_none() {
             self.may_stay(desk);
         }
+    }
+
+    /// Answers events until the end comes.
+    pub fn serve(&mut self, desk: &mut impl Desk, log: &Handle) {
         self.catch_up(desk);
         while !self.orders.is_asked_to_stop() {
             self.do_what_is_due(desk);

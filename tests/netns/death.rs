@@ -5,11 +5,11 @@ use crate::common::{Running, run_in, wait_for};
 use crate::enforce::{command, enforce};
 use crate::firewall::life::{count_only, fail_at, rules_of_others, sabotage};
 use crate::firewall::{everything, nothing_of_pfw};
-use crate::lifeline::Lifeline;
+use crate::lifeline::{Lifeline, SOON, time_to_clean};
 use crate::variant::{BOTH, choose};
 use crate::world::{World, sh};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     ("kills_at_random_moments_leave_nothing", kills_at_random_moments_leave_nothing),
@@ -31,19 +31,6 @@ const RULES: [&str; 2] = [
     r#"{ "block_ips": ["2.0.0.1","2.0.0.3","2.0.0.5","2.0.0.7","2.0.0.9","2.0.0.11","2.0.0.13","2.0.0.15","2.0.0.17","2.0.0.19","2.0.0.21",
         "2.0.0.23","2.0.0.25","2.0.0.27","2.0.0.29","2.0.0.31","2.0.0.33"], "default_policy": "deny" }"#,
 ];
-
-/// How soon after a death nothing of pfw may be left.
-const SOON: Duration = Duration::from_secs(1);
-
-/// Waits until nothing is left, which must be soon; how long it took.
-fn time_to_clean() -> Duration {
-    let start = Instant::now();
-    while !nothing_of_pfw() {
-        assert!(start.elapsed() < 5 * SOON, "left behind:\n{}", everything());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    start.elapsed()
-}
 
 fn reload(world: &World, pfw: &Running, rules: &str) {
     std::fs::write(world.path("rules.json"), rules).expect("written");
@@ -87,8 +74,7 @@ fn kills_at_random_moments_leave_nothing() {
         dirty += u64::from(sh("ipset list -n").contains("PFW"));
         pfw.kill();
         // A tool that pfw had started ends in its own time; the guardian cleans behind it.
-        life.wait_for_the_end();
-        let took = time_to_clean();
+        let took = life.time_to_clean();
         slowest = slowest.max(took);
         assert!(took < SOON, "round {round}: {took:?}");
         if round % 7 == 0 {
@@ -105,17 +91,12 @@ fn kills_at_random_moments_leave_nothing() {
 const CHANGES: &str = r"restore\( --noflush -w 5\)\?$";
 
 /// Has the call of this number that changes something held up, does `work`, and waits until it is held up.
-fn held_up(what: &str, number: u32, work: impl FnOnce()) {
+fn held_up<T>(what: &str, number: u32, work: impl FnOnce() -> T) -> T {
     let _ = std::fs::remove_file("/run/waiting");
     fail_at(number, "/bin/touch /run/waiting; /bin/sleep 0.4");
-    work();
+    let result = work();
     wait_for(&format!("call {number} of the {what}"), || Path::new("/run/waiting").exists().then_some(()));
-}
-
-/// The one that was held up goes on, and does its work; a second after its end all is clean.
-fn all_is_clean_in_time(what: &str) {
-    std::thread::sleep(Duration::from_millis(400) + SOON);
-    assert!(nothing_of_pfw(), "{what}:\n{}", everything());
+    result
 }
 
 fn a_kill_while_a_program_runs(variant: &str) {
@@ -123,25 +104,40 @@ fn a_kill_while_a_program_runs(variant: &str) {
     choose(variant);
     sabotage();
     count_only(CHANGES);
+    let begin = |life: &Lifeline| {
+        let mut command = command(&world, RULES[0], []);
+        life.hold(&mut command);
+        Running::begin(command)
+    };
+    let started = |life: &Lifeline| {
+        let mut pfw = begin(life);
+        pfw.wait_to_say("pfw: ready");
+        pfw
+    };
+    // The one that was held up goes on when pfw is dead, and does its work; soon after its end all is clean.
+    let all_is_clean_in_time = |what: &str, mut life: Lifeline, pfw: Running| {
+        pfw.kill();
+        let took = life.time_to_clean();
+        assert!(took < SOON, "{what}: {took:?}");
+    };
     // Sets, and each family.
     for number in 1..=3 {
-        let mut pfw = None;
-        held_up("start", number, || pfw = Some(Running::begin(command(&world, RULES[0], []))));
-        pfw.expect("started").kill();
-        all_is_clean_in_time(&format!("call {number} of the start"));
+        let life = Lifeline::new();
+        let pfw = held_up("start", number, || begin(&life));
+        all_is_clean_in_time(&format!("call {number} of the start"), life, pfw);
     }
     // The old sets go too.
     for number in 1..=4 {
-        let pfw = enforce(&world, RULES[0], []);
+        let life = Lifeline::new();
+        let pfw = started(&life);
         held_up("reload", number, || reload(&world, &pfw, RULES[1]));
-        pfw.kill();
-        all_is_clean_in_time(&format!("call {number} of the reload"));
+        all_is_clean_in_time(&format!("call {number} of the reload"), life, pfw);
     }
     for number in 1..=3 {
-        let pfw = enforce(&world, RULES[0], []);
+        let life = Lifeline::new();
+        let pfw = started(&life);
         held_up("end", number, || pfw.signal(libc::SIGTERM));
-        pfw.kill();
-        all_is_clean_in_time(&format!("call {number} of the end"));
+        all_is_clean_in_time(&format!("call {number} of the end"), life, pfw);
     }
 }
 

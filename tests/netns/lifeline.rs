@@ -1,5 +1,6 @@
-//! Tells when a process and all that it has started have ended, however they did.
+//! Tells when a process and all that it has started have ended, however they did, and how soon then all is clean.
 
+use crate::firewall::{everything, nothing_of_pfw};
 use crate::world::sh;
 use std::ffi::CString;
 use std::fs::File;
@@ -8,6 +9,24 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// How soon after a death nothing of pfw may be left in the kernel.
+pub const SOON: Duration = Duration::from_secs(1);
+
+/// Waits until nothing is left; how long it took. Afterwards the guardian has ended too: it starts no program any more
+/// that could be taken for one of the next pfw.
+pub fn time_to_clean() -> Duration {
+    let start = Instant::now();
+    while !nothing_of_pfw() {
+        assert!(start.elapsed() < 5 * SOON, "left behind:\n{}", everything());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let took = start.elapsed();
+    // Whoever is there to clean holds the lock.
+    sh("for lock in /run/pfw/*.lock; do [ ! -e $lock ] || flock -w 30 $lock true; done");
+    assert!(nothing_of_pfw(), "it has come back:\n{}", everything());
+    took
+}
 
 /// A pipe with a name that the process and all that it starts hold open for as long as they live. The guardian lets go
 /// of it.
@@ -41,8 +60,13 @@ impl Lifeline {
         }
     }
 
-    /// Waits until nobody holds it any more.
-    pub fn wait_for_the_end(&mut self) {
+    /// Waits until nobody holds it any more, and then until nothing is left; how long that took from the end on.
+    pub fn time_to_clean(&mut self) -> Duration {
+        self.wait_for_the_end();
+        time_to_clean()
+    }
+
+    fn wait_for_the_end(&mut self) {
         let start = Instant::now();
         while self.pipe.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
             assert!(start.elapsed() < Duration::from_secs(30), "it ends");

@@ -1,7 +1,7 @@
 //! Start, failure, death and removal.
 
 use super::{BOTH, enforce, everything, nothing_of_pfw, plan, tools, world};
-use crate::lifeline::Lifeline;
+use crate::lifeline::{Lifeline, SOON};
 use crate::world::sh;
 use crate::{CASE, Case};
 use pfw::firewall::{self, Disturbance, Error, Installed, Variant};
@@ -204,16 +204,6 @@ fn start_holder(variant: &str, life: &Lifeline) -> Child {
     command.spawn().expect("it starts")
 }
 
-/// Waits until nothing is left, and that it stays so; how long it took.
-fn time_to_clean() -> Duration {
-    let start = Instant::now();
-    while !nothing_of_pfw() {
-        assert!(start.elapsed() < Duration::from_secs(5), "left behind:\n{}", everything());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    start.elapsed()
-}
-
 fn a_killed_pfw_leaves_nothing() {
     let _world = world();
     rules_of_others();
@@ -227,12 +217,11 @@ fn a_killed_pfw_leaves_nothing() {
         std::thread::sleep(Duration::from_millis(round * 37 % 300));
         pfw.kill().expect("killed");
         pfw.wait().expect("gone");
-        life.wait_for_the_end();
-        slowest = slowest.max(time_to_clean());
+        slowest = slowest.max(life.time_to_clean());
         std::thread::sleep(Duration::from_millis(if round % 5 == 0 { 300 } else { 0 }));
         assert_eq!(everything(), clean, "round {round}");
     }
-    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    assert!(slowest < SOON, "{slowest:?}");
 }
 
 fn a_restore_that_outlives_a_killed_pfw() {
@@ -253,9 +242,8 @@ fn a_restore_that_outlives_a_killed_pfw() {
             pfw.kill().expect("killed");
             pfw.wait().expect("gone");
             // The guardian waits for the sleeper, which then does its work; a second later all is clean.
-            life.wait_for_the_end();
-            let slow = time_to_clean();
-            assert!(slow < Duration::from_secs(1), "{variant}, call {call}: {slow:?}");
+            let slow = life.time_to_clean();
+            assert!(slow < SOON, "{variant}, call {call}: {slow:?}");
         }
     }
 }
