@@ -8,6 +8,7 @@
 mod chains;
 mod conditions;
 mod effective;
+mod groups;
 mod growth;
 mod icmp;
 mod ledger;

@@ -4,6 +4,7 @@ use super::Options;
 use super::chains::Writer;
 use super::conditions::{self, Condition, End, addresses, interfaces, port_text, ports_at_either_end, transport};
 use super::effective::{Effective, Listed};
+use super::groups::groups;
 use super::icmp::of_type;
 use super::sets::Sets;
 use super::spec::{Match, Target};
@@ -279,9 +280,9 @@ impl Steps<'_, '_> {
     /// Step 8, and what step 9 says of loopback: only the rules that name it act there, and behind them it is allowed.
     fn ordered_rules(&mut self, direction: RuleDirection) {
         let effective = self.effective;
-        let acting =
-            || effective.rules.iter().filter(|(_, rule)| rule.direction.is_none_or(|wanted| wanted == direction));
-        let on_loopback = acting().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
+        let acts = |rule: &Rule| rule.direction.is_none_or(|wanted| wanted == direction);
+        let acting: Vec<_> = effective.rules.iter().filter(|(_, rule)| acts(rule)).copied().collect();
+        let on_loopback = acting.iter().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
         let on_loopback: Vec<_> = on_loopback.collect();
         let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
         let lo = Match { interface: Some(lo.to_owned()), ..Match::default() };
@@ -296,9 +297,24 @@ impl Steps<'_, '_> {
             }
             self.writer.enter(outside);
         }
-        for (number, rule) in acting() {
-            self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
+        for group in groups(&acting) {
+            let outside = group.condition(self.family(), self.sets).map(|about| self.enter_group(&about));
+            for (number, rule) in group.rules {
+                self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
+            }
+            if let Some(outside) = outside {
+                self.writer.enter(outside);
+            }
         }
+    }
+
+    /// Goes on in a chain that only those packets come to that rules in a row can be about; the chain that it was in.
+    fn enter_group(&mut self, about: &Condition) -> String {
+        let chain = self.writer.further_chain('G');
+        for one in &about.any_of {
+            self.writer.built_in("rules", one, &Target::Jump(chain.clone()));
+        }
+        self.writer.enter(chain)
     }
 
     fn ordered_rule(&mut self, number: u32, rule: &Rule, interface: Option<Condition>) {

@@ -1,5 +1,6 @@
 //! Rules files and the kernel rules that they become, word for word.
 
+mod groups;
 mod long;
 mod next;
 
