@@ -34,6 +34,12 @@ pub(super) struct Steps<'a, 'b> {
 
 const STATE: &str = "-m conntrack --ctstate";
 
+/// Over how many chains many ordered rules are spread, and how many rules a chain has at least then. To print a piece of a
+/// chain the kernel steps over all of it that has been printed (`__nf_tables_dump_rules`): one of twenty thousand rules
+/// takes half a second to read back. It lets chains lead no deeper than 16.
+const PARTS: usize = 8;
+const PART: usize = 500;
+
 impl Steps<'_, '_> {
     /// All hooks.
     pub(super) fn write(&mut self) {
@@ -296,7 +302,11 @@ impl Steps<'_, '_> {
             }
             self.writer.enter(outside);
         }
-        for (number, rule) in acting() {
+        let part = acting().count().div_ceil(PARTS).max(PART);
+        for (index, (number, rule)) in acting().enumerate() {
+            if index > 0 && index.is_multiple_of(part) {
+                self.writer.go_on();
+            }
             self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
         }
     }
