@@ -12,6 +12,7 @@ use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
+use super::trial::{Forms, trial};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -280,12 +281,14 @@ impl Installed {
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
         for (&family, table) in before {
             let transaction = self.wanted(plan, family).transaction(table);
-            let untried = transaction.and_then(|transaction| self.untried(plan, family, transaction));
-            if let Some(transaction) = untried {
-                kernel::test(&self.tools, family, &transaction)?;
+            let taken = || if self.is_in_force() { self.plan.forms(family) } else { Forms::default() };
+            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, taken())) {
+                kernel::test(&self.tools, family, &untried)?;
             }
         }
-        let (mut all, departures) = (BTreeMap::new(), self.departures());
+        // Where nothing departs nobody listens: it would cost the kernel a message for each new rule.
+        let departures = if self.is_in_force() { self.departures() } else { None };
+        let mut all = BTreeMap::new();
         let mut tallies = [Tally::new(&self.plan), Tally::apart_from(plan, &self.plan)];
         // First where it makes a difference.
         let (same, new): (Vec<_>, Vec<_>) = self.tools.families().partition(|&family| self.is_as_now(plan, family));
@@ -340,17 +343,6 @@ impl Installed {
         self.is_in_force() && plan.is_alike(&self.plan, family, table)
     }
 
-    /// The part of a transaction that has rules of a form that the kernel has not taken yet. To validate the others
-    /// again would cost more than all the rest of a small change: the kernel waits for all its processors then.
-    fn untried(&self, plan: &Plan, family: Family, transaction: String) -> Option<String> {
-        let is_known = |table| self.is_in_force() && plan.is_like(&self.plan, family, table);
-        match (is_known(TableName::Raw), is_known(TableName::Filter)) {
-            (true, true) => None,
-            (false, _) => Some(transaction),
-            (true, false) => Some(section(&transaction, TableName::Filter)),
-        }
-    }
-
     fn go_back(&self, before: &BTreeMap<Family, Table>, growth: Option<&Growth>) -> Result<(), Error> {
         growth.map_or(Ok(()), |growth| kernel::shrink(&self.tools, growth))?;
         for (&family, wanted) in before {
@@ -386,12 +378,6 @@ fn refuse_strangers(tools: &Tools) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// The part of a transaction that is about one table.
-fn section(transaction: &str, table: TableName) -> String {
-    let begins = format!("*{}\n", table.word());
-    transaction.split_inclusive("COMMIT\n").filter(|section| section.starts_with(&begins)).collect()
 }
 
 /// What is wrong with a set of which so many entries are there.

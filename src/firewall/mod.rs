@@ -21,6 +21,7 @@ mod process;
 mod removal;
 mod table;
 mod tools;
+mod trial;
 mod words;
 
 pub use backoff::Backoff;

@@ -80,7 +80,7 @@ impl Invocation<'_> {
             std::iter::once(self.program.display().to_string()).chain(self.args.iter().map(|&arg| arg.to_owned()));
         let line = line_number(&stderr).and_then(|number| self.input.lines().nth(number.checked_sub(1)?));
         let with_rule = |line: &str| {
-            let comment = Fingerprint::of(line).comment;
+            let comment = Fingerprint::of(line).comment.into_owned();
             (line.to_owned(), (!comment.is_empty()).then_some(comment))
         };
         CommandError { argv: argv.collect(), end, line: line.map(with_rule), stderr }

@@ -260,11 +260,11 @@ impl<'a> Wanted<'a> {
 }
 
 fn is_marker(specification: &str) -> bool {
-    Fingerprint::of(specification) == Fingerprint { comment: MARKER.to_owned(), ..Fingerprint::default() }
+    Fingerprint::of(specification) == Fingerprint { comment: MARKER.into(), ..Fingerprint::default() }
 }
 
 fn is_jump(specification: &str, hook: Hook) -> bool {
-    words(specification) == words(&hook.jump()) && Fingerprint::of(specification).comment == JUMP
+    words(specification).eq(words(&hook.jump())) && Fingerprint::of(specification).comment == JUMP
 }
 
 #[cfg(test)]

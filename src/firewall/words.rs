@@ -1,45 +1,71 @@
 //! Lines of `iptables-save` as words.
 
+use std::borrow::Cow;
+
 /// The words of a line: quotes and backslashes in them undone.
-pub(super) fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quoted = false;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' if quoted => word.get_or_insert_default().extend(chars.next()),
-            ' ' | '\t' if !quoted => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
+pub(super) fn words(line: &str) -> Words<'_> {
+    Words { rest: line }
+}
+
+/// See [`words`]. Ten thousand rules have half a million: those without quotes are not copied.
+#[derive(Clone, Debug)]
+pub(super) struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = Cow<'a, str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest.trim_start_matches([' ', '\t']);
+        let end = rest.find([' ', '\t', '"']).unwrap_or(rest.len());
+        let (plain, behind) = rest.split_at(end);
+        if behind.starts_with('"') {
+            return Some(Cow::Owned(self.quoted(rest)));
         }
+        self.rest = behind;
+        (!plain.is_empty()).then_some(Cow::Borrowed(plain))
     }
-    words.extend(word);
-    words
+}
+
+impl<'a> Words<'a> {
+    /// A word that has quotes in it.
+    fn quoted(&mut self, line: &'a str) -> String {
+        let mut word = String::new();
+        let mut quoted = false;
+        let mut chars = line.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '"' => quoted = !quoted,
+                '\\' if quoted => word.extend(chars.next()),
+                ' ' | '\t' if !quoted => break,
+                c => word.push(c),
+            }
+        }
+        self.rest = chars.as_str();
+        word
+    }
 }
 
 /// What tells a rule of ours from another: versions of iptables print conditions differently, but these as they were
 /// given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint {
+pub(super) struct Fingerprint<'a> {
     /// The comment: the rule's id.
-    pub(super) comment: String,
+    pub(super) comment: Cow<'a, str>,
     /// Where it sends the packet.
-    pub(super) target: String,
+    pub(super) target: Cow<'a, str>,
     /// The NFLOG prefix, which holds generation and number.
-    pub(super) prefix: String,
+    pub(super) prefix: Cow<'a, str>,
 }
 
-impl Fingerprint {
+impl<'a> Fingerprint<'a> {
     /// Of a rule's specification.
-    pub(super) fn of(specification: &str) -> Self {
+    pub(super) fn of(specification: &'a str) -> Self {
         let mut found = Self::default();
-        let mut all = words(specification).into_iter();
+        let mut all = words(specification);
         while let Some(word) = all.next() {
-            let place = match word.as_str() {
+            let place = match &*word {
                 "--comment" => &mut found.comment,
                 "-j" | "-g" => &mut found.target,
                 "--nflog-prefix" => &mut found.prefix,
@@ -75,7 +101,7 @@ pub(super) fn form(specification: &str) -> String {
             word.starts_with("PFW-").then(|| word.trim_end_matches(|c: char| c.is_ascii_hexdigit() || c == '-'));
         form.push_str(if is_value { "*" } else { chain.unwrap_or(&word) });
         form.push(' ');
-        is_value = VALUED.contains(&word.as_str());
+        is_value = VALUED.contains(&&*word);
     }
     form
 }
@@ -99,10 +125,11 @@ mod tests {
     #[test]
     fn words_are_split_as_iptables_does() {
         assert_eq!(
-            words(r#"-A X  -m comment --comment "a \"b\" \\" -j DROP"#),
+            words(r#"-A X  -m comment --comment "a \"b\" \\" -j DROP"#).collect::<Vec<_>>(),
             ["-A", "X", "-m", "comment", "--comment", r#"a "b" \"#, "-j", "DROP"]
         );
-        assert_eq!(words(r#""" x"#), ["", "x"]);
+        assert_eq!(words(r#" "" x "#).collect::<Vec<_>>(), ["", "x"]);
+        assert_eq!(words(r#"a"b c"d e"#).collect::<Vec<_>>(), ["ab cd", "e"]);
     }
 
     #[test]

@@ -12,6 +12,10 @@ use crate::rules::Action;
 /// A rule with more combinations of alternatives than this becomes a cascade of chains, whose size is their sum
 /// instead of their product.
 const FLAT: usize = 16;
+/// The same for a rule that allows: its cascade leads into the rest of the rules, and so each leads one chain deeper, of
+/// which the kernel takes 16 (`NFT_JUMP_STACK_SIZE`, `net/netfilter/nf_tables.h`). Eight addresses at either end, of TCP
+/// and UDP, are still flat; what has more addresses is a set.
+const FLAT_ALLOWED: usize = 128;
 
 /// A chain of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +79,13 @@ impl<'a> Writer<'a> {
         name
     }
 
+    /// Goes on in a further chain, to which what comes this far is led.
+    pub(super) fn go_on(&mut self) {
+        let next = self.further_chain('P');
+        self.built_in("further-rules", &Match::default(), &Target::Goto(next.clone()));
+        self.enter(next);
+    }
+
     /// Goes on in `chain`; the chain that it was in.
     pub(super) fn enter(&mut self, chain: String) -> String {
         std::mem::replace(&mut self.current, chain)
@@ -124,7 +135,8 @@ impl<'a> Writer<'a> {
         let conditions: Vec<_> = conditions.iter().filter(|one| !one.is_always()).collect();
         let combinations =
             conditions.iter().fold(1_usize, |product, one| product.saturating_mul(one.any_of.len().max(1)));
-        if combinations <= FLAT && conditions.iter().all(|one| one.none_of.is_empty()) {
+        let flat = if action == Action::Allow { FLAT_ALLOWED } else { FLAT };
+        if combinations <= flat && conditions.iter().all(|one| one.none_of.is_empty()) {
             for combination in product(&conditions) {
                 self.act(number, action, &combination);
             }
@@ -135,24 +147,32 @@ impl<'a> Writer<'a> {
 
     /// A chain for each condition: what fails one goes on with the rest of the rules, what satisfies it with the next
     /// condition, and what satisfies all is acted upon. Every step is a goto, so that the end of the last chain leads
-    /// out of ours, as RETURN in the first one does.
+    /// back to where the first was jumped to: in front of the rest. What is allowed has to leave our chains there, as by
+    /// RETURN in the first one; so there the rest is a chain too, which those of the conditions lead to.
     fn cascade(&mut self, number: u32, action: Action, conditions: &[&Condition]) {
-        let rest = self.further_chain('C');
-        let to = |chain: &str| Target::Goto(chain.to_owned());
+        let chain = self.further_chain('C');
+        let (otherwise, rest) = if action == Action::Allow {
+            (Target::Goto(chain.clone()), chain)
+        } else {
+            self.jump(number, &Match::default(), &chain);
+            (Target::Return, self.enter(chain))
+        };
         for condition in conditions {
-            let next = self.further_chain('C');
             for one in &condition.none_of {
-                self.numbered(number, one, &to(&rest));
+                self.numbered(number, one, &otherwise);
             }
+            if condition.any_of.is_empty() {
+                continue;
+            }
+            let next = self.further_chain('C');
             for one in &condition.any_of {
-                self.numbered(number, one, &to(&next));
+                self.numbered(number, one, &Target::Goto(next.clone()));
             }
-            let otherwise = if condition.any_of.is_empty() { &next } else { &rest };
-            self.numbered(number, &Match::default(), &to(otherwise));
-            self.current = next;
+            self.numbered(number, &Match::default(), &otherwise);
+            self.enter(next);
         }
         self.act(number, action, &Match::default());
-        self.current = rest;
+        self.enter(rest);
     }
 
     fn act(&mut self, number: u32, action: Action, conditions: &Match) {

@@ -27,6 +27,7 @@ pub use sets::PlannedSet;
 
 use super::family::Family;
 use super::names::{Hook, TableName, set_aside, without_marks};
+use super::trial::Forms;
 use super::words::form;
 use crate::host::Host;
 use crate::rules::Ruleset;
@@ -35,7 +36,7 @@ use chains::Writer;
 use effective::{Effective, Lists};
 use ledger::Ledger;
 use sets::Sets;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use steps::Steps;
 
 /// What a plan needs to know beside the rules.
@@ -160,14 +161,13 @@ impl Plan {
         of(self) == of(taken)
     }
 
-    /// Whether every rule of a table has the form of one in a plan that the kernel has taken: other addresses, ports and
-    /// marks, in the same places. They are numbers that were read and written by us.
-    pub(super) fn is_like(&self, taken: &Self, family: Family, table: TableName) -> bool {
-        let forms = |plan: &Self| {
-            let chains = plan.chains(family).iter().filter(|chain| TableName::of_chain(&chain.name) == table);
-            chains.flat_map(|chain| &chain.rules).map(|rule| form(&rule.text)).collect::<HashSet<_>>()
+    /// The forms of its rules of a family.
+    pub(super) fn forms(&self, family: Family) -> Forms {
+        let rules = |chain: &'_ Chain| {
+            let table = TableName::of_chain(&chain.name);
+            chain.rules.iter().map(|rule| (table, form(&rule.text))).collect::<Vec<_>>()
         };
-        forms(self).is_subset(&forms(taken))
+        self.chains(family).iter().flat_map(rules).collect()
     }
 
     fn unmarked(&self, family: Family, table: TableName) -> Vec<(String, Vec<String>)> {

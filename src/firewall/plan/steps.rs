@@ -35,6 +35,12 @@ pub(super) struct Steps<'a, 'b> {
 
 const STATE: &str = "-m conntrack --ctstate";
 
+/// Over how many chains many ordered rules are spread, and how many rules a chain has at least then. To print a piece of a
+/// chain the kernel steps over all of it that has been printed (`__nf_tables_dump_rules`): one of twenty thousand rules
+/// takes half a second to read back. It lets chains lead no deeper than 16.
+const PARTS: usize = 8;
+const PART: usize = 500;
+
 impl Steps<'_, '_> {
     /// All hooks.
     pub(super) fn write(&mut self) {
@@ -297,10 +303,16 @@ impl Steps<'_, '_> {
             }
             self.writer.enter(outside);
         }
+        let part = acting.len().div_ceil(PARTS).max(PART);
+        let mut written = 0_usize;
         for group in groups(&acting) {
             let outside = group.condition(self.family(), self.sets).map(|about| self.enter_group(&about));
             for (number, rule) in group.rules {
+                if written > 0 && written.is_multiple_of(part) {
+                    self.writer.go_on();
+                }
                 self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
+                written += 1;
             }
             if let Some(outside) = outside {
                 self.writer.enter(outside);

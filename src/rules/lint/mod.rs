@@ -9,6 +9,7 @@ mod host;
 mod lists;
 mod outlook;
 mod reach;
+mod shelf;
 mod traffic;
 
 use super::diagnostic::Finding;

@@ -57,6 +57,18 @@ fn warnings_are_told_where_they_are_due_and_nowhere_else() {
 }
 
 #[test]
+fn a_repeated_rule_is_found_among_ten_thousand() {
+    let rule = |n: u32| {
+        let source = std::net::Ipv4Addr::from(0x0a00_0000 + n);
+        format!(r#"{{ "action": "block", "direction": "in", "protocol": "tcp", "src": "{source}", "dst_port": 22 }}"#)
+    };
+    let mut rules: Vec<_> = (0..9_999).map(rule).collect();
+    rules.push(rule(1));
+    let told = told(&format!(r#"{{ "rules": [{}] }}"#, rules.join(",")));
+    assert!(told.contains("rules[9999]: never acts: it repeats rules[1] "), "{told}");
+}
+
+#[test]
 fn the_example_draws_no_warning() {
     assert_eq!(told(include_str!("../../../rules.example.json")), "");
 }

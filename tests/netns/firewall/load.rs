@@ -1,6 +1,6 @@
 //! Much at once: long lists, many reloads, rule sets of every kind.
 
-use super::{BOTH, PACE, enforce, nothing_of_pfw, ping, plan, plan_of, tools, world};
+use super::{BOTH, PACE, enforce, nothing_of_pfw, ping, ping_from_peer, plan, plan_of, tools, world};
 use crate::Case;
 use crate::stream::{receive_until, send_until};
 use crate::verdict::raw::make_room;
@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("firewall_a_hundred_thousand_networks_are_quick", a_hundred_thousand_networks_are_quick),
     ("firewall_reloads_leak_and_lose_nothing", reloads_leak_and_lose_nothing),
     ("firewall_any_rule_set_is_taken_by_the_kernel", any_rule_set_is_taken),
+    ("firewall_many_rules_of_many_conditions_act", many_rules_of_many_conditions_act),
 ];
 
 fn a_hundred_thousand_networks_are_quick() {
@@ -174,4 +175,28 @@ fn any_rule_set_is_taken() {
     }
     assert!(taken * 4 > rounds, "{taken} of {rounds} were valid");
     assert!(nothing_of_pfw());
+}
+
+fn many_rules_of_many_conditions_act() {
+    let _world = world();
+    let rule = |action: &str, first: &str| {
+        let addresses = |first: &str| format!(r#"["{first}", "192.0.2.1", "192.0.2.3", "192.0.2.5", "192.0.2.7"]"#);
+        format!(
+            r#"{{ "action": "{action}", "direction": "in", "src": {}, "dst": {} }}"#,
+            addresses(first),
+            addresses(HOST4)
+        )
+    };
+    let others: Vec<_> =
+        (0..30).map(|n| rule(["block", "reject", "allow"][n % 3], &format!("198.51.100.{}", 2 * n + 1))).collect();
+    let others = others.join(",");
+    let with = |rules: &[String]| format!(r#"{{ "rules": [{others}, {}] }}"#, rules.join(","));
+    for variant in BOTH {
+        let mut installed = enforce(variant, &with(&[rule("block", PEER4)]));
+        assert!(!ping_from_peer(HOST4), "{variant:?}: blocked behind all the others");
+        assert_eq!(installed.check().expect("readable"), []);
+        let allowed = plan(&with(&[rule("allow", PEER4), rule("block", PEER4)]));
+        installed.replace(allowed).unwrap_or_else(|error| panic!("{error}"));
+        assert!(ping_from_peer(HOST4), "{variant:?}: allowed before");
+    }
 }

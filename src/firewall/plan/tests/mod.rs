@@ -299,14 +299,49 @@ fn a_rule_of_many_combinations_is_a_cascade_whose_failures_go_on_behind_it() {
     );
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-OUT")[2..],
-        ["-o lo -j RETURN # loopback", "-o eth1 -g PFW-C00000 # c", "-o wg+ -g PFW-C00000 # c", "-g PFW-C00001 # c"]
+        [
+            "-o lo -j RETURN # loopback",
+            "-o eth1 -g PFW-C00000 # c",
+            "-o wg+ -g PFW-C00000 # c",
+            "-p tcp -g PFW-C00000 # c",
+            "-p udp -g PFW-C00000 # c",
+            "-j RETURN # c",
+        ]
     );
-    assert_eq!(
-        chain(&plan, Family::V4, "PFW-C00001"),
-        ["-p tcp -g PFW-C00000 # c", "-p udp -g PFW-C00000 # c", "-g PFW-C00002 # c"]
-    );
-    assert_eq!(chain(&plan, Family::V4, "PFW-C00002"), ["-j RETURN # c"]);
     assert_eq!(chain(&plan, Family::V4, "PFW-C00000"), ["log 000001 # d", "-j DROP # d"]);
+}
+
+#[test]
+fn a_cascade_that_blocks_is_jumped_to_and_comes_back_to_the_rest() {
+    let many = r#"["192.0.2.1", "192.0.2.3", "192.0.2.5", "192.0.2.7", "192.0.2.9"]"#;
+    let plan = plan(&format!(
+        r#"{{ "rules": [{{ "id": "c", "action": "block", "direction": "in", "src": {many}, "dst": {many} }},
+                        {{ "id": "d", "action": "allow", "direction": "in", "src": {many}, "dst": {many} }}] }}"#
+    ));
+    let all = chain(&plan, Family::V4, "PFW-IN");
+    let place = all.iter().position(|rule| rule == "-j PFW-C00000 # c").expect("a jump");
+    assert_eq!(all[place + 1], "-s 192.0.2.1/32 -d 192.0.2.1/32 -j RETURN # d", "which needs no chain of its own");
+    let first = chain(&plan, Family::V4, "PFW-C00000");
+    assert_eq!((&*first[0], &*first[5]), ("-s 192.0.2.1/32 -g PFW-C00001 # c", "-j RETURN # c"));
+    assert_eq!(chain(&plan, Family::V4, "PFW-C00001")[0], "-d 192.0.2.1/32 -g PFW-C00002 # c");
+    assert_eq!(chain(&plan, Family::V4, "PFW-C00002"), ["log 000000 # c", "-j DROP # c"]);
+}
+
+#[test]
+fn many_rules_stand_in_chains_that_lead_into_each_other() {
+    let rule = |n: usize| {
+        format!(r#"{{ "id": "r{n}", "action": "block", "direction": "in", "src": "10.0.{}.{}" }}"#, n / 256, n % 256)
+    };
+    let rules: Vec<_> = (0..1200).map(rule).collect();
+    let plan = plan(&format!(r#"{{ "rules": [{}] }}"#, rules.join(",")));
+    let chains = ["PFW-IN", "PFW-P00000", "PFW-P00001"].map(|name| decisive(&plan, Family::V4, name));
+    for (here, next) in chains.iter().zip(["PFW-P00000", "PFW-P00001"]) {
+        assert_eq!(here.last(), Some(&format!("-g {next} # further-rules")));
+    }
+    let drops: Vec<_> = chains.concat().into_iter().filter(|rule| rule.contains("-j DROP")).collect();
+    let expected = |n: usize| format!("-s 10.0.{}.{}/32 -j DROP # r{n}", n / 256, n % 256);
+    assert_eq!(drops, (0..1200).map(expected).collect::<Vec<_>>());
+    assert_eq!(chains.map(|chain| chain.iter().filter(|rule| rule.contains("DROP")).count()), [500, 500, 200]);
 }
 
 #[test]
