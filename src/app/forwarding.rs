@@ -25,6 +25,10 @@ const MAX_DATAGRAMS: usize = 1 << 12;
 /// told last.
 const MAX_BEGINNINGS: usize = 1 << 12;
 
+/// Beginnings that are remembered of the same ends: more than a host that is refused again and again makes while packets
+/// wait. Packets of one that is forgotten go by what was told last, too.
+const SAME_ENDS: usize = 16;
+
 /// How long a beginning is of use: packets wait no longer than that until they are told apart.
 const BEGINNING: Duration = Duration::from_secs(1);
 
@@ -79,13 +83,16 @@ pub struct Forwarding {
 
 /// When several of the same ends began: one may follow on another before packets of the first are told apart.
 #[derive(Clone, Copy, Debug, Default)]
-struct Beginnings([Option<Timestamp>; 4]);
+struct Beginnings([Option<Timestamp>; SAME_ENDS]);
 
 impl Beginnings {
     /// With another one, of which the oldest may be forgotten.
-    fn and(self, time: Timestamp) -> Self {
-        let [_, second, third, fourth] = self.0;
-        Self([second, third, fourth, Some(time)])
+    fn and(mut self, time: Timestamp) -> Self {
+        self.0.rotate_left(1);
+        if let Some(last) = self.0.last_mut() {
+            *last = Some(time);
+        }
+        self
     }
 
     /// The latest that is not later than `time`.
@@ -383,6 +390,21 @@ mod tests {
         forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(5));
         let covered = [1, 4, 5, 8, 10, 11].map(|time| forwarding.covers(&outside, millis(time)));
         assert_eq!(covered, [false, false, true, true, true, false]);
+    }
+
+    #[test]
+    fn one_connection_after_another_of_the_ends_of_a_flow_that_is_over_is_this_machine_s_own() {
+        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
+        let outside = udp(CLIENT, HOST, (4000, 80));
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        forwarding.change(&host(), &Change::Opened(masqueraded), millis(50));
+        forwarding.change(&host(), &Change::Closed(masqueraded), millis(51));
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(1));
+        let own = || (3..40).step_by(3);
+        own().for_each(|time| forwarding.begins(&outside, millis(time)));
+        assert!(forwarding.covers(&outside, millis(2)));
+        assert_eq!(own().find(|&time| forwarding.covers(&outside, millis(time))), None);
     }
 
     #[test]

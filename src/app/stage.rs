@@ -26,7 +26,7 @@ use crate::engine::{Direction, Matcher};
 use crate::firewall::{Reported, read_nflog_prefix};
 use crate::host::Host;
 use crate::nflog::{Event, Hook};
-use crate::packet::{self, Malformed, Net};
+use crate::packet::{self, Malformed, Net, PacketType};
 use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -204,7 +204,9 @@ impl Stage {
             // Else packets are judged when their fate is known.
             self.change_rules(frame.time);
         }
-        let mut packet = packet::parse(frame.link, frame.bytes, frame.original_len);
+        let came_in = !loopback && frame.packet_type.is_some_and(|kind| kind != PacketType::Outgoing);
+        let parse = if came_in { packet::parse_received } else { packet::parse };
+        let mut packet = parse(frame.link, frame.bytes, frame.original_len);
         packet.vlan = frame.vlan.or(packet.vlan);
         let course = if loopback { None } else { Some(self.forwarding.course(&self.host, frame.packet_type, &packet)) };
         let direction = match course {

@@ -60,10 +60,17 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
         fragment,
         transport: Transport::None,
     });
+    let may_be_left_to_card = header.get_checksum() == 0;
+    if !may_be_left_to_card {
+        check_checksum(&header, frame.limit(header_len), faults);
+    }
     if let (Net::Ip(ip), Some(payload)) = (net, readable(payload, fragment)) {
         transport::read(Family::V4, protocol, payload, &mut ip.transport, faults);
     }
-    check_checksum(&header, frame.limit(header_len), faults);
+    if may_be_left_to_card {
+        // Where it was, it is not to hide what is wrong behind the header.
+        check_checksum(&header, frame.limit(header_len), faults);
+    }
 }
 
 /// The length of the packet as it says it, or of its frame where segmentation was left to the network card.
@@ -145,12 +152,11 @@ fn readable(payload: Span<'_>, fragment: Option<Fragment>) -> Option<Span<'_>> {
     }
 }
 
-/// Holds the header's checksum against its bytes, if they were all captured and nothing else is wrong. A checksum
-/// of 0 was left to the network card to fill in.
+/// Holds the header's checksum against its bytes, if they were all captured and nothing else is wrong.
 fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut Faults) {
     let stated = header.get_checksum();
     let is_whole = header_bytes.bytes().len() == header_bytes.len() as usize;
-    if stated == 0 || !is_whole || faults.first().is_some() {
+    if !is_whole || faults.first().is_some() {
         return;
     }
     let sum = sum(header_bytes.bytes());
@@ -169,7 +175,7 @@ fn sum(header: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, odd, parse, reason, sentence};
-    use super::super::{Link, Packet, Ports, parse as parse_cut};
+    use super::super::{Link, Packet, Ports, parse as parse_cut, parse_received};
     use super::*;
 
     const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
@@ -268,15 +274,18 @@ mod tests {
     }
 
     #[test]
-    fn a_checksum_is_reported_where_it_is_wrong_filled_in_and_alone() {
+    fn a_wrong_checksum_is_reported_before_what_is_behind_the_header_and_one_of_0_after_it() {
         let with =
             |checksum: &str, total: &str| ipv4(&format!("4500 {total} 1234 0000 4011 {checksum} {ADDRESSES} {UDP_53}"));
         assert_eq!(with("9ce9", "001c").malformed, None);
-        assert_eq!(with("0000", "001c").malformed, None);
+        assert_eq!(with("0000", "001c").malformed, None, "the network card was to fill it in");
         let wrong = with("9cea", "001c");
         assert_eq!(sentence(&wrong), "ipv4: header checksum 0x9cea, should be 0x9ce9");
         assert_eq!(ip(&wrong).transport, Transport::Udp(Ports { src: 49152, dst: 53 }));
         assert_eq!(reason(&with("9cea", "00ff")), Some(Reason::Ipv4BeyondFrame));
+        let cut_off =
+            |checksum: &str| reason(&ipv4(&format!("45000018 1234 0000 4011 {checksum} {ADDRESSES} c0000035")));
+        assert_eq!([cut_off("9cea"), cut_off("0000")], [Some(Reason::Ipv4Checksum), Some(Reason::UdpHeader)]);
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Malformed {
         self.reason.name()
     }
 
+    /// Whether it is a header checksum of 0, which who sends the packet may have left to the network card to fill in. Who
+    /// receives it so discards it.
+    pub(super) const fn may_be_left_to_card(self) -> bool {
+        matches!(self.reason, Reason::Ipv4Checksum) && self.found == 0
+    }
+
     /// See [`Reason::discarded_by_kernel`].
     pub const fn discarded_by_kernel(self) -> bool {
         self.reason.discarded_by_kernel()

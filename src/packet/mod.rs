@@ -265,7 +265,15 @@ pub struct Arp {
 
 /// Reads the frame `bytes`, whose first header is of type `link`; `original_len` is the frame's length on the wire,
 /// which is more than `bytes.len()` where the capture kept only the beginning.
+///
+/// It may have been seen where it was sent: what is left to the network card to fill in is not at fault.
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
+    let packet = parse_received(link, bytes, original_len);
+    Packet { malformed: packet.malformed.filter(|fault| !fault.may_be_left_to_card()), ..packet }
+}
+
+/// The same of a frame that came from outside, whose sender and network card have done all that they were to do.
+pub fn parse_received(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     link::parse(link, bytes, original_len)
 }
 

@@ -65,6 +65,9 @@ fn the_reset_that_answers_a_rejected_segment_leaves_its_connection_as_it_is() {
     // A second one is the other end's own, and so is one that goes the same way.
     assert_eq!(states(&[">S", "<RA", "<RA", "<SA"]), [State::New, State::Reply, State::Reply, State::Invalid]);
     assert_eq!(states(&[">S", ">R", "<SA"]), [State::New, State::Original, State::Invalid]);
+    // Conntrack has closed the connection with the first answer, and finds no fault with an ACK on a closed one.
+    let (new, original, reply) = (State::New, State::Original, State::Reply);
+    assert_eq!(states(&[">S", "<RA", ">A", "<R", "<SA"]), [new, reply, original, reply, reply]);
 }
 
 #[test]

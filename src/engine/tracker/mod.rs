@@ -77,8 +77,9 @@ impl Tracker {
         self.count(placed);
     }
 
-    /// Takes in that the rules answer a segment with a reset of their own. Netfilter ties that to the connection of the
-    /// segment (RELATED), if there is one, and does not let it touch that.
+    /// Takes in that the rules answer a segment with a reset of their own. If the segment belongs to a connection, netfilter
+    /// closes that (`nf_ct_set_closing`, since Linux 6.3: the rules end what only they know to be over), and ties the reset
+    /// to it (RELATED), which so is not tracked as a segment.
     pub(super) fn reject(&mut self, packet: &Ip, now: Timestamp) {
         let Flow::Of(tuple, kind @ Kind::Tcp(_)) = Flow::of(packet) else { return };
         if kind.is_reset() {
@@ -91,6 +92,7 @@ impl Tracker {
         };
         if let Some(entry) = entry {
             entry.put(marks::REJECTED, true);
+            tcp::close(entry, now);
         }
     }
 

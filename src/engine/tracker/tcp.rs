@@ -6,6 +6,7 @@
 use super::connections::Entry;
 use super::marks;
 use crate::packet::TcpFlags;
+use crate::time::Timestamp;
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +148,15 @@ pub(super) fn advance(entry: &mut Entry, segment: Segment, reply: bool) -> Effec
             let new = settle_simultaneous(entry, segment, reply, new);
             accept(entry, segment, reply, new)
         }
+    }
+}
+
+/// Closes the connection without a segment. One that is closed does not live longer for it
+/// (`nf_conntrack_tcp_set_closing`).
+pub(super) fn close(entry: &mut Entry, now: Timestamp) {
+    if entry.tcp != TcpState::Close {
+        entry.tcp = TcpState::Close;
+        entry.refresh(now, TcpState::Close.timeout());
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::engine::testing::{at, bare, icmp, icmp_error, tcp, udp};
 use crate::host::connections::Opener;
 use State::{Invalid, New, Original, Related, Reply, Untracked};
-use TcpState::{CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, SynSent2, TimeWait};
+use TcpState::{Close, CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, SynSent2, TimeWait};
 
 const HERE: (&str, u16) = ("10.0.0.5", 40_000);
 const PEER: (&str, u16) = ("192.0.2.7", 443);
@@ -101,6 +101,19 @@ fn a_refused_connection_is_forgotten_at_once() {
     assert_eq!(play(&mut tracker, &[">S", "<RA"]), [New, Reply]);
     assert_eq!(tracker.len(), 0);
     assert_eq!(pass(&mut tracker, &tcp(PEER, HERE, "RA"), 3), Invalid);
+}
+
+#[test]
+fn a_reset_of_the_rules_own_closes_a_connection_that_is_known() {
+    let mut tracker = tracker();
+    tracker.reject(&tcp(HERE, PEER, "S"), at(0));
+    assert_eq!(tracker.len(), 0, "it was never let through");
+    play(&mut tracker, &[">S", "<SA", ">A"]);
+    tracker.reject(&tcp(HERE, PEER, "A"), at(3));
+    assert_eq!((entry(&mut tracker).tcp, end_of(&mut tracker, &tcp(HERE, PEER, "A"))), (Close, 3 + 10));
+    assert_eq!(pass(&mut tracker, &tcp(PEER, HERE, "R"), 4), Reply, "the reset itself");
+    tracker.reject(&tcp(HERE, PEER, "A"), at(5));
+    assert_eq!(end_of(&mut tracker, &tcp(HERE, PEER, "A")), 3 + 10, "a closed one does not live longer");
 }
 
 #[test]

@@ -215,7 +215,8 @@ impl Steps<'_, '_> {
     }
 
     /// Step 3 for the ends of forwarded traffic that translation hides: the destination before DNAT, and the source
-    /// behind SNAT.
+    /// behind SNAT. They are asked for of translated flows alone: an error about another goes by its own ends, and
+    /// conntrack would tell those of what it is about.
     ///
     /// A set can't be held against what conntrack remembers. Where it acts in the raw table it is held against both
     /// before they are translated: against the first packet's destination, and against that of replies. What is
@@ -229,7 +230,7 @@ impl Steps<'_, '_> {
         };
         let hidden = hidden.into_iter().map(|(first, len)| format!("{}/{len}", first.text()));
         for network in hidden {
-            for option in ["--ctorigdst", "--ctrepldst"] {
+            for option in ["--ctstate DNAT --ctorigdst", "--ctstate SNAT --ctrepldst"] {
                 self.writer.block(number, &Match::module(format!("-m conntrack {option} {network}")));
             }
         }

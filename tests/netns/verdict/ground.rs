@@ -10,7 +10,7 @@ use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
 use pfw::host::Host;
 use pfw::nflog::{Event, Hook, Reader};
-use pfw::packet::{Ip, Link, Net, parse};
+use pfw::packet::{Ip, Link, Net, parse, parse_received};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -299,7 +299,7 @@ pub fn packet_of(frame: &[u8]) -> Option<(&[u8], pfw::packet::Packet)> {
     };
     let packet = frame.get(behind..)?;
     let ethertype = u16::from_be_bytes(frame.get(behind - 2..behind)?.try_into().ok()?);
-    let parsed = parse(Link::Cooked { ethertype }, packet, u32::try_from(packet.len()).ok()?);
+    let parsed = parse_received(Link::Cooked { ethertype }, packet, u32::try_from(packet.len()).ok()?);
     matches!(ethertype, 0x0800 | 0x86dd).then_some((packet, parsed))
 }
 

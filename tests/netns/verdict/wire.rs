@@ -189,8 +189,11 @@ impl Spec {
         .concat();
         let sum = checksum(&[&header]);
         header[10..12].copy_from_slice(&sum);
-        if self.flaw == Flaw::HeaderChecksum {
-            header[10] ^= 0x40;
+        match self.flaw {
+            // As if a network card were to fill it in.
+            Flaw::HeaderChecksum if self.id.is_multiple_of(4) => header[10..12].fill(0),
+            Flaw::HeaderChecksum => header[10] ^= 0x40,
+            _ => {}
         }
         [&header[..], payload].concat()
     }

@@ -204,6 +204,19 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
 }
 
 #[test]
+fn addresses_that_translation_hides_are_asked_for_of_translated_flows_alone() {
+    let plan = plan_with(r#"{ "block_ips": ["192.0.2.7"] }"#, true);
+    let hidden: Vec<_> = decisive(&plan, Family::V4, "PFW-FWD")
+        .into_iter()
+        .filter(|rule| rule.contains("-m conntrack --ct") && rule.contains("-j DROP"))
+        .collect();
+    // Of any flow conntrack would tell what an error is about, which is none of its ends.
+    let expected = ["DNAT --ctorigdst", "SNAT --ctrepldst"]
+        .map(|option| format!("-m conntrack --ctstate {option} 192.0.2.7/32 -j DROP # block_ips:192.0.2.7"));
+    assert_eq!(hidden, expected);
+}
+
+#[test]
 fn connection_tracking_is_used_only_where_a_later_step_can_block() {
     let text = |text: &str| plan(text).to_string();
     assert!(
