@@ -328,7 +328,7 @@ alerts! {
         harmless: "Clusters; defective devices.",
         keys: ["arp_gratuitous", "arp_seconds"];
     DhcpSecondServer: High, Traffic, "dhcp.second_server",
-        trigger: "DHCP answers from a second address",
+        trigger: "DHCP answers (IPv4) of a second server, by the server identifier that they carry",
         meaning: "Whoever answers first says which gateway and which resolver the hosts of this network use. A \
             second server is an attack or a router that somebody plugged in.",
         harmless: "Two servers on purpose; a move to another network while pfw runs.",

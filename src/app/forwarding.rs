@@ -475,7 +475,8 @@ mod tests {
         forwarding.change(&host(), &Change::Opened(published()), at(1));
         let shows = |src, dst, ports| {
             let net = Net::Ip(udp(src, dst, ports));
-            let packet = Packet { vlan: None, link_direction: None, net, malformed: None, odd: None };
+            let packet =
+                Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None };
             let direction = crate::engine::Direction::Forwarded;
             forwarding.shows(&Seen { time: at(2), packet, direction, interface: 2, fingerprint: None })
         };

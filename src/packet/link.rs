@@ -6,7 +6,7 @@ use super::ethernet::{self, Framed};
 use super::malformed::Faults;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Net, Packet, PacketType, ethertype, net};
+use super::{Net, Packet, PacketType, dhcp, ethertype, net};
 
 /// The type of a frame's first header. The numbers are those of the LINKTYPE registry
 /// (<https://www.tcpdump.org/linktypes.html>), which pcap and pcapng files carry.
@@ -110,10 +110,11 @@ pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     let (vlan, framed) = ethernet::untag(framed, &mut faults);
     let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
     let net = Net::Other { ethertype, len: payload.len() };
-    let mut packet = Packet { vlan, link_direction, net, malformed: None, odd: None };
+    let mut packet = Packet { vlan, link_direction, net, malformed: None, odd: None, dhcp_server: None };
     net::read(ethertype, payload, &mut packet.net, &mut faults);
     packet.malformed = faults.first();
     packet.odd = faults.odd();
+    packet.dhcp_server = dhcp::server(&packet.net, payload);
     packet
 }
 

@@ -5,6 +5,7 @@
 
 mod arp;
 mod checksum;
+mod dhcp;
 mod ethernet;
 mod ethertype;
 mod extension;
@@ -56,6 +57,8 @@ pub struct Packet {
     /// What is legal about the bytes, or at least readable, and odd: the first thing found, outermost first. What the
     /// other fields tell is not repeated here.
     pub odd: Option<Oddity>,
+    /// The server that an answer of DHCP names as the one that it is from.
+    pub dhcp_server: Option<std::net::Ipv4Addr>,
 }
 
 /// The kernel's word on how a frame moved (`sll_pkttype`, `linux/if_packet.h`).

@@ -191,6 +191,9 @@ impl Traffic {
         if let Transport::Icmp(icmp) = ip.transport {
             self.neighbour(ip, icmp, against, found);
         }
+        if matches!(ip.transport, Transport::Udp(DHCP)) && against.look.direction != Direction::Outgoing {
+            self.serves(ip, against, found);
+        }
         if is_for_many(ip.dst) {
             return;
         }
@@ -341,9 +344,6 @@ impl Traffic {
         let unasked = matches!(against.look.state, State::New | State::Invalid);
         if !unasked || against.look.direction == Direction::Outgoing {
             return;
-        }
-        if ports == DHCP {
-            self.serves(ip, against, found);
         }
         let flood = against.settings.flood_packets;
         if let Some(news) = self.too_many(self.keyed.one(FLOOD_UDP, ip.dst, 0), Alert::FloodUdp, flood, 1, against) {

@@ -44,13 +44,15 @@ impl Traffic {
         }
     }
 
-    /// A DHCP server has answered somebody.
+    /// A DHCP server has answered somebody, itself or through a relay.
     pub(super) fn serves(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
-        if !ip.src.is_unspecified()
-            && let Some(first) = self.neighbours.served(ip.src, against.look.interface, against.look.time)
-            && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, ip.src, 0), Alert::DhcpSecondServer, against)
+        let server = against.look.packet.dhcp_server.map_or(ip.src, IpAddr::V4);
+        if !server.is_unspecified()
+            && let Some(first) = self.neighbours.served(server, against.look.interface, against.look.time)
+            && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, server, 0), Alert::DhcpSecondServer, against)
         {
-            found.findings.push(tell(&news, &format!("{} answers DHCP where {first} did", ip.src)));
+            let sent_by = if server == ip.src { String::new() } else { format!(" (sent by {})", ip.src) };
+            found.findings.push(tell(&news, &format!("{server} answers DHCP{sent_by} where {first} did")));
         }
     }
 

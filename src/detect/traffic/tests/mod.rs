@@ -79,6 +79,13 @@ impl Wire {
         self.send(&packet(src, dst, Protocol::UDP, 28, transport), state)
     }
 
+    /// An answer of DHCP, which was sent by `src` and names its server.
+    fn answers_dhcp(&mut self, src: &str, dst: &str, server: &str, state: State) -> &mut Self {
+        let transport = Transport::Udp(Ports { src: 67, dst: 68 });
+        let answer = packet(src, dst, Protocol::UDP, 328, transport);
+        self.send(&Packet { dhcp_server: Some(server.parse().unwrap()), ..answer }, state)
+    }
+
     fn echo(&mut self, src: &str, dst: &str) -> &mut Self {
         let transport = Transport::Icmp(Icmp { kind: 8, code: 0, id: 1, about: About::Nothing });
         self.send(&packet(src, dst, Protocol::ICMP, 84, transport), State::New)
@@ -88,7 +95,10 @@ impl Wire {
         let sender_mac = [2, 0, 0, 0, 0, station];
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation, sender_mac, sender, target_mac: [0; 6], target, len: 28 });
-        self.send(&Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }, State::Untracked)
+        self.send(
+            &Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None },
+            State::Untracked,
+        )
     }
 
     /// `sender`, whose station has the number that its address ends with, answers who has asked for it.
@@ -96,7 +106,10 @@ impl Wire {
         let [sender_mac, target_mac] = [sender[3], station].map(|last| [2, 0, 0, 0, 0, last]);
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation: 2, sender_mac, sender, target_mac, target, len: 28 });
-        self.send(&Packet { vlan: None, link_direction: None, net, malformed: None, odd: None }, State::Untracked)
+        self.send(
+            &Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None },
+            State::Untracked,
+        )
     }
 
     /// `sender` says that the station has `target`, or its own address.
@@ -127,7 +140,7 @@ fn packet(src: &str, dst: &str, protocol: Protocol, len: u32, transport: Transpo
         _ => None,
     };
     let odd = odd.map(|alert| crate::alert::Oddity { alert, found: 0, bound: 0 });
-    Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd }
+    Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd, dhcp_server: None }
 }
 
 /// An address of which there are many.
@@ -371,6 +384,18 @@ fn a_second_dhcp_server_and_answers_that_nobody_asked_for_are_named() {
         wire.wait(100 * MS).udp(&nth(n), US, (53, 40000 + u16::try_from(n).unwrap()), State::New);
     }
     assert_eq!(wire.names(), ["dhcp.second_server", "dns.unsolicited"]);
+}
+
+#[test]
+fn a_second_dhcp_server_is_named_by_what_its_answers_say_to_all() {
+    let mut wire = Wire::new();
+    wire.answers_dhcp("10.0.0.1", "255.255.255.255", "10.0.0.1", State::New);
+    assert_eq!(wire.names(), [""; 0]);
+    wire.answers_dhcp("10.0.0.1", "255.255.255.255", "10.0.0.66", State::New);
+    wire.answers_dhcp("10.0.0.67", "255.255.255.255", "10.0.0.67", State::New);
+    assert_eq!(wire.names(), ["dhcp.second_server"; 2]);
+    let reason = &wire.found[0].reason;
+    assert!(reason.starts_with("10.0.0.66 answers DHCP (sent by 10.0.0.1) where 10.0.0.1 did"), "{reason}");
 }
 
 #[test]

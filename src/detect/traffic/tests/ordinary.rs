@@ -165,3 +165,15 @@ fn a_router_that_maps_ports_and_sends_ours_back_to_us() {
     }
     assert_eq!(wire.found, []);
 }
+
+#[test]
+fn a_dhcp_server_that_answers_itself_and_through_relays() {
+    let mut wire = Wire::new();
+    for _ in 0..10 {
+        // Asked by all, it answers through the relays; asked by one whose lease is to be renewed, itself.
+        wire.wait(1000 * MS).answers_dhcp("10.0.0.1", "255.255.255.255", "10.9.0.1", State::New);
+        wire.answers_dhcp("10.0.0.2", US, "10.9.0.1", State::New);
+        wire.wait(1000 * MS).answers_dhcp("10.9.0.1", US, "10.9.0.1", State::Reply);
+    }
+    assert_eq!(wire.found, []);
+}

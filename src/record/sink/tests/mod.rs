@@ -57,6 +57,7 @@ impl Numbered {
             net: Net::Other { ethertype: 0x88cc, len: 46 },
             malformed: None,
             odd: None,
+            dhcp_server: None,
         };
         for _ in 0..n {
             let time = Timestamp::from_nanos(i64::try_from(self.next).unwrap() * 1000);
