@@ -175,7 +175,7 @@ fn sum(header: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, odd, parse, reason, sentence};
-    use super::super::{Link, Packet, Ports, parse as parse_cut, parse_received};
+    use super::super::{Link, Packet, Ports, parse as parse_cut};
     use super::*;
 
     const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
