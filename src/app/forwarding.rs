@@ -56,6 +56,8 @@ pub enum Course {
 struct Side {
     /// The ends that the other side sees.
     others: Ends,
+    /// The ends that the rules see.
+    between: Ends,
     /// Who answers, as this side sees it.
     responder: (IpAddr, u16),
     /// This is the side of who opened it.
@@ -132,7 +134,7 @@ impl Forwarding {
             Change::Opened(flow) if passes(host, flow) => {
                 for (ends, others, responder) in sides(flow) {
                     let is_openers = ends == flow.original.ends();
-                    let side = Side { others, responder, is_openers, since: now };
+                    let side = Side { others, between: flow.ends_between(), responder, is_openers, since: now };
                     self.translated.remember(ends, side, Timestamp::MAX, now);
                 }
             }
@@ -173,7 +175,7 @@ impl Forwarding {
         let Some(own) = self.own.get(ends, time).and_then(|own| own.latest(time)) else { return true };
         // Another flow of the same ends may have followed, and have left with others: then the last beginning is its own.
         let followed = self.translated.get(&side.others, time).is_some_and(|successor| successor.others != *ends);
-        let begun = self.begun.get(&side.others, time);
+        let begun = self.begun.get(&side.between, time);
         let last = begun.filter(|_| followed).and_then(|begun| begun.latest(Timestamp::MAX));
         begun.and_then(|begun| begun.latest(time)).is_some_and(|latest| own < latest && Some(latest) != last)
     }
@@ -405,6 +407,18 @@ mod tests {
         own().for_each(|time| forwarding.begins(&outside, millis(time)));
         assert!(forwarding.covers(&outside, millis(2)));
         assert_eq!(own().find(|&time| forwarding.covers(&outside, millis(time))), None);
+    }
+
+    #[test]
+    fn a_flow_that_is_translated_at_both_ends_follows_on_an_own_connection_like_any_other() {
+        // Its ends inside were another flow's, so that it left with another port.
+        let published = Flow { reply: tuple(SERVER, CLIENT, (80, 4001)), ..published() };
+        let outside = udp(CLIENT, HOST, (4000, 8080));
+        let mut forwarding = Forwarding::default();
+        forwarding.begins(&outside, at(1));
+        forwarding.passes(&udp(CLIENT, SERVER, (4000, 80)), at(2));
+        forwarding.change(&host(), &Change::Opened(published), at(2));
+        assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
     }
 
     #[test]

@@ -72,6 +72,16 @@ impl Flow {
         self.reply.src
     }
 
+    /// The ends that rules see between the two translations: the destination's comes before them, the source's behind.
+    pub fn ends_between(&self) -> Ends {
+        let Self { original, reply } = self;
+        let port = match original.protocol {
+            Protocol::ICMP | Protocol::ICMPV6 => original.ports.dst,
+            _ => reply.ports.src,
+        };
+        Ends::of(original.src, reply.src, original.protocol, Ports { src: original.ports.src, dst: port })
+    }
+
     /// Whether the two sides see it with different addresses or ports.
     pub fn is_translated(&self) -> bool {
         self.original.ends() != self.reply.ends()

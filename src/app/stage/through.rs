@@ -160,14 +160,17 @@ pub(super) enum Place {
     OnItsWayThrough,
 }
 
-/// Whether a packet may be what the kernel answers one with that it has rejected. None of that is in fragments.
+/// Whether a packet may be what the kernel answers one with that it has rejected: a reset, or that the port is unreachable,
+/// whatever was asked for. None of that is in fragments.
 pub(super) fn may_be_an_answer(packet: &Packet) -> bool {
     let Net::Ip(ip) = &packet.net else { return false };
     match ip.transport {
         _ if ip.fragment.is_some() => false,
         Transport::Tcp(Tcp { flags, .. }) => flags.0 & TcpFlags::RST != 0,
-        // "Destination unreachable": other errors are the host's own.
-        Transport::Icmp(icmp) => matches!((ip.src, icmp.kind), (IpAddr::V4(_), 3) | (IpAddr::V6(_), 1)),
+        // Other errors are the host's own.
+        Transport::Icmp(icmp) => {
+            matches!((ip.src, icmp.kind, icmp.code), (IpAddr::V4(_), 3, 3) | (IpAddr::V6(_), 1, 4))
+        }
         _ => false,
     }
 }
@@ -208,5 +211,25 @@ impl Truth {
         if let Some(ends) = Ends::of_packet(ip) {
             self.rejected.remember(ends, (), seen.time.plus(ANSWER_TIME), now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{About, Icmp};
+
+    fn error(protocol: Protocol, src: IpAddr, kind: u8, code: u8) -> Packet {
+        let transport = Transport::Icmp(Icmp { kind, code, id: 0, about: About::Nothing });
+        let ip = Ip { src, dst: src, protocol, ttl: 64, len: 73, fragment: None, transport };
+        Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd: None }
+    }
+
+    #[test]
+    fn of_errors_only_that_of_an_unreachable_port_answers_a_rejected_packet() {
+        let v4 = |code| may_be_an_answer(&error(Protocol::ICMP, [10, 0, 0, 5].into(), 3, code));
+        let v6 = |code| may_be_an_answer(&error(Protocol::ICMPV6, "fd00::5".parse().unwrap(), 1, code));
+        assert_eq!([1, 2, 3, 4].map(v4), [false, false, true, false]);
+        assert_eq!([1, 2, 3, 4].map(v6), [false, false, false, true]);
     }
 }

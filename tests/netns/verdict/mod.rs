@@ -75,6 +75,8 @@ const ENOUGH: usize = 1000;
 const JSON_LOG: [&str; 6] = ["--yes", "--no-watch", "--log-format", "json", "--log-max-size", "0"];
 /// How long no line comes where enough have come and some are wrong.
 const QUIET: Duration = Duration::from_millis(500);
+/// How long pfw takes a packet between the ends of one that was rejected for the answer to that.
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Rounds with one pfw, and one machinery beside it.
 const BLOCK: u64 = 8;
 
@@ -139,6 +141,8 @@ struct Bench {
     names: BTreeMap<u32, String>,
     /// The rule set of the last round had a rule that rejects.
     rejected: bool,
+    /// Until when pfw may take a packet for an answer to one that was rejected by then.
+    rejected_until: Instant,
 }
 
 impl Bench {
@@ -150,7 +154,17 @@ impl Bench {
         let log = Log::open(&ground.world.path("firewall.log"));
         let host = pfw::host::read();
         let names = sh("ip -o link show").lines().filter_map(interface).collect();
-        Self { ground, pfw, log, judge: Judge::new(), machinery, host, names, rejected: false }
+        Self {
+            ground,
+            pfw,
+            log,
+            judge: Judge::new(),
+            machinery,
+            host,
+            names,
+            rejected: false,
+            rejected_until: Instant::now(),
+        }
     }
 
     /// Ends pfw; nothing may have been lost.
@@ -169,6 +183,7 @@ impl Bench {
 
     /// One rule set and its packets. What disagreed.
     fn round(&mut self, seed: u64, tally: &mut Tally) -> Vec<String> {
+        let start = Instant::now();
         let mut chance = Chance::new(seed);
         let (files, ruleset) = self.rules(&mut chance);
         let machinery = self.machinery;
@@ -186,9 +201,9 @@ impl Bench {
         let names = &self.names;
         let name = |index: u32| names.get(&index).cloned().unwrap_or_default();
         let rejects = ruleset.rules.iter().any(|rule| rule.action == Action::Reject);
-        // Answers to what the last rule set rejected are remembered for a while.
+        // Answers to what an earlier rule set rejected are remembered for a while.
         let rejected = mem::replace(&mut self.rejected, rejects);
-        self.judge.rejects = rejects || rejected;
+        self.judge.rejects = rejects || rejected || self.rejected_until > start;
         let verdicts = self.judge.decide(&matcher, happenings, &frames, name);
         let translates = machinery == Machinery::Translated;
         let expected = expected(&verdicts, &frames, &self.host, translates);
@@ -200,6 +215,9 @@ impl Bench {
             }
         }
         complaints.extend(self.lines(&expected, tally));
+        if rejects {
+            self.rejected_until = Instant::now() + ANSWER_TIME;
+        }
         if !complaints.is_empty() {
             if number("PFW_VERDICT_ALL").is_some() {
                 for verdict in verdicts {
