@@ -87,6 +87,25 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_the_readme_is_this_one() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<_> =
+            readme.lines().skip_while(|line| *line != "| name | severity | raised by | defaults |").collect();
+        let told: Vec<_> = rows.into_iter().skip(2).take_while(|line| line.starts_with('|')).collect();
+        let default = |key: &&str| {
+            let setting = SETTINGS.iter().find(|setting| setting.key == *key).unwrap();
+            format!("`{key} {}`", setting.default)
+        };
+        let row = |entry: &Entry| {
+            let mut keys = entry.keys.to_vec();
+            keys.sort_by_key(|key| SETTINGS.iter().position(|setting| setting.key == *key));
+            let defaults = keys.iter().map(default).collect::<Vec<_>>().join(", ");
+            format!("| `{}` | {} | {} | {defaults} |", entry.name, entry.severity.name(), entry.trigger)
+        };
+        assert_eq!(told, ALERTS.iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_keys_that_change_an_alert_are_settings() {
         for entry in ALERTS {
             for key in entry.keys {

@@ -180,7 +180,8 @@ alerts! {
         trigger: "an ICMP or ICMPv6 redirect, from outside, from an address that is no known gateway",
         meaning: "A redirect tells this machine to send packets another way. From who is no gateway it is an \
             attempt to read or change its traffic.",
-        harmless: "A second router in the network that is not the default gateway; pfw replay knows no gateways.",
+        harmless: "A second router in the network that is not the default gateway; in pfw replay any router, unless the \
+            capture tells which are gateways.",
         keys: [];
     IpFragmentOverlap: Medium, Traffic, "ip.fragment_overlap",
         trigger: "fragments of one datagram that overlap and are no copies of each other",
@@ -256,15 +257,16 @@ alerts! {
         harmless: "Monitoring; file sharing programs, very many of whose peers use the same port.",
         keys: ["sweep_hosts", "sweep_seconds"];
     SweepUdp: Medium, Traffic, "sweep.udp",
-        trigger: "UDP packets of one source to the same port below 1024 of many hosts, unanswered",
+        trigger: "UDP packets of one source to the same port of many hosts, unanswered; below 1024, or that of a known \
+            service above",
         meaning: "Somebody looks for hosts with one service, often to misuse it as an amplifier. If the source \
             is this machine, something on it does.",
         harmless: "A resolver that asks many servers which do not answer.",
         keys: ["sweep_hosts", "sweep_seconds"];
     SweepIcmp: Low, Traffic, "sweep.icmp",
-        trigger: "echo requests of one source to many hosts",
+        trigger: "echo requests of one source to many hosts, unanswered",
         meaning: "Somebody finds out which hosts there are (nmap -sn, fping).",
-        harmless: "Monitoring.",
+        harmless: "Monitoring of hosts many of which do not answer.",
         keys: ["sweep_hosts", "sweep_seconds"];
     SweepArp: Low, Traffic, "sweep.arp",
         trigger: "ARP requests of one station for many addresses, unanswered as far as seen",
@@ -279,7 +281,8 @@ alerts! {
         harmless: "A busy server; a load test.",
         keys: ["flood_packets"];
     FloodUdp: High, Traffic, "flood.udp",
-        trigger: "more unsolicited UDP packets a second to one host than a threshold",
+        trigger: "more unsolicited UDP packets a second to one host than a threshold: such as open a flow, are blocked, or are for a \
+            port where the host has said that nobody listens",
         meaning: "Somebody fills the link or the machine with packets, often answers of amplifiers to requests \
             with a forged source.",
         harmless: "A busy UDP server.",
@@ -331,7 +334,7 @@ alerts! {
         trigger: "DHCP answers (IPv4) of a second server, by the server identifier that they carry",
         meaning: "Whoever answers first says which gateway and which resolver the hosts of this network use. A \
             second server is an attack or a router that somebody plugged in.",
-        harmless: "Two servers on purpose; a move to another network while pfw runs.",
+        harmless: "Two servers on purpose, one to stand in for the other.",
         keys: [];
     DnsUnsolicited: Medium, Traffic, "dns.unsolicited",
         trigger: "DNS answers that nobody asked for",

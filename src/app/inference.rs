@@ -16,6 +16,9 @@ pub const LOOKED_AT: usize = 10_000;
 /// A station that sends from more addresses than this is taken for a router, not for the machine.
 const ADDRESSES_OF_ONE_MACHINE: usize = 32;
 
+/// A station that is sent packets for so many addresses which are not its own hands them on.
+const FEWEST_THROUGH_A_ROUTER: usize = 2;
+
 /// For each frame that speaks against an address, so many must speak for it. A forwarded address has about as many of
 /// one kind as of the other; a sender who forges our address must not make it a stranger's.
 const FOR_EACH_AGAINST: usize = 9;
@@ -26,6 +29,8 @@ pub struct Inference {
     packets: usize,
     by_link_direction: HashMap<IpAddr, Testimony>,
     stations: HashMap<HardwareAddress, Seen>,
+    /// The addresses that a station has said are its own.
+    claims: HashMap<HardwareAddress, BTreeSet<IpAddr>>,
     addresses: HashMap<IpAddr, Seen>,
 }
 
@@ -53,11 +58,17 @@ struct Seen {
     first_sent: Option<usize>,
     /// Addresses that it sent from.
     sources: BTreeSet<IpAddr>,
+    /// Addresses that others sent to through it.
+    destinations: BTreeSet<IpAddr>,
 }
 
 impl Inference {
     /// Takes a packet into account, which was not seen on the loopback interface.
     pub fn observe(&mut self, packet: &Packet, hardware: Option<HardwarePair>) {
+        if let Net::Arp(arp) = &packet.net {
+            let claims = self.claims.entry(HardwareAddress(arp.sender_mac)).or_default();
+            claims.insert(IpAddr::V4(arp.sender));
+        }
         let Net::Ip(ip) = &packet.net else { return };
         self.packets += 1;
         self.observe_link_direction(packet.link_direction, ip);
@@ -101,7 +112,9 @@ impl Inference {
             seen.sources.insert(ip.src);
         }
         if !pair.dst.is_group() {
-            self.stations.entry(pair.dst).or_default().packets += 1;
+            let seen = self.stations.entry(pair.dst).or_default();
+            seen.packets += 1;
+            seen.destinations.insert(ip.dst);
         }
     }
 
@@ -111,14 +124,14 @@ impl Inference {
         if self.by_link_direction.values().any(|said| said.ours > 0) {
             let ours = self.by_link_direction.iter().filter(|(address, said)| said.is_ours() && !is_peer(**address));
             let addresses = ours.map(|(address, _)| *address).collect();
-            return (Locality { addresses, hardware: None }, "the capture says which way its packets went");
+            return (Locality { addresses, ..Locality::default() }, "the capture says which way its packets went");
         }
         if let Some(locality) = self.station(&is_peer) {
             return (locality, "the station that took part in most packets");
         }
         let of_family = |v4| self.address(v4, &is_peer);
         let addresses = [true, false].into_iter().filter_map(of_family).collect();
-        (Locality { addresses, hardware: None }, "the address that took part in most packets")
+        (Locality { addresses, ..Locality::default() }, "the address that took part in most packets")
     }
 
     /// The station that is the machine, if it sent anything that tells its addresses. One that sends for peers alone
@@ -138,7 +151,27 @@ impl Inference {
         });
         let hardware = most_likely(candidates.collect())?;
         let addresses = own(self.stations.get(&hardware)?);
-        (!addresses.all().is_empty()).then_some(Locality { addresses, hardware: Some(hardware) })
+        let gateways = self.gateways(hardware);
+        (!addresses.all().is_empty()).then_some(Locality { addresses, hardware: Some(hardware), gateways })
+    }
+
+    /// The addresses of the routers that the machine may send through: stations to which several addresses are sent that
+    /// are not theirs.
+    fn gateways(&self, machine: HardwareAddress) -> Vec<IpAddr> {
+        let routers = self.stations.iter().filter(|(who, _)| **who != machine).filter_map(|(who, seen)| {
+            let own = self.own_addresses(*who, seen);
+            (seen.destinations.difference(&own).count() >= FEWEST_THROUGH_A_ROUTER).then_some(own)
+        });
+        let gateways: BTreeSet<_> = routers.flatten().collect();
+        gateways.into_iter().collect()
+    }
+
+    /// The addresses that a station surely has: those it has said are its own, and those of this link that it has sent
+    /// from.
+    fn own_addresses(&self, who: HardwareAddress, seen: &Seen) -> BTreeSet<IpAddr> {
+        let of_this_link = |ip: &&IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let said = self.claims.get(&who).into_iter().flatten();
+        said.chain(seen.sources.iter().filter(of_this_link)).copied().filter(|&ip| is_a_host(ip)).collect()
     }
 
     fn address(&self, v4: bool, is_peer: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
@@ -237,7 +270,7 @@ fn is_single(range: &AddressRange) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{self, Link};
+    use crate::packet::{self, Arp, Link};
 
     const HOST: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 1]);
     const GATEWAY: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 2]);
@@ -294,6 +327,28 @@ mod tests {
             assert_eq!(inferred(&[(peer, us, None, TO_HOST), (us, peer, None, FROM_HOST)], &[]), [us]);
             assert_eq!(inferred(&[(peer, us, None, None), (us, peer, None, None)], &[]), [us]);
         }
+    }
+
+    #[test]
+    fn who_is_sent_what_is_for_others_is_the_gateway_by_the_address_that_it_claims() {
+        let arp = |mac: HardwareAddress, sender: &str| {
+            let IpAddr::V4(sender) = ip(sender) else { panic!("IPv6") };
+            let (sender_mac, target) = (mac.0, [10, 0, 0, 5].into());
+            let net = Net::Arp(Arp { operation: 2, sender_mac, sender, target_mac: HOST.0, target, len: 28 });
+            Packet { net, ..packet("10.0.0.1", "10.0.0.5", None) }
+        };
+        let gateways = |destinations: &[&str]| {
+            let mut inference = Inference::default();
+            inference.observe(&arp(GATEWAY, "10.0.0.1"), TO_HOST);
+            inference.observe(&arp(HOST, "10.0.0.5"), FROM_HOST);
+            for destination in destinations {
+                inference.observe(&packet("10.0.0.5", destination, None), FROM_HOST);
+                inference.observe(&packet(destination, "10.0.0.5", None), TO_HOST);
+            }
+            inference.conclude(|_| false).0.gateways
+        };
+        assert_eq!(gateways(&["192.0.2.9", "10.0.0.1", "198.51.100.7"]), [ip("10.0.0.1")]);
+        assert_eq!(gateways(&["10.0.0.1", "192.0.2.9"]), [] as [IpAddr; 0], "it may have that address too");
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Locality {
     pub addresses: Own,
     /// Its hardware address, where the capture has any and it could be told.
     pub hardware: Option<HardwareAddress>,
+    /// The addresses of its gateways, as far as they could be told.
+    pub gateways: Vec<IpAddr>,
 }
 
 impl Locality {
@@ -33,10 +35,18 @@ impl Locality {
         let (from_us, to_us) = (self.owns(ip.src), self.owns(ip.dst));
         match (from_us, to_us) {
             (true, true) => direction_between_ourselves(packet.link_direction, ip),
+            (true, false) if self.is_forged(hardware) => Direction::Incoming,
             (true, false) => Direction::Outgoing,
             (false, true) => Direction::Incoming,
             (false, false) => self.direction_between_others(packet, ip, hardware),
         }
+    }
+
+    /// Whether a frame with our address is from another station, and for us or for all. (A copy of ours that a router
+    /// sends on is for somebody else.)
+    fn is_forged(&self, hardware: Option<HardwarePair>) -> bool {
+        let Some((pair, ours)) = hardware.zip(self.hardware) else { return false };
+        pair.src != ours && (pair.dst == ours || pair.dst.is_group())
     }
 
     fn owns(&self, address: IpAddr) -> bool {
@@ -83,4 +93,34 @@ fn is_on_wire(pair: HardwarePair) -> bool {
 /// Multicast, or the IPv4 broadcast address.
 fn is_for_many(address: IpAddr) -> bool {
     address.is_multicast() || matches!(address, IpAddr::V4(v4) if v4.is_broadcast())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{self, Link};
+
+    const OURS: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 5]);
+    const ROUTER: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 1]);
+    const ANOTHER: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 9]);
+    const ALL: HardwareAddress = HardwareAddress([0xff; 6]);
+
+    #[test]
+    fn our_address_from_another_station_came_in_unless_it_is_on_its_way_to_somebody_else() {
+        let header = [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0, 0, 10, 0, 0, 5, 192, 0, 2, 7];
+        let packet = packet::parse(Link::RawIp, &header, 20);
+        let addresses = [IpAddr::from([10, 0, 0, 5])].into_iter().collect();
+        let here = Locality { addresses, hardware: Some(OURS), ..Locality::default() };
+        for (src, dst, expected) in [
+            (OURS, ROUTER, Direction::Outgoing),
+            (OURS, ALL, Direction::Outgoing),
+            (ANOTHER, ALL, Direction::Incoming),
+            (ANOTHER, OURS, Direction::Incoming),
+            (ROUTER, ANOTHER, Direction::Outgoing),
+        ] {
+            assert_eq!(here.direction(&packet, Some(HardwarePair { src, dst })), expected, "{src:?} > {dst:?}");
+        }
+        let unknown = Locality { hardware: None, ..here };
+        assert_eq!(unknown.direction(&packet, Some(HardwarePair { src: ANOTHER, dst: ALL })), Direction::Outgoing);
+    }
 }

@@ -16,6 +16,7 @@ use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::{iter, mem};
 
@@ -200,6 +201,18 @@ impl Pipeline {
     /// Looks for what a packet tells together with those before it, and says what is new.
     pub fn watch(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement) {
         self.look(packet, around, judgement.decision.state);
+    }
+
+    /// Takes these for the gateways of the machine, too, but only where it looks for what is suspicious.
+    #[must_use]
+    pub fn supposing_gateways(mut self, gateways: Vec<IpAddr>) -> Self {
+        self.detector.suppose_gateways(gateways);
+        self
+    }
+
+    /// Others may be in the network of this interface than were before.
+    pub fn forget_neighbours(&mut self, interface: &str) {
+        self.detector.forget_neighbours(EscapedName::new(interface.as_bytes()).text());
     }
 
     /// The same for a packet on its way through, which is not judged here.

@@ -62,7 +62,7 @@ pub fn replay(options: Options) -> Result<Outcome> {
     let inferred = options.local.is_empty().then(|| ahead.infer(&mut source, &Peers::of(&options.ruleset)));
     let locality = match &inferred {
         Some((locality, _)) => locality.clone(),
-        None => Locality { addresses: options.local.iter().copied().collect(), hardware: None },
+        None => Locality { addresses: options.local.iter().copied().collect(), ..Locality::default() },
     };
 
     let (log, writer) = options.log.map(record::open).transpose()?.unzip();
@@ -153,11 +153,13 @@ struct Stage {
 impl Stage {
     fn new(ruleset: Ruleset, locality: Locality, log: Option<Log>, selection: Selection, would_ban: bool) -> Self {
         let host_route = |address: IpAddr| (address, if address.is_ipv4() { 32 } else { 128 });
-        let host =
-            Host { addresses: locality.addresses.all().iter().copied().map(host_route).collect(), ..Host::default() };
+        let addresses = locality.addresses.all().iter().copied().map(host_route).collect();
+        let host = Host { addresses, ..Host::default() };
         let (calendar, matcher) = Calendar::new(ruleset, host);
         let loopback = interface(&matcher, Some("lo"));
         let pipeline = Pipeline::new(matcher, log, selection).reproducible().showing_bans(would_ban);
+        // The rules spare only what is known of a machine, not what may be true.
+        let pipeline = pipeline.supposing_gateways(locality.gateways.clone());
         Self { pipeline, calendar, locality, names: Vec::new(), interfaces: Vec::new(), loopback, other_host: 0 }
     }
 

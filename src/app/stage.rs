@@ -187,6 +187,9 @@ impl Stage {
     /// Takes over what is known of the interfaces now.
     pub fn learn(&mut self, interfaces: &Arc<Interfaces>) {
         if !Arc::ptr_eq(interfaces, &self.interfaces) {
+            for name in interfaces.changed_since(&self.interfaces) {
+                self.pipeline.forget_neighbours(name);
+            }
             self.interfaces = Arc::clone(interfaces);
             self.known.clear();
         }

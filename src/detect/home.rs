@@ -18,6 +18,10 @@ impl Home {
         Self { own, gateways: premises.gateways.clone() }
     }
 
+    pub(super) fn add_gateways(&mut self, gateways: &[IpAddr]) {
+        self.gateways.extend_from_slice(gateways);
+    }
+
     /// Whether `address` is one of this machine's own, loopback apart.
     #[inline]
     pub(super) fn owns(&self, address: IpAddr) -> bool {

@@ -81,6 +81,8 @@ pub struct Detector {
     home: Home,
     settings: Settings,
     traffic: Traffic,
+    /// Gateways that the rules' machine does not know of.
+    supposed: Vec<IpAddr>,
     /// Bans are wanted even if nobody is to be banned.
     shows_bans: bool,
 }
@@ -94,7 +96,8 @@ impl Detector {
     pub fn new(premises: &Premises, seed: u64) -> Self {
         let mut traffic = Traffic::new(seed);
         traffic.want_bans(premises.settings.action == Response::Ban);
-        Self { home: Home::new(premises), settings: premises.settings.clone(), traffic, shows_bans: false }
+        let (home, settings) = (Home::new(premises), premises.settings.clone());
+        Self { home, settings, traffic, supposed: Vec::new(), shows_bans: false }
     }
 
     /// Tells of bans even where the rules ask for none.
@@ -103,9 +106,16 @@ impl Detector {
         self.traffic.want_bans(true);
     }
 
+    /// Takes these for gateways of the machine, beside those that are known.
+    pub fn suppose_gateways(&mut self, gateways: Vec<IpAddr>) {
+        self.home.add_gateways(&gateways);
+        self.supposed = gateways;
+    }
+
     /// Takes over other thresholds and another machine. What was seen stays.
     pub fn learn(&mut self, premises: &Premises) {
         self.home = Home::new(premises);
+        self.home.add_gateways(&self.supposed);
         self.settings = premises.settings.clone();
         self.traffic.want_bans(self.shows_bans || self.settings.action == Response::Ban);
     }
@@ -126,6 +136,12 @@ impl Detector {
     #[inline]
     pub fn traffic(&mut self, look: Look<'_>) -> Option<Found> {
         self.traffic.observe(look, &self.home, &self.settings)
+    }
+
+    /// Forgets who is in the network that `interface` was in: it may be in another one from now on, or somebody there
+    /// has gone and left the address to others.
+    pub fn forget_neighbours(&mut self, interface: &[u8]) {
+        self.traffic.forget_neighbours(interface);
     }
 
     /// Incidents so far, and those that found no room and were not told.

@@ -2,13 +2,18 @@
 
 use crate::enforce::enforce;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on, on_peer, sh};
+use pnet::datalink;
+use pnet::packet::icmpv6::{self, Icmpv6Packet};
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 /// The cases.
 pub const CASES: &[(&str, fn())] = &[
     (FLOODS, floods_of_forged_sources_are_named_and_a_scan_among_them_too),
     ("neighbours that are not who they say are named", neighbours_that_are_not_who_they_say),
+    ("neighbours of IPv6 that are not who they say are named", ipv6_neighbours_that_are_not_who_they_say),
+    ("hosts that answer a monitor, and addresses that are handed on, raise nothing", what_is_asked_and_handed_on),
     ("servers that nobody asked are named", servers_that_nobody_asked),
     ("ordinary traffic raises nothing", ordinary_traffic_raises_nothing),
     (THROUGH, who_scans_through_a_router),
@@ -82,6 +87,78 @@ fn neighbours_that_are_not_who_they_say() {
     ask();
     wait_for(&world, "arp.gateway", PEER4);
     wait_for(&world, "arp.changed", OTHER4);
+}
+
+/// Whose hardware address the false neighbours say.
+const FALSE_MAC: [u8; 6] = [2, 0, 0, 0, 0x66, 0x66];
+
+fn ipv6_neighbours_that_are_not_who_they_say() {
+    const GATEWAY6: &str = "fe80::1";
+    const OTHER6: &str = "fd77::9";
+    let world = World::new();
+    sh(&format!(
+        "ip -n peer addr add {GATEWAY6}/64 dev eth0 nodad && ip -n peer addr add {OTHER6}/64 dev eth0 nodad && \
+         ip -6 route replace default via {GATEWAY6} dev eth0"
+    ));
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    let ask = || sh(&format!("ip -6 neigh flush dev eth0 && ping -q -c 1 {GATEWAY6}%eth0 && ping -q -c 1 {OTHER6}"));
+    ask();
+    assert_eq!(named(&world), Named::new());
+    on_peer(|| {
+        // Of a router, with the option of the sender's hardware address; of a neighbour, to replace what is known.
+        advertise(GATEWAY6, &[&[134, 0, 0, 0, 64, 0, 0, 0], &[0; 8][..], &[1, 1], &FALSE_MAC].concat());
+        let target = OTHER6.parse::<Ipv6Addr>().expect("an address").octets();
+        advertise("fe80::66", &[&[136, 0, 0, 0, 0x20, 0, 0, 0], &target[..], &[2, 1], &FALSE_MAC].concat());
+    });
+    wait_for(&world, "ndp.gateway", GATEWAY6);
+    wait_for(&world, "ndp.changed", OTHER6);
+}
+
+/// Sends a message of neighbour discovery to all.
+fn advertise(src: &str, message: &[u8]) {
+    let (src, all) = (src.parse::<Ipv6Addr>().expect("an address"), Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+    let mut message = message.to_vec();
+    let sum = icmpv6::checksum(&Icmpv6Packet::new(&message).expect("a message"), &src, &all);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let len = u16::try_from(message.len()).expect("short").to_be_bytes();
+    let ethernet = [&[0x33, 0x33, 0, 0, 0, 1][..], &FALSE_MAC, &[0x86, 0xdd]].concat();
+    let ip = [&[0x60, 0, 0, 0, len[0], len[1], 58, 255][..], &src.octets(), &all.octets()].concat();
+    let frame = [ethernet, ip, message].concat();
+    let eth0 = datalink::interfaces().into_iter().find(|interface| interface.name == "eth0").expect("there");
+    let Ok(datalink::Channel::Ethernet(mut sender, _)) = datalink::channel(&eth0, datalink::Config::default()) else {
+        panic!("no channel");
+    };
+    sender.send_to(&frame, None).expect("accepted").expect("sent");
+}
+
+fn what_is_asked_and_handed_on() {
+    let world = World::new();
+    let hosts: Vec<_> = (101..221).map(|n| format!("10.77.0.{n}")).collect();
+    for host in &hosts {
+        sh(&format!("ip -n peer addr add {host}/24 dev eth0"));
+    }
+    sh("ip link add br0 type bridge && ip addr add 10.78.0.1/24 dev br0 && ip link set br0 up");
+    let _running = world.watch(RULES, ["--log", "blocked"]);
+    // A monitor asks some hosts in turn, and later all at the same time.
+    for host in &hosts[..20] {
+        sh(&format!("ping -q -c 1 {host}"));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    let all: Vec<_> = hosts.iter().map(|host| format!("ping -q -c 1 {host} &")).collect();
+    sh(&format!("{} wait", all.join("\n")));
+    // A container is started again, and has the same address with another hardware address.
+    for port in ["port1", "port2", "port3"] {
+        sh(&format!(
+            "ip netns add container && ip link add {port} type veth peer name eth0 netns container && \
+             ip link set {port} master br0 up && ip -n container addr add 10.78.0.2/24 dev eth0 && \
+             ip -n container link set eth0 up && ping -q -c 3 -i 0.2 -W 5 10.78.0.2 && \
+             ip link del {port} && ip netns del container"
+        ));
+        let vanished =
+            || world.log().iter().any(|line| line.contains(&format!("event=interface-vanished interface={port}")));
+        crate::common::wait_for("the port's end", || vanished().then_some(()));
+    }
+    assert_eq!(named(&world), Named::new());
 }
 
 fn servers_that_nobody_asked() {

@@ -114,6 +114,17 @@ impl Interfaces {
         self.get(index).map(|interface| &*interface.name)
     }
 
+    /// The names of the interfaces where others may be than were before, since `before`: they have lost their carrier or
+    /// vanished, or one of their ports has, or has left.
+    pub fn changed_since<'b>(&self, before: &'b Self) -> impl Iterator<Item = &'b str> {
+        let has_changed = |old: &&Interface| {
+            let now = self.iter().find(|now| now.index == old.index);
+            now.is_none_or(|now| now.master != old.master || old.running && !now.running)
+        };
+        let changed = before.iter().filter(has_changed);
+        changed.map(|old| old.master.and_then(|master| before.name(master)).unwrap_or(&old.name))
+    }
+
     /// The device above that takes the frames of `interface`, if it is a port: they are logged there.
     pub fn device_above(&self, interface: &Interface) -> Option<&Interface> {
         let master = interface.master?;

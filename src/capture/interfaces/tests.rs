@@ -284,3 +284,20 @@ fn the_kernels_list_has_a_loopback_interface() {
     assert!(lo.loopback);
     assert_eq!(watch.interfaces().name(lo.index), Some("lo"));
 }
+
+#[test]
+fn networks_where_others_may_be_now_are_those_of_what_lost_its_carrier_or_left() {
+    let bridge = || interface(1, "br0", "bridge");
+    let before =
+        interfaces([bridge(), port(2, 1), port(3, 1), port(4, 1), interface(5, "wlan0", ""), interface(6, "eth0", "")]);
+    let now = interfaces([
+        bridge(),
+        Interface { running: false, ..port(3, 1) },
+        Interface { master: None, ..port(4, 1) },
+        Interface { running: false, ..interface(5, "wlan0", "") },
+        interface(6, "eth0", ""),
+        interface(7, "eth1", ""),
+    ]);
+    assert_eq!(now.changed_since(&before).collect::<Vec<_>>(), ["br0", "br0", "br0", "wlan0"]);
+    assert_eq!(now.changed_since(&now).count(), 0);
+}

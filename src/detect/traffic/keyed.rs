@@ -62,6 +62,11 @@ impl Keyed {
         self.0.hash_one((what, station))
     }
 
+    /// The key of the network that an interface is in.
+    pub(super) fn network(&self, interface: &[u8]) -> u64 {
+        self.0.hash_one(interface)
+    }
+
     /// A thing of which several are counted.
     #[inline]
     pub(super) fn item(&self, item: u64) -> u64 {

@@ -17,6 +17,7 @@ mod overlaps;
 mod probe;
 mod proof;
 mod rates;
+mod refusals;
 mod sentence;
 mod sketch;
 mod spoken;
@@ -42,6 +43,7 @@ use overlaps::Overlaps;
 use probe::{Message, Probe, Way};
 use proof::Proofs;
 use rates::Rates;
+use refusals::Refusals;
 use spoken::Spoken;
 use std::net::IpAddr;
 use tallies::{Tallies, Try};
@@ -56,8 +58,8 @@ const FIRST_CLIENT_PORT: u16 = 1024;
 /// Of segments that answer ours, one in so many is taken for a sign that somebody listens there: their handshake has told
 /// it already, unless it was before pfw began.
 const HEARD: u32 = 16;
-/// Tries of this machine may still be answered for so many seconds; before, so many times as many are needed.
-const UNDER_WAY: u32 = 2;
+/// Where answers may be under way, a burst counts only if it is so many times as much as is needed, or if half of that
+/// was there before and had time to be answered.
 const IN_A_HURRY: u32 = 4;
 /// So many times as many tries are needed where file sharing makes some too: its peers often have the same port, or are
 /// many behind one address, and half of them don't answer.
@@ -74,6 +76,7 @@ pub(super) struct Traffic {
     tallies: Tallies,
     rates: Rates,
     spoken: Spoken,
+    refusals: Refusals,
     incidents: Incidents,
     overlaps: Overlaps,
     neighbours: Neighbours,
@@ -121,6 +124,7 @@ impl Traffic {
             tallies: Tallies::new(),
             rates: Rates::new(),
             spoken: Spoken::new(),
+            refusals: Refusals::default(),
             incidents: Incidents::new(),
             overlaps: Overlaps::new(),
             neighbours: Neighbours::default(),
@@ -176,6 +180,11 @@ impl Traffic {
         is_news.then_some(found)
     }
 
+    /// Forgets who is in the network that `interface` was in.
+    pub(super) fn forget_neighbours(&mut self, interface: &[u8]) {
+        self.neighbours.forget(self.keyed.network(interface));
+    }
+
     fn ip(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
         if let Some(fragment) = ip.fragment {
             self.fragment(ip, fragment, against, found);
@@ -190,6 +199,12 @@ impl Traffic {
         }
         if let Transport::Icmp(icmp) = ip.transport {
             self.neighbour(ip, icmp, against, found);
+            if let Some(port) = probe::refuses(ip, icmp) {
+                self.refusals.add(ip.src, port, against.look.time);
+            }
+            if probe::answers_echo(ip, icmp) {
+                self.tallies.take_back(self.keyed.one(SWEEP_ICMP, ip.dst, 0), self.keyed.one(PORT, ip.src, 0));
+            }
         }
         if matches!(ip.transport, Transport::Udp(DHCP)) && against.look.direction != Direction::Outgoing {
             self.serves(ip, against, found);
@@ -221,7 +236,7 @@ impl Traffic {
         let segment = match ip.transport {
             _ if ip.fragment.is_some() => return false,
             Transport::Tcp(Tcp { flags, .. }) => flags.has(TcpFlags::ACK) && !flags.has(TcpFlags::SYN),
-            Transport::Udp(_) => return state == State::Original,
+            Transport::Udp(ports) if state == State::Original => return ports != DHCP && !self.refusals.may_be(ip.dst),
             _ => false,
         };
         match state {
@@ -309,12 +324,13 @@ impl Traffic {
         }
         let (what, alert, name) = match way {
             Way::Syn { .. } => (SWEEP_TCP, Alert::SweepTcp, "tcp"),
-            Way::Udp if ports.dst < FIRST_CLIENT_PORT => (SWEEP_UDP, Alert::SweepUdp, "udp"),
+            Way::Udp if probe::is_service_of_udp(ports.dst) => (SWEEP_UDP, Alert::SweepUdp, "udp"),
             _ => return,
         };
         let key = self.keyed.one(what, ip.src, ports.dst);
         let thing = self.keyed.one(PORT, ip.dst, 0);
-        let is_service = ports.dst < FIRST_CLIENT_PORT || attempts(ports.dst, against.settings).is_some();
+        let is_service =
+            way == Way::Udp || ports.dst < FIRST_CLIENT_PORT || attempts(ports.dst, against.settings).is_some();
         let limit = if is_service { Limit::of } else { Limit::of_file_sharing }(alert, sweep_hosts);
         if let Some(news) = self.tried(&Try { key, thing, who, window: sweep_seconds }, &limit, against) {
             let words = format!("{} tried port {}/{name} of {} hosts", ip.src, ports.dst, news.things);
@@ -341,7 +357,12 @@ impl Traffic {
     }
 
     fn udp(&mut self, ip: &Ip, ports: Ports, against: &Against<'_>, found: &mut Found) {
-        let unasked = matches!(against.look.state, State::New | State::Invalid);
+        let refused = || self.refusals.may_be(ip.dst) && self.refusals.knows(ip.dst, ports.dst, against.look.time);
+        let unasked = match against.look.state {
+            State::New | State::Invalid => true,
+            State::Original => refused(),
+            _ => false,
+        };
         if !unasked || against.look.direction == Direction::Outgoing {
             return;
         }
@@ -391,9 +412,9 @@ impl Traffic {
             return news;
         }
         let count = self.tallies.add(tried, seconds(now))?;
-        let is_young = may_be_answered(limit.alert, against.look.direction) && count.seconds < UNDER_WAY;
-        let needed = if is_young { limit.at_once } else { limit.things };
-        if count.things < needed || count.who < limit.who {
+        let waits = may_be_answered(limit.alert, against.look.direction) && count.things < limit.at_once;
+        let is_burst = waits && count.settled < limit.things / 2;
+        if count.things < limit.things || is_burst || count.who < limit.who {
             return None;
         }
         self.tallies.forget(tried.key);

@@ -2,7 +2,7 @@
 
 use crate::alert::Alert;
 use crate::engine::State;
-use crate::packet::{Icmp, Ip, Ports, Tcp, TcpFlags, Transport};
+use crate::packet::{Icmp, Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
 
 /// A packet that finds something out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,17 @@ const IPV6_HEADER: u32 = 40;
 const TCP_HEADER: u32 = 20;
 /// Below it servers listen; above it who asks them does.
 const FIRST_CLIENT_PORT: u16 = 1024;
+/// Services above that are looked for with UDP, to break in or to have them send much to somebody else, and that no
+/// programs which share files have in use: `OpenVPN`, Microsoft SQL, L2TP, SSDP, Apple Remote Desktop, devices (WSD, NAT-PMP,
+/// mDNS, `CoAP`, Ubiquiti), SIP, memcached.
+const LOOKED_FOR: [u16; 12] = [1194, 1434, 1701, 1900, 3283, 3702, 5060, 5351, 5353, 5683, 10_001, 11_211];
 /// Where traceroute sends its packets: one port for each of 30 hops and 3 tries, and some to spare.
 const TRACEROUTE: std::ops::RangeInclusive<u16> = 33434..=33534;
+
+/// Whether servers listen on this port of UDP, and no peers.
+pub(super) fn is_service_of_udp(port: u16) -> bool {
+    port < FIRST_CLIENT_PORT || LOOKED_FOR.contains(&port)
+}
 
 impl Way {
     /// The kind of tally.
@@ -136,6 +145,19 @@ pub(super) fn answers(ip: &Ip, state: State) -> Option<Ports> {
         Transport::Udp(ports) => (state != State::Original).then_some(ports),
         _ => None,
     }
+}
+
+/// The UDP port of its sender for which a message says that nobody listens there (RFC 1122 section 3.2.2.1, RFC 4443
+/// section 3.1).
+pub(super) fn refuses(ip: &Ip, icmp: Icmp) -> Option<u16> {
+    let unreachable = if ip.src.is_ipv4() { (3, 3) } else { (1, 4) };
+    let quoted = icmp.quoted().filter(|quoted| quoted.dst == ip.src && quoted.protocol == Protocol::UDP)?;
+    ((icmp.kind, icmp.code) == unreachable).then_some(quoted.ports.dst)
+}
+
+/// Whether a message is the answer to an echo request.
+pub(super) fn answers_echo(ip: &Ip, icmp: Icmp) -> bool {
+    icmp.kind == if ip.src.is_ipv4() { 0 } else { 129 }
 }
 
 /// ICMP: what of it somebody sends on his own account.

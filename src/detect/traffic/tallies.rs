@@ -8,6 +8,8 @@ use super::clock::since;
 use super::distinct::Distinct;
 use super::sketch::Sketch;
 
+/// For so many seconds what was tried may still turn out to be honest: the answer is under way.
+const UNDER_WAY: u16 = 2;
 /// Tallies in a bucket: two cache lines of keys.
 const WAYS: usize = 8;
 /// Buckets.
@@ -23,12 +25,30 @@ struct Tally {
     window: u32,
     /// What it takes to drive it out.
     rank: u32,
+    /// The last things, which may still turn out to be honest.
+    recent: Recent,
     things: Distinct<8>,
     /// Who tried, where that are several.
     who: Distinct<1>,
 }
 
-const NONE: Tally = Tally { key: 0, first: 0, window: 0, rank: 0, things: Distinct::new(), who: Distinct::new() };
+/// Things that came in a span of [`UNDER_WAY`] seconds.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    /// Seconds, modulo 2^16.
+    since: u16,
+    things: u16,
+}
+
+const NONE: Tally = Tally {
+    key: 0,
+    first: 0,
+    window: 0,
+    rank: 0,
+    recent: Recent { since: 0, things: 0 },
+    things: Distinct::new(),
+    who: Distinct::new(),
+};
 
 /// A try to be counted.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +68,8 @@ pub(super) struct Try {
 pub(super) struct Count {
     /// Different things.
     pub things: u32,
+    /// Those of them that somebody had time to answer.
+    pub settled: u32,
     /// Different who.
     pub who: u32,
     /// Seconds since the first try.
@@ -80,7 +102,9 @@ impl Tallies {
             return None;
         }
         tally.rank = tally.rank.saturating_add(1);
-        Some(Count { things: tally.things.count(), who: tally.who.count(), seconds: since(now, tally.first) })
+        let (things, recent) = (tally.things.count(), tally.recent.add(now));
+        let settled = things.saturating_sub(recent.into());
+        Some(Count { things, settled, who: tally.who.count(), seconds: since(now, tally.first) })
     }
 
     /// Takes back a try that turned out to be honest.
@@ -90,6 +114,7 @@ impl Tallies {
             && tally.things.remove(thing)
         {
             tally.rank = tally.rank.saturating_sub(1);
+            tally.recent.things = tally.recent.things.saturating_sub(1);
         }
     }
 
@@ -103,6 +128,19 @@ impl Tallies {
 
     /// Bytes that it takes, whatever comes.
     pub(super) const BYTES: usize = BUCKETS * WAYS * size_of::<Tally>() + Sketch::BYTES;
+}
+
+impl Recent {
+    /// Adds a thing. How many there are now.
+    fn add(&mut self, now: u32) -> u16 {
+        #[expect(clippy::cast_possible_truncation, reason = "modulo by intent")]
+        let now = now as u16;
+        if now.wrapping_sub(self.since) >= UNDER_WAY {
+            *self = Self { since: now, things: 0 };
+        }
+        self.things = self.things.saturating_add(1);
+        self.things
+    }
 }
 
 impl Tally {

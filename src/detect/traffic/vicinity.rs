@@ -6,6 +6,7 @@ use super::neighbours::written;
 use super::tallies::Try;
 use super::{Against, Found, Limit, Traffic, tell};
 use crate::alert::{Alert, Settings};
+use crate::engine::Direction;
 use crate::packet::{Arp, Icmp, Ip};
 use std::net::IpAddr;
 
@@ -31,7 +32,10 @@ impl Traffic {
     /// A station says that it has an address.
     fn claims(&mut self, address: IpAddr, mac: [u8; 6], against: &Against<'_>, found: &mut Found) {
         let is_gateway = against.home.gateways().contains(&address);
-        let Some(before) = self.neighbours.hear(address, mac, is_gateway, against.look.time) else { return };
+        let network = self.keyed.network(against.look.interface);
+        let before = self.neighbours.hear(network, address, mac, is_gateway, against.look.time);
+        // What this machine says of itself is true.
+        let Some(before) = before.filter(|_| against.look.direction != Direction::Outgoing) else { return };
         let alert = match (address, is_gateway) {
             (IpAddr::V4(_), true) => Alert::ArpGateway,
             (IpAddr::V4(_), false) => Alert::ArpChanged,
@@ -47,8 +51,9 @@ impl Traffic {
     /// A DHCP server has answered somebody, itself or through a relay.
     pub(super) fn serves(&mut self, ip: &Ip, against: &Against<'_>, found: &mut Found) {
         let server = against.look.packet.dhcp_server.map_or(ip.src, IpAddr::V4);
+        let network = self.keyed.network(against.look.interface);
         if !server.is_unspecified()
-            && let Some(first) = self.neighbours.served(server, against.look.interface, against.look.time)
+            && let Some(first) = self.neighbours.served(network, server, against.look.time)
             && let Some(news) = self.happened(self.keyed.one(DHCP_SERVER, server, 0), Alert::DhcpSecondServer, against)
         {
             let sent_by = if server == ip.src { String::new() } else { format!(" (sent by {})", ip.src) };

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 const US: &str = "10.0.0.5";
 const PEER: &str = "192.0.2.7";
+const ETH0: &[u8] = b"eth0 ";
 /// A millisecond, in nanoseconds.
 const MS: i64 = 1_000_000;
 
@@ -55,9 +56,14 @@ impl Wire {
     fn send(&mut self, packet: &Packet, state: State) -> &mut Self {
         let direction = match packet.net {
             Net::Ip(ip) if ip.src == address(US) => Direction::Outgoing,
+            Net::Arp(arp) if arp.sender == address(US) => Direction::Outgoing,
             _ => Direction::Incoming,
         };
-        let look = Look { packet, direction, time: self.now, state, interface: b"eth0 " };
+        self.show(packet, state, direction)
+    }
+
+    fn show(&mut self, packet: &Packet, state: State, direction: Direction) -> &mut Self {
+        let look = Look { packet, direction, time: self.now, state, interface: ETH0 };
         let Found { findings, bans } = self.detector.traffic(look).unwrap_or_default();
         self.found.extend(findings);
         self.bans.extend(bans);
@@ -91,6 +97,20 @@ impl Wire {
         self.send(&packet(src, dst, Protocol::ICMP, 84, transport), State::New)
     }
 
+    fn answers_echo(&mut self, src: &str, dst: &str) -> &mut Self {
+        let transport = Transport::Icmp(Icmp { kind: 0, code: 0, id: 1, about: About::Nothing });
+        self.send(&packet(src, dst, Protocol::ICMP, 84, transport), State::Reply)
+    }
+
+    /// `src` says that nobody listens where `dst` has sent something to.
+    fn refuses(&mut self, src: &str, dst: &str, ports: (u16, u16)) -> &mut Self {
+        let ports = Ports { src: ports.0, dst: ports.1 };
+        let (from, to) = (address(dst), address(src));
+        let quoted = crate::packet::Quoted { src: from, dst: to, protocol: Protocol::UDP, ports };
+        let transport = Transport::Icmp(Icmp { kind: 3, code: 3, id: 0, about: About::Quoted(quoted) });
+        self.send(&packet(src, dst, Protocol::ICMP, 56, transport), State::Related)
+    }
+
     fn arp(&mut self, operation: u16, station: u8, sender: [u8; 4], target: [u8; 4]) -> &mut Self {
         let sender_mac = [2, 0, 0, 0, 0, station];
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
@@ -99,6 +119,15 @@ impl Wire {
             &Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None },
             State::Untracked,
         )
+    }
+
+    /// Somebody else says that he has `sender`.
+    fn arp_from_outside(&mut self, operation: u16, station: u8, sender: [u8; 4], target: [u8; 4]) -> &mut Self {
+        let sender_mac = [2, 0, 0, 0, 0, station];
+        let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
+        let net = Net::Arp(Arp { operation, sender_mac, sender, target_mac: [0; 6], target, len: 28 });
+        let packet = Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None };
+        self.show(&packet, State::Untracked, Direction::Incoming)
     }
 
     /// `sender`, whose station has the number that its address ends with, answers who has asked for it.
@@ -325,6 +354,27 @@ fn floods_of_forged_sources_are_each_one_incident() {
 }
 
 #[test]
+fn a_flood_of_one_sender_to_one_closed_port_is_named() {
+    let mut wire = Wire::new();
+    wire.udp(PEER, US, (4000, 9), State::New).refuses(US, PEER, (4000, 9));
+    for _ in 0..6_000 {
+        wire.wait(MS / 3).udp(PEER, US, (4000, 9), State::Original);
+    }
+    assert_eq!(wire.names(), ["flood.udp"]);
+}
+
+#[test]
+fn a_search_for_servers_of_udp_is_a_sweep_and_peers_of_file_sharing_are_none() {
+    for (port, expected) in [(1434, &["sweep.udp"][..]), (5060, &["sweep.udp"]), (6881, &[])] {
+        let mut wire = Wire::new();
+        for n in 0..100 {
+            wire.wait(50 * MS).udp(US, &nth(n), (40000, port), State::New);
+        }
+        assert_eq!(wire.names(), expected, "{port}");
+    }
+}
+
+#[test]
 fn many_logins_are_named_and_many_pages_are_not() {
     let mut wire = Wire::new();
     for n in 0..60 {
@@ -391,7 +441,7 @@ fn a_second_dhcp_server_is_named_by_what_its_answers_say_to_all() {
     let mut wire = Wire::new();
     wire.answers_dhcp("10.0.0.1", "255.255.255.255", "10.0.0.1", State::New);
     assert_eq!(wire.names(), [""; 0]);
-    wire.answers_dhcp("10.0.0.1", "255.255.255.255", "10.0.0.66", State::New);
+    wire.answers_dhcp("10.0.0.1", "255.255.255.255", "10.0.0.66", State::Original);
     wire.answers_dhcp("10.0.0.67", "255.255.255.255", "10.0.0.67", State::New);
     assert_eq!(wire.names(), ["dhcp.second_server"; 2]);
     let reason = &wire.found[0].reason;

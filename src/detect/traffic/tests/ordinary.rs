@@ -177,3 +177,63 @@ fn a_dhcp_server_that_answers_itself_and_through_relays() {
     }
     assert_eq!(wire.found, []);
 }
+
+#[test]
+fn hosts_that_answer_a_monitor() {
+    let mut wire = Wire::new();
+    for round in 0..20_u32 {
+        // All at once, and after a while again.
+        wire.wait(11_000 * MS);
+        for n in 0..100 {
+            wire.echo(US, &nth(n));
+            wire.arp(1, 5, [10, 0, 0, 5], [10, 0, 1, u8::try_from(n).unwrap()]);
+        }
+        wire.wait(MS);
+        for n in 0..100 {
+            wire.answers_echo(&nth(n), US);
+            if n > 0 || round % 2 == 0 {
+                wire.answers_arp([10, 0, 1, u8::try_from(n).unwrap()], 5, [10, 0, 0, 5]);
+            }
+        }
+    }
+    assert_eq!(wire.found, []);
+}
+
+#[test]
+fn media_that_go_one_way_to_who_listens() {
+    let mut wire = Wire::new();
+    wire.udp(PEER, US, (6000, 6000), State::New);
+    for _ in 0..20_000 {
+        wire.wait(MS / 5).udp(PEER, US, (6000, 6000), State::Original);
+    }
+    // Somebody stops listening, and the sender goes on for a little while.
+    wire.refuses(US, PEER, (6000, 6000));
+    for _ in 0..900 {
+        wire.wait(MS / 5).udp(PEER, US, (6000, 6000), State::Original);
+    }
+    assert_eq!(wire.found, []);
+}
+
+#[test]
+fn a_machine_whose_own_hardware_address_changes() {
+    let mut wire = Wire::new();
+    for station in 1..5 {
+        wire.wait(1000 * MS).arp(1, station, [10, 0, 0, 5], [10, 0, 0, 9]);
+    }
+    assert_eq!(wire.found, []);
+    wire.arp(2, 66, [10, 0, 0, 5], [10, 0, 0, 9]).arp_from_outside(2, 66, [10, 0, 0, 5], [10, 0, 0, 9]);
+    assert_eq!(wire.names(), [""; 0], "the machine itself has said so before");
+    wire.arp_from_outside(2, 67, [10, 0, 0, 5], [10, 0, 0, 9]);
+    assert_eq!(wire.names(), ["arp.changed"]);
+}
+
+#[test]
+fn another_network_behind_the_same_interface() {
+    let mut wire = Wire::new();
+    for home in 1..4 {
+        wire.arp(2, home, [10, 0, 0, 1], [10, 0, 0, 5]).says("fe80::1", None, home);
+        wire.answers_dhcp("10.0.0.1", US, &format!("10.0.{home}.1"), State::New).wait(60_000 * MS);
+        wire.detector.forget_neighbours(ETH0);
+    }
+    assert_eq!(wire.found, []);
+}
