@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 pub struct RingConfig {
     /// Bytes of memory for frames that wait to be read, from [`RingConfig::MIN_BYTES`] to [`RingConfig::MAX_BYTES`].
     pub bytes: usize,
-    /// Bytes that are kept of each frame.
+    /// Bytes that are kept of each frame; of a long TCP segment it is less.
     pub snaplen: u32,
 }
 
@@ -36,7 +36,7 @@ impl RingConfig {
 impl Default for RingConfig {
     /// 32 MiB hold 240,000 small frames: a sixth of a second at the 1.5 million a second that one core can send.
     /// 2 KiB hold a frame of any ordinary MTU in full, and of the kernel's super-frames (up to 64 KiB and more) all
-    /// headers without the cost of copying what nobody looks at.
+    /// headers without the cost of copying what nobody looks at, of which long TCP segments are all but their headers.
     fn default() -> Self {
         Self { bytes: 32 << 20, snaplen: 2048 }
     }

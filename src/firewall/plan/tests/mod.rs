@@ -347,8 +347,8 @@ fn many_rules_stand_in_chains_that_lead_into_each_other() {
     };
     let rules: Vec<_> = (0..1200).map(rule).collect();
     let plan = plan(&format!(r#"{{ "rules": [{}] }}"#, rules.join(",")));
-    let chains = ["PFW-IN", "PFW-P00000", "PFW-P00001"].map(|name| decisive(&plan, Family::V4, name));
-    for (here, next) in chains.iter().zip(["PFW-P00000", "PFW-P00001"]) {
+    let chains = ["PFW-G00000", "PFW-P00001", "PFW-P00002"].map(|name| decisive(&plan, Family::V4, name));
+    for (here, next) in chains.iter().zip(["PFW-P00001", "PFW-P00002"]) {
         assert_eq!(here.last(), Some(&format!("-g {next} # further-rules")));
     }
     let drops: Vec<_> = chains.concat().into_iter().filter(|rule| rule.contains("-j DROP")).collect();
