@@ -91,6 +91,7 @@ fn main() {
         tell(&format!("an address looked up, {name}"), nanoseconds(&shown, size.rounds, find));
     }
     detection(&shown, size, tell);
+    passing(&shown, size, tell);
     let matcher = matcher(10, 0);
     for (name, format) in [("text", Format::Text), ("JSON", Format::Json)] {
         tell(&format!("written as a line, {name}"), nanoseconds(&shown, size.rounds, line(&matcher, format)));
@@ -116,6 +117,22 @@ fn detection(shown: &[Shown], size: Size, tell: impl Fn(&str, f64)) {
         black_box(detector.traffic(look));
     };
     tell("looked at together with those before it", nanoseconds(shown, size.rounds, suspect));
+}
+
+/// What a forwarded packet costs beside its own decision where the kernel alone decides about it: its connection is
+/// followed for detection, and it is looked at.
+fn passing(shown: &[Shown], size: Size, tell: impl Fn(&str, f64)) {
+    let matcher = matcher(10, 0);
+    let mut engine = Engine::new(Limits::default());
+    let mut detector = Detector::new(&Premises { own: OWN.to_vec(), ..Premises::default() }, 7);
+    let watch = |one: &Shown| {
+        let Net::Ip(ip) = &one.packet.net else { return };
+        let context = Context { direction: Direction::Forwarded, ..one.context };
+        let state = engine.decide(&matcher, ip, &context).state;
+        let Context { direction, time, .. } = context;
+        black_box(detector.traffic(Look { packet: &one.packet, direction, time, state, interface: b"eth0" }));
+    };
+    tell("watched on its way through, 10 rules", nanoseconds(shown, size.rounds, watch));
 }
 
 /// What writes a packet's line.
