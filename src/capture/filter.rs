@@ -3,7 +3,6 @@
 //! Which are wanted they tell by what the kernel knows about a frame beside its bytes (`SKF_AD_*`, `linux/filter.h`). A
 //! program returns how many bytes of the frame are kept; 0 drops it, without a trace in the socket's counters.
 
-use crate::packet::Protocol;
 use libc::{
     BPF_ABS, BPF_ALU, BPF_AND, BPF_B, BPF_JA, BPF_JEQ, BPF_JGT, BPF_JMP, BPF_K, BPF_LD, BPF_LEN, BPF_RET, BPF_W,
     ETH_P_IP, ETH_P_IPV6, SKF_AD_IFINDEX, SKF_AD_OFF, SKF_AD_PKTTYPE, SKF_AD_PROTOCOL, SKF_AD_VLAN_TAG,
@@ -63,7 +62,7 @@ fn headers(snaplen: u32) -> [sock_filter; 11] {
         skip(2),
         unless_equal_skip(ETH_P_IPV6.cast_unsigned(), 3),
         load_byte(IPV6_NEXT_HEADER),
-        unless_equal_skip(u32::from(Protocol::TCP.0), 1),
+        unless_equal_skip(libc::IPPROTO_TCP.cast_unsigned(), 1),
         keep(snaplen.min(TCP_SEGMENT)),
         keep(snaplen),
     ]
