@@ -353,8 +353,9 @@ impl Steps<'_, '_> {
         }
         let kinds: &[&str] = if self.family() == Family::V4 { &["multicast", "broadcast"] } else { &["multicast"] };
         for kind in kinds {
+            // The kind is known; whose address it is, is looked up.
             let conditions =
-                Match::module("-m addrtype --src-type LOCAL").with(format!("-m pkttype --pkt-type {kind}"));
+                Match::module(format!("-m pkttype --pkt-type {kind}")).with("-m addrtype --src-type LOCAL");
             self.writer.built_in("own-multicast", &conditions, &Target::Return);
         }
     }

@@ -253,8 +253,8 @@ fn steps_7_to_11_stand_in_their_order() {
             "-s 192.0.2.0/24 -p udp -m udp --dport 53 -j RETURN # a",
             "-i lo -p tcp -m tcp --dport 25 log 000001 # b",
             "-i lo -p tcp -m tcp --dport 25 -j DROP # b",
-            "-m addrtype --src-type LOCAL -m pkttype --pkt-type multicast -j RETURN # own-multicast",
-            "-m addrtype --src-type LOCAL -m pkttype --pkt-type broadcast -j RETURN # own-multicast",
+            "-m pkttype --pkt-type multicast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
+            "-m pkttype --pkt-type broadcast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
             "-p tcp -j RETURN # allow_protocols:tcp",
             "-p icmp -j RETURN # allow_protocols:icmp",
             "-p ipv6-icmp -j RETURN # allow_protocols:icmp",
@@ -286,8 +286,8 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
             "-s 192.0.2.1/32 log 000001 # s",
             "-s 192.0.2.1/32 -p tcp -j REJECT --reject-with tcp-reset # s",
             "-s 192.0.2.1/32 -j REJECT --reject-with icmp-port-unreachable # s",
-            "-m addrtype --src-type LOCAL -m pkttype --pkt-type multicast -j RETURN # own-multicast",
-            "-m addrtype --src-type LOCAL -m pkttype --pkt-type broadcast -j RETURN # own-multicast",
+            "-m pkttype --pkt-type multicast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
+            "-m pkttype --pkt-type broadcast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
         ]
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-OUT"), <[&str; 0]>::default());
