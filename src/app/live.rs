@@ -28,9 +28,7 @@ use crate::capture::{FrameSource, Live, LiveConfig, LiveKind};
 use crate::control::Answer;
 use crate::control::place::Role;
 use crate::control::waker::{Alarm, waker};
-use crate::engine::Matcher;
 use crate::firewall::Changes;
-use crate::host;
 use crate::record::printer::printer;
 use crate::record::{
     self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, Writer, stdout_wants_colours,
@@ -62,6 +60,8 @@ const REPORTED: Duration = HOLD.saturating_add(SHORT_WAIT).saturating_add(Durati
 pub struct Options {
     /// The rules as they were read.
     pub book: Book,
+    /// The same, compiled.
+    pub compiled: InForce,
     /// Put them in force again when their file or a block list changes: whose changes count, beside root's.
     pub watch: Option<u32>,
     /// Which frames, and from where.
@@ -126,9 +126,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let (capture_waker, alarm) = waker()?;
     let board = Arc::new(Board::new(capture_waker, opened.as_ref().map(control::Opened::waker)));
 
-    let host = Arc::new(host::read());
-    let ruleset = Arc::new(options.book.loaded().ruleset.clone());
-    let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
+    let InForce { ruleset, matcher, host } = options.compiled.brought_up_to_date();
     // Where no packet has a line the kernel alone looks at packets: its counters say how many it dropped.
     let looks = !options.enforce || options.selection != Selection::None;
     let reports = (options.enforce && looks).then(Reports::open).transpose();
@@ -178,12 +176,6 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
-    if options.enforce
-        && let Ok(changes) = Changes::listen()
-    {
-        // Without nf_tables there is nobody to listen to.
-        vigil::listen(changes, sender.clone())?;
-    }
     let started = if options.enforce {
         let announce = |rules| orders.announce(rules);
         let say: &mut dyn FnMut(&str) = &mut |words| desk.say(&format!("pfw: {words}"));
@@ -197,6 +189,12 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         threads::start_vital("confirm", &sender.clone(), move || wait_for_enter(&sender))?;
     }
     let served = started.and_then(|enforcement| {
+        if enforcement.is_some()
+            && let Ok(changes) = Changes::listen()
+        {
+            // Without nf_tables there is nobody to listen to.
+            vigil::listen(changes, sender.clone())?;
+        }
         let enforced_by = enforcement.as_ref().map(Enforcement::tools);
         let (orders, board) = (Arc::clone(&orders), Arc::clone(&board));
         let files = options.watch.map(|user| Files::watch(options.book.files(), user, &sender)).transpose()?;

@@ -8,7 +8,6 @@ use crate::engine::{Context, Direction, Engine, InterfaceClass, Limits, Matcher,
 use crate::host::connections::{Connection, Opener, Phase};
 use crate::host::{self, Host, Session};
 use crate::packet::{Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
-use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -54,10 +53,9 @@ pub enum Verb {
 }
 
 impl Cuts {
-    /// The open connections that `ruleset` would cut. What keeps them from being read is said.
-    pub fn by(ruleset: &Ruleset, host: &Host, say: &mut dyn FnMut(&str)) -> Self {
-        let matcher = Matcher::new(ruleset, host, Timestamp::now());
-        Judge::new(open_connections(say).open, host, process::id()).cuts(&matcher)
+    /// The open connections that rules would cut. What keeps them from being read is said.
+    pub fn by(matcher: &Matcher, host: &Host, say: &mut dyn FnMut(&str)) -> Self {
+        Judge::new(open_connections(say).open, host, process::id()).cuts(matcher)
     }
 
     /// Whether the user must agree: somebody at another machine would be cut off.
@@ -225,7 +223,7 @@ fn packet(phase: Phase, from: SocketAddr, to: SocketAddr) -> Ip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{Origin, parse};
+    use crate::rules::{Origin, Ruleset, parse};
     use std::path::Path;
 
     const DENY: &str = r#"{ "default_policy": "deny" }"#;

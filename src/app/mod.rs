@@ -43,3 +43,4 @@ mod withheld;
 pub use audit::Audit;
 pub use enforcement::dry_run;
 pub use lockout::{Cuts, Verb};
+pub use office::InForce;

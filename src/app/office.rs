@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Rules, and the machine that they were compiled for.
+#[derive(Debug)]
 pub struct InForce {
     /// The rules.
     pub ruleset: Arc<Ruleset>,
@@ -39,6 +40,23 @@ pub struct InForce {
     pub matcher: Arc<Matcher>,
     /// The machine.
     pub host: Arc<Host>,
+}
+
+impl InForce {
+    /// Compiles rules for a machine.
+    pub fn new(ruleset: Arc<Ruleset>, host: Arc<Host>) -> Self {
+        let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
+        Self { ruleset, matcher, host }
+    }
+
+    /// The same for the machine as it is now. Where it has not changed meanwhile, nor anything expired, they need not be
+    /// compiled again.
+    #[must_use]
+    pub fn brought_up_to_date(self) -> Self {
+        let host = host::read();
+        let is_right = host == *self.host && Timestamp::now() < self.matcher.valid_until();
+        if is_right { self } else { Self::new(self.ruleset, Arc::new(host)) }
+    }
 }
 
 /// Who asks for other rules.
@@ -339,11 +357,7 @@ impl Office {
             Some(_) => panic_rules(&host),
             None => pages.loaded().ruleset.clone(),
         };
-        let acting = InForce {
-            matcher: Arc::new(Matcher::new(&ruleset, &host, Timestamp::now())),
-            ruleset: Arc::new(ruleset),
-            host,
-        };
+        let acting = InForce::new(Arc::new(ruleset), host);
         if self.is_enforcing() && regime.enforces() {
             self.ask_back(desk, &acting, asker)?;
         }
@@ -378,8 +392,7 @@ impl Office {
             Some(_) => Arc::new(panic_rules(&host)),
             None => Arc::clone(&self.acting.ruleset),
         };
-        let matcher = Arc::new(Matcher::new(&ruleset, &host, Timestamp::now()));
-        self.acting = InForce { ruleset, matcher, host: Arc::new(host) };
+        self.acting = InForce::new(ruleset, Arc::new(host));
         self.enforce_acting(desk);
         self.decide_by_these("this machine's addresses have changed");
     }

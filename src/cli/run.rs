@@ -7,7 +7,7 @@ use super::say::{Messages, say, say_at_last};
 use super::tui::Window;
 use crate::app::book::Book;
 use crate::app::live::{Desk, Options, Ready, run as watch};
-use crate::app::{Cuts, Verb, control, dry_run as dry_run_plan, signals};
+use crate::app::{Cuts, InForce, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
 use crate::control::{effective_user, group_id};
 use crate::host::{self, Host};
@@ -19,6 +19,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The arguments of `pfw run`.
@@ -140,7 +141,8 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         return dry_run(&loaded.ruleset, &host, args.log.log);
     }
     warn(&loaded, &host);
-    if !args.monitor_only && !args.may_cut(&loaded.ruleset, &host) {
+    let compiled = InForce::new(Arc::new(loaded.ruleset.clone()), Arc::new(host));
+    if !args.monitor_only && !args.may_cut(&compiled) {
         return Ok(Exit::Usage);
     }
     let mut desk = Terminal {
@@ -155,7 +157,7 @@ pub fn run(args: &RunArgs) -> Result<Exit> {
         window: None,
     };
     let book = Book::new(args.config.path(), loaded, lists);
-    let watched = watch(args.options(book), caught, &mut desk);
+    let watched = watch(args.options(book, compiled), caught, &mut desk);
     // What was said comes before the last words.
     drop(desk);
     match watched {
@@ -179,10 +181,11 @@ fn dry_run(ruleset: &Ruleset, host: &Host, selection: Selection) -> Result<Exit>
 }
 
 impl RunArgs {
-    fn options(&self, book: Book) -> Options {
+    fn options(&self, book: Book, compiled: InForce) -> Options {
         let bytes = usize::try_from(self.ring_size).unwrap_or(usize::MAX);
         Options {
             book,
+            compiled,
             watch: (!self.no_watch).then(trusted_user),
             capture: LiveConfig {
                 kind: self.capture.into(),
@@ -216,8 +219,8 @@ impl RunArgs {
     }
 
     /// Whether the rules may be put in force: they cut nobody off who is at another machine, or the user knows.
-    fn may_cut(&self, ruleset: &Ruleset, host: &Host) -> bool {
-        let cuts = Cuts::by(ruleset, host, &mut |words| say(&format!("pfw: {words}")));
+    fn may_cut(&self, InForce { matcher, host, .. }: &InForce) -> bool {
+        let cuts = Cuts::by(matcher, host, &mut |words| say(&format!("pfw: {words}")));
         for line in cuts.lines(Verb::WouldBe) {
             say(&format!("pfw: {line}"));
         }

@@ -16,7 +16,10 @@ fn own_reloads_are_no_alarm() {
     let _world = world();
     let mut changes = Changes::listen().expect("the kernel has nf_tables");
     let texts = [r#"{ "block_ports": [81] }"#, r#"{ "block_ips": ["192.0.2.0/24"], "default_policy": "deny" }"#];
+    changes.wait().expect("the latest so far is told at once");
     let mut installed = enforce(Variant::Nft, texts[0]);
+    let latest = || Changes::listen().and_then(|mut changes| changes.wait()).expect("it is told at once");
+    assert!(!installed.may_concern(&latest()), "who listens from now on is told of ours");
     for reload in 0..=100 {
         // One change for each family.
         for _ in 0..2 {
@@ -30,6 +33,7 @@ fn own_reloads_are_no_alarm() {
     let change = changes.wait().expect("it is told");
     assert!(installed.may_concern(&change), "{change}");
     assert!(change.to_string().starts_with("nft (pid "), "{change}");
+    assert!(installed.may_concern(&latest()), "who listens from now on is told of it");
     assert_eq!(installed.check().expect("readable"), [], "it does no harm");
     assert!(!installed.may_concern(&change), "that is known now");
 }
