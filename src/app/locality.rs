@@ -46,7 +46,8 @@ impl Locality {
     /// sends on is for somebody else.)
     fn is_forged(&self, hardware: Option<HardwarePair>) -> bool {
         let Some((pair, ours)) = hardware.zip(self.hardware) else { return false };
-        pair.src != ours && (pair.dst == ours || pair.dst.is_group())
+        let tell = ![pair.src, ours].into_iter().any(HardwareAddress::is_handed_over);
+        tell && pair.src != ours && (pair.dst == ours || pair.dst.is_group())
     }
 
     fn owns(&self, address: IpAddr) -> bool {
@@ -103,6 +104,8 @@ mod tests {
     const OURS: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 5]);
     const ROUTER: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 1]);
     const ANOTHER: HardwareAddress = HardwareAddress([2, 0, 0, 0, 0, 9]);
+    /// Of VRRP: whichever router is the one sends from it, with its own address.
+    const VIRTUAL_ROUTER: HardwareAddress = HardwareAddress([0, 0, 0x5e, 0, 1, 0x2a]);
     const ALL: HardwareAddress = HardwareAddress([0xff; 6]);
 
     #[test]
@@ -117,6 +120,7 @@ mod tests {
             (ANOTHER, ALL, Direction::Incoming),
             (ANOTHER, OURS, Direction::Incoming),
             (ROUTER, ANOTHER, Direction::Outgoing),
+            (VIRTUAL_ROUTER, ALL, Direction::Outgoing),
         ] {
             assert_eq!(here.direction(&packet, Some(HardwarePair { src, dst })), expected, "{src:?} > {dst:?}");
         }

@@ -13,7 +13,16 @@ impl HardwareAddress {
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }
+
+    /// Whether it is one of those that routers hand over to each other on purpose, so that it says nothing of who sends.
+    pub fn is_handed_over(self) -> bool {
+        HANDED_OVER.iter().any(|begin| self.0.starts_with(begin))
+    }
 }
+
+/// Beginnings of hardware addresses that are handed over: VRRP and CARP (RFC 5798), HSRP, GLBP.
+const HANDED_OVER: [&[u8]; 5] =
+    [&[0, 0, 0x5e, 0, 1], &[0, 0, 0x5e, 0, 2], &[0, 0, 0x0c, 7, 0xac], &[0, 0, 0x0c, 0x9f], &[0, 7, 0xb4]];
 
 /// Sender and receiver of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! What the neighbours in a network say of themselves: who has which hardware address, and who hands out addresses.
 
+use crate::packet::HardwareAddress;
 use crate::time::Timestamp;
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
@@ -15,11 +16,6 @@ const REMEMBERED: Duration = Duration::from_mins(20);
 const MOST_NETWORKS: usize = 64;
 /// A server that was silent for longer is not there any more.
 const SERVER_REMEMBERED: Duration = Duration::from_hours(24);
-
-/// Beginnings of hardware addresses that routers hand over to each other on purpose: VRRP and CARP (RFC 5798), HSRP,
-/// GLBP.
-const HANDED_OVER: [&[u8]; 5] =
-    [&[0, 0, 0x5e, 0, 1], &[0, 0, 0x5e, 0, 2], &[0, 0, 0x0c, 7, 0xac], &[0, 0, 0x0c, 0x9f], &[0, 7, 0xb4]];
 
 /// Who is who.
 #[derive(Debug, Default)]
@@ -55,7 +51,7 @@ impl Neighbours {
         if let Some(known) = self.stations.get_mut(&(network, address)) {
             let before = std::mem::replace(known, heard);
             let recent = lasting || now.since(before.last) <= REMEMBERED;
-            let on_purpose = [before.mac, mac].iter().any(|mac| HANDED_OVER.iter().any(|begin| mac.starts_with(begin)));
+            let on_purpose = [before.mac, mac].into_iter().any(|mac| HardwareAddress(mac).is_handed_over());
             return (before.mac != mac && recent && !on_purpose).then_some(before.mac);
         }
         if self.stations.len() >= MOST {
