@@ -11,6 +11,7 @@ use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
 use crate::packet::{Ip, Net, Packet, PacketType, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,8 +57,8 @@ pub enum Course {
 struct Side {
     /// The ends that the other side sees.
     others: Ends,
-    /// The ends that the rules see.
-    between: Ends,
+    /// The flow as the rules see it.
+    between: Opened,
     /// Who answers, as this side sees it.
     responder: (IpAddr, u16),
     /// This is the side of who opened it.
@@ -65,6 +66,9 @@ struct Side {
     /// When notice of it came.
     since: Timestamp,
 }
+
+/// The ends of a flow, and the address of who opened it: another flow of the same ends may go the other way.
+type Opened = (Ends, IpAddr);
 
 /// What tells a datagram's fragments from those of others.
 type Datagram = (IpAddr, IpAddr, u32);
@@ -79,8 +83,8 @@ pub struct Forwarding {
     datagrams: Remembered<Datagram>,
     /// When connections from and to this machine began, by their ends.
     own: Remembered<Ends, Beginnings>,
-    /// When flows on their way through began, by the ends that the rules see.
-    begun: Remembered<Ends, Beginnings>,
+    /// When flows on their way through began, as the rules see them.
+    begun: Remembered<Opened, Beginnings>,
 }
 
 /// When several of the same ends began: one may follow on another before packets of the first are told apart.
@@ -106,7 +110,7 @@ impl Beginnings {
 impl Default for Forwarding {
     fn default() -> Self {
         let (translated, datagrams) = (Remembered::new(MAX_ENDS), Remembered::new(MAX_DATAGRAMS));
-        let [own, begun] = [(); 2].map(|()| Remembered::new(MAX_BEGINNINGS));
+        let (own, begun) = (Remembered::new(MAX_BEGINNINGS), Remembered::new(MAX_BEGINNINGS));
         Self { passing: Passing::default(), translated, datagrams, own, begun }
     }
 }
@@ -132,9 +136,10 @@ impl Forwarding {
     pub fn change(&mut self, host: &Host, change: &Change, now: Timestamp) {
         match change {
             Change::Opened(flow) if passes(host, flow) => {
+                let between = (flow.ends_between(), flow.original.src);
                 for (ends, others, responder) in sides(flow) {
                     let is_openers = ends == flow.original.ends();
-                    let side = Side { others, between: flow.ends_between(), responder, is_openers, since: now };
+                    let side = Side { others, between, responder, is_openers, since: now };
                     self.translated.remember(ends, side, Timestamp::MAX, now);
                 }
             }
@@ -206,7 +211,7 @@ impl Forwarding {
     /// Takes in that a packet began a flow on its way through.
     pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
         if let Some(ends) = Ends::of_packet(packet) {
-            remember(&mut self.begun, ends, time);
+            remember(&mut self.begun, (ends, packet.src), time);
         }
     }
 
@@ -237,9 +242,9 @@ impl Forwarding {
 }
 
 /// Remembers when something of these ends began.
-fn remember(beginnings: &mut Remembered<Ends, Beginnings>, ends: Ends, time: Timestamp) {
-    let before = beginnings.get(&ends, time).copied().unwrap_or_default();
-    beginnings.remember(ends, before.and(time), time.plus(BEGINNING), time);
+fn remember<K: Copy + Eq + Hash>(beginnings: &mut Remembered<K, Beginnings>, key: K, time: Timestamp) {
+    let before = beginnings.get(&key, time).copied().unwrap_or_default();
+    beginnings.remember(key, before.and(time), time.plus(BEGINNING), time);
 }
 
 /// Whether a packet that comes in can only be on its way through.
@@ -419,6 +424,18 @@ mod tests {
         forwarding.passes(&udp(CLIENT, SERVER, (4000, 80)), at(2));
         forwarding.change(&host(), &Change::Opened(published), at(2));
         assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
+    }
+
+    #[test]
+    fn the_beginning_of_a_flow_the_other_way_between_the_same_ends_is_not_that_of_a_translated_one() {
+        let outside = udp(CLIENT, HOST, (4000, 8080));
+        let mut forwarding = Forwarding::default();
+        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
+        forwarding.begins(&outside, millis(1));
+        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(2));
+        forwarding.passes(&udp(CLIENT, SERVER, (4000, 80)), millis(4));
+        forwarding.change(&host(), &Change::Opened(published()), millis(4));
+        assert!(!forwarding.covers(&outside, millis(3)) && forwarding.covers(&outside, millis(4)));
     }
 
     #[test]

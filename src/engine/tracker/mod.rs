@@ -19,7 +19,7 @@ pub use listing::{Tracked, TrackedPage};
 
 use super::decision::State;
 use crate::host::connections::{Connection, Phase};
-use crate::packet::{Ip, Ports, Protocol, Quoted};
+use crate::packet::{Ip, Ports, Protocol, Quoted, TcpFlags};
 use crate::time::Timestamp;
 use connections::{Connections, Entry, Key, Placed};
 use std::net::IpAddr;
@@ -81,7 +81,7 @@ impl Tracker {
     /// closes that (`nf_ct_set_closing`, since Linux 6.3: the rules end what only they know to be over), and ties the reset
     /// to it (RELATED), which so is not tracked as a segment.
     pub(super) fn reject(&mut self, packet: &Ip, now: Timestamp) {
-        let Flow::Of(tuple, kind @ Kind::Tcp(_)) = Flow::of(packet) else { return };
+        let Flow::Of(tuple, kind @ Kind::Tcp(..)) = Flow::of(packet) else { return };
         if kind.is_reset() {
             // Has no answer.
             return;
@@ -190,7 +190,10 @@ fn first_state(tuple: Tuple, kind: Kind, now: Timestamp) -> State {
 
 fn advance(entry: &mut Entry, kind: Kind, reply: bool, now: Timestamp) -> Effect {
     let effect = match kind {
-        Kind::Tcp(flags) => match Segment::of(flags) {
+        Kind::Tcp(flags, ack) => match Segment::of(flags) {
+            Some(Segment::Rst) if flags.has(TcpFlags::ACK) && tcp::has_seen_nothing_of_peer(entry, reply) => {
+                tcp::reset_in_vain(ack).unwrap_or_else(|| tcp::advance(entry, Segment::Rst, reply))
+            }
             Some(segment) => tcp::advance(entry, segment, reply),
             None => Effect::Invalid,
         },
@@ -215,7 +218,7 @@ fn advance_udp(entry: &mut Entry, now: Timestamp) -> u32 {
 /// What a packet without a connection opens, if it can.
 fn open(tuple: Tuple, kind: Kind, now: Timestamp) -> Option<Entry> {
     let (timeout, tcp, last) = match kind {
-        Kind::Tcp(flags) => {
+        Kind::Tcp(flags, _) => {
             let segment = Segment::of(flags)?;
             let state = tcp::open(segment)?;
             (tcp::open_timeout(state), state, segment)

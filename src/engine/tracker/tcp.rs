@@ -1,7 +1,8 @@
 //! The states of a TCP connection as netfilter sees them (`net/netfilter/nf_conntrack_proto_tcp.c`).
 //!
 //! Without sequence numbers: what the kernel calls invalid for its window, and what it decides by an acknowledgement
-//! number, can't be told here. Where the kernel asks whether a number fits, it is taken to fit.
+//! number, can't be told here, but for an opener's that nobody has answered yet. Where else the kernel asks whether a number
+//! fits, it is taken to fit.
 
 use super::connections::Entry;
 use super::marks;
@@ -148,6 +149,26 @@ pub(super) fn advance(entry: &mut Entry, segment: Segment, reply: bool) -> Effec
             let new = settle_simultaneous(entry, segment, reply, new);
             accept(entry, segment, reply, new)
         }
+    }
+}
+
+/// How far behind what was sent an acknowledgement may lie where its sender's window says no more (`MAXACKWINCONST`).
+const MAX_ACK_WINDOW: u32 = 66_000;
+
+/// Whether the opener alone has been heard, and its SYN was the first of it.
+pub(super) fn has_seen_nothing_of_peer(entry: &Entry, reply: bool) -> bool {
+    entry.tcp == TcpState::SynSent && !reply && !entry.has(marks::REPLIED)
+}
+
+/// What a reset is that acknowledges what nobody has seen, if it ends nothing. To the kernel the other end has sent up to
+/// number 0 so far: the one number of a segment that is known here (`tcp_in_window`).
+pub(super) const fn reset_in_vain(ack: u32) -> Option<Effect> {
+    match ack {
+        // More than was sent.
+        1..=0x8000_0000 => Some(Effect::Invalid),
+        // Delayed for too long: the packet passes, and the entry stays as it is.
+        0x8000_0001.. if ack.wrapping_neg() > MAX_ACK_WINDOW => Some(Effect::Keep),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::engine::testing::{at, bare, icmp, icmp_error, tcp, udp};
 use crate::host::connections::Opener;
+use crate::packet::Transport;
 use State::{Invalid, New, Original, Related, Reply, Untracked};
 use TcpState::{Close, CloseWait, Established, FinWait, LastAck, SynRecv, SynSent, SynSent2, TimeWait};
 
@@ -114,6 +115,22 @@ fn a_reset_of_the_rules_own_closes_a_connection_that_is_known() {
     assert_eq!(pass(&mut tracker, &tcp(PEER, HERE, "R"), 4), Reply, "the reset itself");
     tracker.reject(&tcp(HERE, PEER, "A"), at(5));
     assert_eq!(end_of(&mut tracker, &tcp(HERE, PEER, "A")), 3 + 10, "a closed one does not live longer");
+}
+
+#[test]
+fn a_reset_that_acknowledges_what_nobody_has_sent_ends_nothing() {
+    let after = |flags: &str, ack| {
+        let mut tracker = tracker();
+        play(&mut tracker, &[">S"]);
+        let mut reset = tcp(HERE, PEER, flags);
+        let Transport::Tcp(segment) = &mut reset.transport else { panic!() };
+        segment.ack = ack;
+        (pass(&mut tracker, &reset, 2), tracker.len())
+    };
+    assert_eq!(after("R", 7), (Original, 0), "it acknowledges nothing");
+    assert_eq!([after("RA", 0), after("RA", u32::MAX)], [(Original, 0); 2]);
+    assert_eq!([after("RA", 1), after("RA", 1 << 31)], [(Invalid, 1); 2], "more than was sent");
+    assert_eq!(after("RA", 2_939_984_894), (Original, 1), "delayed for too long");
 }
 
 #[test]

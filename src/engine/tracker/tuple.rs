@@ -19,7 +19,8 @@ pub(super) enum Flow<'a> {
 /// Which protocol's rules it follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Tcp(TcpFlags),
+    /// With its acknowledgement number.
+    Tcp(TcpFlags, u32),
     Udp,
     /// An ICMP query or its answer; a query alone can open.
     Icmp,
@@ -29,7 +30,7 @@ pub(super) enum Kind {
 impl Kind {
     /// Whether it is a TCP segment that ends its connection at once.
     pub(super) const fn is_reset(self) -> bool {
-        matches!(self, Self::Tcp(flags) if flags.has(TcpFlags::RST))
+        matches!(self, Self::Tcp(flags, _) if flags.has(TcpFlags::RST))
     }
 }
 
@@ -52,7 +53,7 @@ impl<'a> Flow<'a> {
         let between = |ports| Tuple::between(packet.src, packet.dst, ports, packet.protocol);
         match (packet.protocol, &packet.transport) {
             (Protocol::ICMP | Protocol::ICMPV6, Transport::Icmp(icmp)) => Self::of_icmp(packet, icmp),
-            (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags)),
+            (Protocol::TCP, Transport::Tcp(tcp)) => Self::Of(between(tcp.ports), Kind::Tcp(tcp.flags, tcp.ack)),
             // Too short to be the header that it should be.
             (protocol, Transport::None) if has_header(protocol) => Self::Invalid,
             (_, Transport::Udp(ports)) => Self::Of(between(*ports), Kind::Udp),
