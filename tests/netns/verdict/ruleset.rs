@@ -113,7 +113,11 @@ impl Files {
         if chance.one_in(6) {
             parts.push(format!("\"allow_protocols\": [{}]", some(chance, &PROTOCOLS, 3, true)));
         }
-        let rules: Vec<_> = (0..chance.below(8)).map(|n| rule(chance, n)).collect();
+        let mut rules: Vec<_> = (0..chance.below(8)).map(|n| rule(chance, n)).collect();
+        if chance.one_in(4) {
+            let at = chance.below(rules.len() + 1);
+            rules.splice(at..at, row(chance));
+        }
         if !rules.is_empty() {
             parts.push(format!("\"rules\": [\n    {}\n  ]", rules.join(",\n    ")));
         }
@@ -171,6 +175,30 @@ fn block_list(chance: &mut Chance) -> String {
         }
     }
     text
+}
+
+/// Rules in a row that block by the same field.
+fn row(chance: &mut Chance) -> Vec<String> {
+    let key = chance.pick(&["dst_port", "dst_port", "src_port", "src", "dst"]);
+    (0..8 + chance.below(6))
+        .map(|number| {
+            let value = match key {
+                "src" | "dst" if chance.one_in(2) => format!("\"192.0.2.{0}\", \"2001:db8::{0}\"", number + 1),
+                "src" | "dst" => format!("\"{}\"", chance.pick(&NETWORKS4)),
+                _ if chance.one_in(2) => format!("{}", 1000 + number * 2),
+                _ => chance.pick(&PORT_WORDS).to_owned(),
+            };
+            let action = chance.pick(&["block", "block", "block", "reject"]);
+            let mut parts = vec![format!("\"id\": \"row{number}\", \"action\": \"{action}\", \"{key}\": [{value}]")];
+            if chance.one_in(6) {
+                parts.push(format!("\"interface\": \"{}\"", chance.pick(&INTERFACES)));
+            }
+            if chance.one_in(4) {
+                parts.push(format!("\"direction\": \"{}\"", chance.pick(&["in", "out"])));
+            }
+            format!("{{ {} }}", parts.join(", "))
+        })
+        .collect()
 }
 
 /// An ordered rule of whatever conditions.
