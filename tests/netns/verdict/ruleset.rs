@@ -114,9 +114,11 @@ impl Files {
             parts.push(format!("\"allow_protocols\": [{}]", some(chance, &PROTOCOLS, 3, true)));
         }
         let mut rules: Vec<_> = (0..chance.below(8)).map(|n| rule(chance, n)).collect();
-        if chance.one_in(4) {
-            let at = chance.below(rules.len() + 1);
-            rules.splice(at..at, row(chance));
+        // By chance of its own: all else that a seed stands for stays as it was.
+        let mut aside = chance.clone();
+        if aside.one_in(4) {
+            let at = aside.below(rules.len() + 1);
+            rules.splice(at..at, row(&mut aside));
         }
         if !rules.is_empty() {
             parts.push(format!("\"rules\": [\n    {}\n  ]", rules.join(",\n    ")));
