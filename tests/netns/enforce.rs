@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("unconfirmed_rules_are_taken_back", unconfirmed_rules_are_taken_back),
     ("a_second_pfw_is_refused_with_the_pid_of_the_first", a_second_pfw_is_refused),
     ("a_deny_default_lets_replies_and_loopback_through", a_deny_default_lets_replies_through),
+    ("the_flow_label_of_a_fragment_is_no_port", the_flow_label_of_a_fragment_is_no_port),
 ];
 
 pub fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {
@@ -197,4 +198,31 @@ fn a_deny_default_lets_replies_through() {
     });
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert!(!said.contains("differences"), "{said}");
+}
+
+/// On loopback rules see the fragments of a datagram. The kernel gives each pair of ports a flow label by chance, which
+/// bytes of the header where a port would be are a part of.
+fn the_flow_label_of_a_fragment_is_no_port() {
+    let world = World::new();
+    sh("ip link set lo mtu 1280");
+    let rule = r#"{ "id": "high", "action": "block", "interface": "lo", "protocol": "udp", "dst_port": "1024-65535" }"#;
+    let pfw = enforce(&world, &format!(r#"{{ "rules": [{rule}] }}"#), []);
+    let server = UdpSocket::bind("[::1]:443").expect("a free port");
+    server.set_read_timeout(Some(PATIENCE)).expect("a time");
+    let mut buffer = [0; 4000];
+    for _ in 0..8 {
+        let client = UdpSocket::bind("[::1]:0").expect("a free port");
+        client.send_to(&[7; 3000], "[::1]:443").expect("sent");
+        assert_eq!(server.recv(&mut buffer).expect("all fragments arrive"), 3000);
+    }
+    client_is_blocked(&world);
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert!(!said.contains("differences"), "{said}");
+}
+
+/// The same rule blocks what it is about.
+fn client_is_blocked(world: &World) {
+    let client = UdpSocket::bind("[::1]:0").expect("a free port");
+    assert!(client.send_to(&[7; 10], "[::1]:5000").is_err(), "the kernel refuses it");
+    wait_for_lines(world, 1, &["[BLOCKED]", "UDP", "rule=high"]);
 }

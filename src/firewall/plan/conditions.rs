@@ -129,7 +129,16 @@ fn can_be_seen(protocol: Protocol, family: Family) -> bool {
 }
 
 /// The ports of one protocol at one end; `None` if no port satisfies it.
-pub(super) fn ports(ranges: &Ranges<u16>, protocol: Protocol, end: End, sets: &mut Sets) -> Option<Match> {
+///
+/// A fragment of IPv6 that is not the first has none, and comes to our chains on loopback, where conntrack does not put
+/// together again what it has seen. There `nf_tables` takes the flow label for the port (Linux 6.18: a port that is
+/// compared is read without a look at the offset); `multiport` and sets look.
+pub(super) fn ports(
+    ranges: &Ranges<u16>,
+    protocol: Protocol,
+    end: End,
+    (family, sets): (Family, &mut Sets),
+) -> Option<Match> {
     if ranges.is_empty() {
         return None;
     }
@@ -139,7 +148,9 @@ pub(super) fn ports(ranges: &Ranges<u16>, protocol: Protocol, end: End, sets: &m
     let letter = if end == End::Source { 's' } else { 'd' };
     let name = if protocol == Protocol::TCP { "tcp" } else { "udp" };
     Some(Match::module(match ranges.iter().next() {
-        Some(one) if ranges.len() == 1 => format!("-m {name} --{letter}port {}", port_text(one)),
+        Some(one) if ranges.len() == 1 && family == Family::V4 => {
+            format!("-m {name} --{letter}port {}", port_text(one))
+        }
         _ if fits_multiport(ranges) => format!("-m multiport --{letter}ports {}", multiport_text(ranges)),
         _ => return Some(set(&sets.name(Content::Ports(ranges.clone())), end, false)),
     }))
@@ -185,7 +196,7 @@ pub(super) fn transport(rule: &Rule, family: Family, sets: &mut Sets) -> Option<
             let any_of: Vec<_> = [Protocol::TCP, Protocol::UDP]
                 .into_iter()
                 .filter(|&protocol| wanted.contains(protocol))
-                .filter_map(|protocol| port_pair(src, dst, protocol, sets))
+                .filter_map(|protocol| port_pair(src, dst, protocol, (family, &mut *sets)))
                 .collect();
             (!any_of.is_empty()).then(|| Condition::any_of(any_of))
         }
@@ -196,12 +207,17 @@ pub(super) fn transport(rule: &Rule, family: Family, sets: &mut Sets) -> Option<
     }
 }
 
-fn port_pair(src: Option<&PortSet>, dst: Option<&PortSet>, protocol: Protocol, sets: &mut Sets) -> Option<Match> {
+fn port_pair(
+    src: Option<&PortSet>,
+    dst: Option<&PortSet>,
+    protocol: Protocol,
+    (family, sets): (Family, &mut Sets),
+) -> Option<Match> {
     let mut conditions = Match::protocol(protocol);
     for (wanted, end) in [(src, End::Source), (dst, End::Destination)] {
         if let Some(wanted) = wanted {
             let ranges = if protocol == Protocol::TCP { &wanted.tcp } else { &wanted.udp };
-            conditions = conditions.and(ports(ranges, protocol, end, sets)?);
+            conditions = conditions.and(ports(ranges, protocol, end, (family, &mut *sets))?);
         }
     }
     Some(conditions)
@@ -292,12 +308,13 @@ mod tests {
 
     #[test]
     fn many_ports_are_a_multiport_and_too_many_a_set() {
-        let text = |ranges: &Ranges<u16>| {
-            texts(&Condition::any_of(vec![
-                ports(ranges, Protocol::UDP, End::Destination, &mut Sets::new(1, &[])).expect("some"),
-            ]))
-            .0
+        let text_of = |ranges: &Ranges<u16>, family| {
+            let of_family = (family, &mut Sets::new(1, &[]));
+            texts(&Condition::any_of(vec![ports(ranges, Protocol::UDP, End::Destination, of_family).expect("some")])).0
         };
+        let text = |ranges: &Ranges<u16>| text_of(ranges, Family::V4);
+        let one = Ranges::from_ranges([(137, 139)]);
+        assert_eq!(text_of(&one, Family::V6), ["-m multiport --dports 137:139"], "a fragment's flow label is no port");
         assert_eq!(text(&Ranges::from_ranges([(137, 139)])), ["-m udp --dport 137:139"]);
         assert_eq!(text(&Ranges::from_ranges([(80, 80), (137, 139)])), ["-m multiport --dports 80,137:139"]);
         assert_eq!(

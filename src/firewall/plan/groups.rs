@@ -64,7 +64,7 @@ impl Group<'_, '_> {
     pub(super) fn condition(&self, family: Family, sets: &mut Sets) -> Option<Condition> {
         let addresses_of_any = |end| self.rules.iter().filter_map(move |(_, rule)| addresses_of(rule, end));
         let condition = match (self.field?, family) {
-            (Field::Ports(end), _) => ports_of_any(self.rules, end, sets),
+            (Field::Ports(end), _) => ports_of_any(self.rules, end, (family, sets)),
             (Field::Addresses(end), Family::V4) => {
                 addresses(&union(addresses_of_any(end).map(|set| &set.v4)), end, sets)
             }
@@ -99,13 +99,13 @@ fn ports_of(rule: &Rule, end: End) -> Option<&PortSet> {
 }
 
 /// The ports of each protocol that any of the rules is about.
-fn ports_of_any(rules: &[Numbered<'_>], end: End, sets: &mut Sets) -> Option<Condition> {
+fn ports_of_any(rules: &[Numbered<'_>], end: End, (family, sets): (Family, &mut Sets)) -> Option<Condition> {
     let of_protocol = |protocol| {
         let rules = rules.iter().map(|(_, rule)| rule);
         let about = rules.filter(|rule| rule.protocol.as_ref().is_none_or(|wanted| wanted.set.contains(protocol)));
         let wanted = about.filter_map(|rule| ports_of(rule, end));
         let ranges = union(wanted.map(|set| if protocol == Protocol::TCP { &set.tcp } else { &set.udp }));
-        Some(Match::protocol(protocol).and(ports(&ranges, protocol, end, sets)?))
+        Some(Match::protocol(protocol).and(ports(&ranges, protocol, end, (family, &mut *sets))?))
     };
     let any_of: Vec<_> = [Protocol::TCP, Protocol::UDP].into_iter().filter_map(of_protocol).collect();
     (!any_of.is_empty()).then(|| Condition::any_of(any_of))
