@@ -214,14 +214,7 @@ mod tests {
         let transport = Transport::Udp(Ports { src: 53, dst: 4000 });
         let (protocol, dst) = (Protocol::UDP, [10, 0, 0, 1].into());
         let ip = Ip { src: src.into(), dst, protocol, ttl: 64, len: 40, fragment: None, transport };
-        let packet = Packet {
-            vlan: None,
-            link_direction: None,
-            net: Net::Ip(ip),
-            malformed: None,
-            odd: None,
-            dhcp_server: None,
-        };
+        let packet = Packet::of(Net::Ip(ip));
         Seen { time: NOW, packet, direction: Direction::Incoming, interface: 1, fingerprint: None }
     }
 

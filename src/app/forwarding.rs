@@ -4,6 +4,10 @@
 //! from another machine came in before. Of translated flows only conntrack knows: a packet for a published port of a
 //! container bears this machine's address when it comes in, and one that was masqueraded when it goes out.
 
+mod beginnings;
+#[cfg(test)]
+mod tests;
+
 use super::passing::Passing;
 use super::remembered::Remembered;
 use super::withheld::Seen;
@@ -11,7 +15,7 @@ use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
 use crate::packet::{Ip, Net, Packet, PacketType, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
-use std::hash::Hash;
+use beginnings::Beginnings;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -21,17 +25,6 @@ const MAX_ENDS: usize = 1 << 18;
 
 /// Datagrams in fragments that are remembered after their first fragment.
 const MAX_DATAGRAMS: usize = 1 << 12;
-
-/// Beginnings of connections and flows that are remembered, of each. A packet of one that is forgotten goes by what was
-/// told last.
-const MAX_BEGINNINGS: usize = 1 << 12;
-
-/// Beginnings that are remembered of the same ends: more than a host that is refused again and again makes while packets
-/// wait. Packets of one that is forgotten go by what was told last, too.
-const SAME_ENDS: usize = 16;
-
-/// How long a beginning is of use: packets wait no longer than that until they are told apart.
-const BEGINNING: Duration = Duration::from_secs(1);
 
 /// How exactly a report tells a time.
 const STAMP: Duration = Duration::from_micros(1);
@@ -82,35 +75,15 @@ pub struct Forwarding {
     /// Datagrams in fragments that are part of such a flow.
     datagrams: Remembered<Datagram>,
     /// When connections from and to this machine began, by their ends.
-    own: Remembered<Ends, Beginnings>,
+    own: Beginnings<Ends>,
     /// When flows on their way through began, as the rules see them.
-    begun: Remembered<Opened, Beginnings>,
-}
-
-/// When several of the same ends began: one may follow on another before packets of the first are told apart.
-#[derive(Clone, Copy, Debug, Default)]
-struct Beginnings([Option<Timestamp>; SAME_ENDS]);
-
-impl Beginnings {
-    /// With another one, of which the oldest may be forgotten.
-    fn and(mut self, time: Timestamp) -> Self {
-        self.0.rotate_left(1);
-        if let Some(last) = self.0.last_mut() {
-            *last = Some(time);
-        }
-        self
-    }
-
-    /// The latest that is not later than `time`.
-    fn latest(&self, time: Timestamp) -> Option<Timestamp> {
-        self.0.iter().flatten().copied().filter(|&one| one <= time).max()
-    }
+    begun: Beginnings<Opened>,
 }
 
 impl Default for Forwarding {
     fn default() -> Self {
         let (translated, datagrams) = (Remembered::new(MAX_ENDS), Remembered::new(MAX_DATAGRAMS));
-        let (own, begun) = (Remembered::new(MAX_BEGINNINGS), Remembered::new(MAX_BEGINNINGS));
+        let (own, begun) = (Beginnings::default(), Beginnings::default());
         Self { passing: Passing::default(), translated, datagrams, own, begun }
     }
 }
@@ -177,10 +150,10 @@ impl Forwarding {
     /// the same before the flow began, which is told at once with all that came meanwhile.
     fn goes_through(&self, ends: &Ends, time: Timestamp) -> bool {
         let Some(side) = self.translated.get(ends, time) else { return false };
-        let Some(own) = self.own.get(ends, time).and_then(|own| own.latest(time)) else { return true };
+        let Some(own) = self.own.of(ends, time).and_then(|own| own.latest(time)) else { return true };
         // Another flow of the same ends may have followed, and have left with others: then the last beginning is its own.
         let followed = self.translated.get(&side.others, time).is_some_and(|successor| successor.others != *ends);
-        let begun = self.begun.get(&side.between, time);
+        let begun = self.begun.of(&side.between, time);
         let last = begun.filter(|_| followed).and_then(|begun| begun.latest(Timestamp::MAX));
         begun.and_then(|begun| begun.latest(time)).is_some_and(|latest| own < latest && Some(latest) != last)
     }
@@ -189,7 +162,7 @@ impl Forwarding {
     /// notice of that may come later.
     pub fn begins(&mut self, packet: &Ip, time: Timestamp) {
         let Some(ends) = Ends::of_packet(packet) else { return };
-        remember(&mut self.own, ends, time);
+        self.own.add(ends, time);
         // One that has begun since is another, even if it is over by now.
         let is_another = self.translated.get(&ends, time).is_some_and(|side| time < side.since);
         if !is_another {
@@ -211,7 +184,7 @@ impl Forwarding {
     /// Takes in that a packet began a flow on its way through.
     pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
         if let Some(ends) = Ends::of_packet(packet) {
-            remember(&mut self.begun, (ends, packet.src), time);
+            self.begun.add((ends, packet.src), time);
         }
     }
 
@@ -239,12 +212,6 @@ impl Forwarding {
     pub fn forgotten(&self) -> u64 {
         self.translated.forgotten()
     }
-}
-
-/// Remembers when something of these ends began.
-fn remember<K: Copy + Eq + Hash>(beginnings: &mut Remembered<K, Beginnings>, key: K, time: Timestamp) {
-    let before = beginnings.get(&key, time).copied().unwrap_or_default();
-    beginnings.remember(key, before.and(time), time.plus(BEGINNING), time);
 }
 
 /// Whether a packet that comes in can only be on its way through.
@@ -277,256 +244,4 @@ fn sides(flow: &Flow) -> [(Ends, Ends, (IpAddr, u16)); 2] {
     let (original, reply) = (&flow.original, &flow.reply);
     let (one, other) = (original.ends(), reply.ends());
     [(one, other, (original.dst, original.ports.dst)), (other, one, (reply.src, reply.ports.src))]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::conntrack::Tuple;
-    use crate::packet::{Fragment, Ports, Protocol};
-
-    const CLIENT: [u8; 4] = [203, 0, 113, 9];
-    const HOST: [u8; 4] = [198, 51, 100, 1];
-    const SERVER: [u8; 4] = [172, 17, 0, 2];
-
-    fn host() -> Host {
-        Host { addresses: vec![(HOST.into(), 24)], forwards_v4: true, ..Host::default() }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_parts(1_800_000_000 + seconds, 0)
-    }
-
-    fn tuple(src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Tuple {
-        let ports = Ports { src: ports.0, dst: ports.1 };
-        Tuple { src: src.into(), dst: dst.into(), protocol: Protocol::UDP, ports }
-    }
-
-    fn udp(src: [u8; 4], dst: [u8; 4], ports: (u16, u16)) -> Ip {
-        let Tuple { src, dst, protocol, ports } = tuple(src, dst, ports);
-        Ip { src, dst, protocol, ttl: 64, len: 100, fragment: None, transport: Transport::Udp(ports) }
-    }
-
-    /// A flow to a port of the host that leads to the server.
-    fn published() -> Flow {
-        Flow { original: tuple(CLIENT, HOST, (4000, 8080)), reply: tuple(SERVER, CLIENT, (80, 4000)) }
-    }
-
-    #[test]
-    fn packets_of_a_translated_flow_are_known_while_it_is_there() {
-        let mut forwarding = Forwarding::default();
-        let packet = udp(CLIENT, HOST, (4000, 8080));
-        assert!(!forwarding.covers(&packet, at(0)));
-        forwarding.change(&host(), &Change::Opened(published()), at(1));
-        assert!(forwarding.covers(&packet, at(5)) && forwarding.covers(&udp(HOST, CLIENT, (8080, 4000)), at(5)));
-        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 22)), at(5)), "another flow");
-        let other = forwarding.other_ends(&udp(SERVER, CLIENT, (80, 4000)), at(5));
-        assert_eq!(other, Some(published().original.ends()));
-        forwarding.change(&host(), &Change::Closed(published()), at(9));
-        assert!(forwarding.covers(&packet, at(9)), "it was seen before");
-        assert!(!forwarding.covers(&packet, at(10)));
-    }
-
-    #[test]
-    fn what_was_missed_is_put_right_by_a_list() {
-        let mut forwarding = Forwarding::default();
-        forwarding.change(&host(), &Change::Opened(published()), at(1));
-        let other = Flow { original: tuple(CLIENT, HOST, (4001, 8080)), reply: tuple(SERVER, CLIENT, (80, 4001)) };
-        forwarding.changed_to(&host(), &[other], at(2));
-        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 8080)), at(3)));
-        assert!(forwarding.covers(&udp(CLIENT, HOST, (4001, 8080)), at(3)));
-    }
-
-    #[test]
-    fn a_translated_flow_that_begins_or_ends_here_does_not_pass_through() {
-        let redirected = Flow { original: tuple(CLIENT, HOST, (4000, 80)), reply: tuple(HOST, CLIENT, (8080, 4000)) };
-        let masqueraded = Flow { original: tuple(HOST, CLIENT, (5000, 53)), reply: tuple(CLIENT, HOST, (53, 6000)) };
-        let mut forwarding = Forwarding::default();
-        for flow in [redirected, masqueraded] {
-            forwarding.change(&host(), &Change::Opened(flow), at(1));
-        }
-        assert!(!forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(2)));
-        assert!(!forwarding.covers(&udp(HOST, CLIENT, (6000, 53)), at(2)));
-    }
-
-    #[test]
-    fn where_a_connection_to_this_machine_begins_a_flow_is_over() {
-        let mut forwarding = Forwarding::default();
-        let packet = udp(CLIENT, HOST, (4000, 8080));
-        forwarding.change(&host(), &Change::Opened(published()), at(1));
-        forwarding.begins(&packet, at(3));
-        assert!(forwarding.covers(&packet, at(2)) && !forwarding.covers(&packet, at(3)));
-        forwarding.change(&host(), &Change::Closed(published()), at(4));
-        assert!(!forwarding.covers(&packet, at(3)), "late notice of the end changes nothing");
-        forwarding.change(&host(), &Change::Opened(published()), at(5));
-        forwarding.begins(&packet, at(4));
-        assert!(forwarding.covers(&packet, at(6)), "late notice of that neither");
-    }
-
-    #[test]
-    fn what_this_machine_opened_before_a_flow_of_the_same_ends_began_is_its_own() {
-        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
-        let outside = udp(CLIENT, HOST, (4000, 80));
-        let mut forwarding = Forwarding::default();
-        forwarding.begins(&outside, at(1));
-        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), at(2));
-        forwarding.change(&host(), &Change::Opened(masqueraded), at(2));
-        assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
-        // And so again and again, before packets of the first are looked at.
-        let mut forwarding = Forwarding::default();
-        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
-        for (own, flow) in [(1, 2), (4, 5)] {
-            forwarding.begins(&outside, millis(own));
-            forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(flow));
-        }
-        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(7));
-        forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
-        let covered = [1, 2, 3, 4, 5, 6].map(|time| forwarding.covers(&outside, millis(time)));
-        assert_eq!(covered, [false, true, true, false, true, true]);
-    }
-
-    #[test]
-    fn a_flow_that_was_over_before_its_time_was_looked_at_is_not_ended_by_what_this_machine_opened_before_it() {
-        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
-        let outside = udp(CLIENT, HOST, (4000, 80));
-        let mut forwarding = Forwarding::default();
-        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
-        forwarding.change(&host(), &Change::Opened(masqueraded), millis(9));
-        forwarding.change(&host(), &Change::Closed(masqueraded), millis(10));
-        forwarding.begins(&outside, millis(1));
-        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(5));
-        let covered = [1, 4, 5, 8, 10, 11].map(|time| forwarding.covers(&outside, millis(time)));
-        assert_eq!(covered, [false, false, true, true, true, false]);
-    }
-
-    #[test]
-    fn one_connection_after_another_of_the_ends_of_a_flow_that_is_over_is_this_machine_s_own() {
-        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
-        let outside = udp(CLIENT, HOST, (4000, 80));
-        let mut forwarding = Forwarding::default();
-        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
-        forwarding.change(&host(), &Change::Opened(masqueraded), millis(50));
-        forwarding.change(&host(), &Change::Closed(masqueraded), millis(51));
-        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(1));
-        let own = || (3..40).step_by(3);
-        own().for_each(|time| forwarding.begins(&outside, millis(time)));
-        assert!(forwarding.covers(&outside, millis(2)));
-        assert_eq!(own().find(|&time| forwarding.covers(&outside, millis(time))), None);
-    }
-
-    #[test]
-    fn a_flow_that_is_translated_at_both_ends_follows_on_an_own_connection_like_any_other() {
-        // Its ends inside were another flow's, so that it left with another port.
-        let published = Flow { reply: tuple(SERVER, CLIENT, (80, 4001)), ..published() };
-        let outside = udp(CLIENT, HOST, (4000, 8080));
-        let mut forwarding = Forwarding::default();
-        forwarding.begins(&outside, at(1));
-        forwarding.passes(&udp(CLIENT, SERVER, (4000, 80)), at(2));
-        forwarding.change(&host(), &Change::Opened(published), at(2));
-        assert!(!forwarding.covers(&outside, at(1)) && forwarding.covers(&outside, at(2)));
-    }
-
-    #[test]
-    fn the_beginning_of_a_flow_the_other_way_between_the_same_ends_is_not_that_of_a_translated_one() {
-        let outside = udp(CLIENT, HOST, (4000, 8080));
-        let mut forwarding = Forwarding::default();
-        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
-        forwarding.begins(&outside, millis(1));
-        forwarding.passes(&udp(SERVER, CLIENT, (80, 4000)), millis(2));
-        forwarding.passes(&udp(CLIENT, SERVER, (4000, 80)), millis(4));
-        forwarding.change(&host(), &Change::Opened(published()), millis(4));
-        assert!(!forwarding.covers(&outside, millis(3)) && forwarding.covers(&outside, millis(4)));
-    }
-
-    #[test]
-    fn the_beginning_of_a_flow_that_left_with_other_ends_makes_no_own_packet_part_of_the_one_before() {
-        let masqueraded =
-            |port| Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, port)) };
-        let (outside, inside) = (udp(CLIENT, HOST, (4000, 80)), udp(SERVER, CLIENT, (80, 4000)));
-        let mut forwarding = Forwarding::default();
-        let millis = |millis: u64| at(0).plus(Duration::from_millis(millis));
-        for change in
-            [Change::Opened(masqueraded(80)), Change::Closed(masqueraded(80)), Change::Opened(masqueraded(49))]
-        {
-            forwarding.change(&host(), &change, millis(9));
-        }
-        forwarding.passes(&inside, millis(1));
-        forwarding.begins(&outside, millis(3));
-        forwarding.passes(&inside, millis(5));
-        let covered = [1, 2, 3, 4, 5, 8].map(|time| forwarding.covers(&outside, millis(time)));
-        assert_eq!(
-            covered,
-            [true, true, false, false, false, false],
-            "the port was taken, so that it left with another"
-        );
-        assert!(forwarding.covers(&udp(CLIENT, HOST, (4000, 49)), millis(6)));
-    }
-
-    #[test]
-    fn who_answers_in_a_flow_and_opens_a_connection_that_ends_it_opens_one_to_this_machine() {
-        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
-        let segment = |flags, ip: Ip| {
-            let Transport::Udp(ports) = ip.transport else { unreachable!("made so") };
-            Ip { transport: Transport::Tcp(Tcp { ports, flags: TcpFlags(flags), ..Tcp::default() }), ..ip }
-        };
-        let as_tcp = |flow: Flow| {
-            let [original, reply] = [flow.original, flow.reply].map(|tuple| Tuple { protocol: Protocol::TCP, ..tuple });
-            Flow { original, reply }
-        };
-        let tcp = |ip: Ip| Ip { protocol: Protocol::TCP, ..ip };
-        let syn = segment(TcpFlags::SYN, tcp(udp(CLIENT, HOST, (4000, 80))));
-        let mut forwarding = Forwarding::default();
-        forwarding.change(&host(), &Change::Opened(as_tcp(masqueraded)), at(1));
-        assert!(!forwarding.is_replaced_by(&syn, at(2)), "the flow goes on: both have opened it at once");
-        forwarding.change(&host(), &Change::Closed(as_tcp(masqueraded)), at(3));
-        assert!(forwarding.is_replaced_by(&syn, at(2)) && !forwarding.is_replaced_by(&syn, at(4)));
-        let answer = segment(TcpFlags::SYN | TcpFlags::ACK, tcp(udp(CLIENT, HOST, (4000, 80))));
-        assert!(!forwarding.is_replaced_by(&answer, at(2)));
-        forwarding.change(&host(), &Change::Opened(as_tcp(published())), at(1));
-        forwarding.change(&host(), &Change::Closed(as_tcp(published())), at(3));
-        let again = segment(TcpFlags::SYN, tcp(udp(CLIENT, HOST, (4000, 8080))));
-        assert!(!forwarding.is_replaced_by(&again, at(2)), "who opened it opens another that is translated");
-    }
-
-    #[test]
-    fn the_end_of_an_own_connection_ends_no_flow_of_the_same_ends() {
-        let masqueraded = Flow { original: tuple(SERVER, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 80)) };
-        // The port is taken, so that its packets leave with another.
-        let own = Flow { original: tuple(HOST, CLIENT, (80, 4000)), reply: tuple(CLIENT, HOST, (4000, 159)) };
-        let mut forwarding = Forwarding::default();
-        forwarding.change(&host(), &Change::Opened(masqueraded), at(1));
-        forwarding.change(&host(), &Change::Opened(own), at(2));
-        forwarding.change(&host(), &Change::Closed(own), at(3));
-        assert!(forwarding.covers(&udp(CLIENT, HOST, (4000, 80)), at(4)));
-    }
-
-    #[test]
-    fn detection_sees_a_translated_flow_as_who_opened_it_does() {
-        let mut forwarding = Forwarding::default();
-        forwarding.change(&host(), &Change::Opened(published()), at(1));
-        let shows = |src, dst, ports| {
-            let net = Net::Ip(udp(src, dst, ports));
-            let packet =
-                Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None };
-            let direction = crate::engine::Direction::Forwarded;
-            forwarding.shows(&Seen { time: at(2), packet, direction, interface: 2, fingerprint: None })
-        };
-        assert!(shows(CLIENT, HOST, (4000, 8080)) && shows(HOST, CLIENT, (8080, 4000)));
-        assert!(!shows(CLIENT, SERVER, (4000, 80)) && !shows(SERVER, CLIENT, (80, 4000)));
-        assert!(shows(CLIENT, SERVER, (4001, 80)), "of no translated flow");
-    }
-
-    #[test]
-    fn fragments_go_with_their_first() {
-        let mut forwarding = Forwarding::default();
-        forwarding.change(&host(), &Change::Opened(published()), at(1));
-        let fragment = |offset| Some(Fragment { id: 7, offset, len: 80, more: true });
-        let first = Ip { fragment: fragment(0), ..udp(CLIENT, HOST, (4000, 8080)) };
-        let later = Ip { fragment: fragment(1480), transport: Transport::None, ..first };
-        assert!(!forwarding.covers(&later, at(2)));
-        assert!(forwarding.covers(&first, at(2)));
-        forwarding.entered(&first, at(2));
-        assert!(forwarding.covers(&later, at(2)));
-        assert!(!forwarding.covers(&later, at(4)), "another datagram by then");
-    }
 }

@@ -85,14 +85,7 @@ mod tests {
         let transport = Transport::Tcp(Tcp { ports, flags: TcpFlags(TcpFlags::RST), ..Tcp::default() });
         let (src, dst) = ([10, 0, 0, 5].into(), [192, 0, 2, 1].into());
         let ip = Ip { src, dst, protocol: Protocol::TCP, ttl: 64, len: 40, fragment: None, transport };
-        let packet = Packet {
-            vlan: None,
-            link_direction: None,
-            net: Net::Ip(ip),
-            malformed: None,
-            odd: None,
-            dhcp_server: None,
-        };
+        let packet = Packet::of(Net::Ip(ip));
         let (time, direction) = (Timestamp::from_parts(1_800_000_000, 0), Direction::Outgoing);
         Seen { time, packet, direction, interface: 2, fingerprint: None }
     }

@@ -110,7 +110,7 @@ pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     let (vlan, framed) = ethernet::untag(framed, &mut faults);
     let (ethertype, payload) = ethernet::open_llc(framed, &mut faults);
     let net = Net::Other { ethertype, len: payload.len() };
-    let mut packet = Packet { vlan, link_direction, net, malformed: None, odd: None, dhcp_server: None };
+    let mut packet = Packet { vlan, link_direction, ..Packet::of(net) };
     net::read(ethertype, payload, &mut packet.net, &mut faults);
     packet.malformed = faults.first();
     packet.odd = faults.odd();

@@ -61,6 +61,13 @@ pub struct Packet {
     pub dhcp_server: Option<std::net::Ipv4Addr>,
 }
 
+impl Packet {
+    /// One that nothing is known of but its network layer.
+    pub const fn of(net: Net) -> Self {
+        Self { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None }
+    }
+}
+
 /// The kernel's word on how a frame moved (`sll_pkttype`, `linux/if_packet.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PacketType {
@@ -271,8 +278,9 @@ pub struct Arp {
 ///
 /// It may have been seen where it was sent: what is left to the network card to fill in is not at fault.
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
-    let packet = parse_received(link, bytes, original_len);
-    Packet { malformed: packet.malformed.filter(|fault| !fault.may_be_left_to_card()), ..packet }
+    let mut packet = parse_received(link, bytes, original_len);
+    packet.malformed = packet.malformed.filter(|fault| !fault.may_be_left_to_card());
+    packet
 }
 
 /// The same of a frame that came from outside, whose sender and network card have done all that they were to do.

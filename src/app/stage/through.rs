@@ -222,7 +222,7 @@ mod tests {
     fn error(protocol: Protocol, src: IpAddr, kind: u8, code: u8) -> Packet {
         let transport = Transport::Icmp(Icmp { kind, code, id: 0, about: About::Nothing });
         let ip = Ip { src, dst: src, protocol, ttl: 64, len: 73, fragment: None, transport };
-        Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd: None, dhcp_server: None }
+        Packet::of(Net::Ip(ip))
     }
 
     #[test]

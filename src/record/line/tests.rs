@@ -34,7 +34,7 @@ fn ip6(protocol: Protocol, transport: Transport) -> Ip {
 }
 
 fn packet(net: Net) -> Packet {
-    Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None }
+    Packet::of(net)
 }
 
 /// An IPv4 header that says it has 3 words.

@@ -25,8 +25,7 @@ fn ip(protocol: Protocol, len: u32, transport: Transport) -> Ip {
 }
 
 fn seen(time: Timestamp, ip: Ip) -> Seen {
-    let packet =
-        Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd: None, dhcp_server: None };
+    let packet = Packet::of(Net::Ip(ip));
     Seen { time, packet, direction: Direction::Incoming, interface: 2, fingerprint: None }
 }
 

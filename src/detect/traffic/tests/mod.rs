@@ -115,10 +115,7 @@ impl Wire {
         let sender_mac = [2, 0, 0, 0, 0, station];
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation, sender_mac, sender, target_mac: [0; 6], target, len: 28 });
-        self.send(
-            &Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None },
-            State::Untracked,
-        )
+        self.send(&Packet::of(net), State::Untracked)
     }
 
     /// Somebody else says that he has `sender`.
@@ -126,7 +123,7 @@ impl Wire {
         let sender_mac = [2, 0, 0, 0, 0, station];
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation, sender_mac, sender, target_mac: [0; 6], target, len: 28 });
-        let packet = Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None };
+        let packet = Packet::of(net);
         self.show(&packet, State::Untracked, Direction::Incoming)
     }
 
@@ -135,10 +132,7 @@ impl Wire {
         let [sender_mac, target_mac] = [sender[3], station].map(|last| [2, 0, 0, 0, 0, last]);
         let (sender, target) = (Ipv4Addr::from(sender), Ipv4Addr::from(target));
         let net = Net::Arp(Arp { operation: 2, sender_mac, sender, target_mac, target, len: 28 });
-        self.send(
-            &Packet { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None },
-            State::Untracked,
-        )
+        self.send(&Packet::of(net), State::Untracked)
     }
 
     /// `sender` says that the station has `target`, or its own address.
@@ -169,7 +163,7 @@ fn packet(src: &str, dst: &str, protocol: Protocol, len: u32, transport: Transpo
         _ => None,
     };
     let odd = odd.map(|alert| crate::alert::Oddity { alert, found: 0, bound: 0 });
-    Packet { vlan: None, link_direction: None, net: Net::Ip(ip), malformed: None, odd, dhcp_server: None }
+    Packet { odd, ..Packet::of(Net::Ip(ip)) }
 }
 
 /// An address of which there are many.

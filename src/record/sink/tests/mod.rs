@@ -51,14 +51,7 @@ impl Numbered {
 
     /// Logs `n` lines, a microsecond apart.
     fn lines(&mut self, n: u64) {
-        let packet = Packet {
-            vlan: None,
-            link_direction: None,
-            net: Net::Other { ethertype: 0x88cc, len: 46 },
-            malformed: None,
-            odd: None,
-            dhcp_server: None,
-        };
+        let packet = Packet::of(Net::Other { ethertype: 0x88cc, len: 46 });
         for _ in 0..n {
             let time = Timestamp::from_nanos(i64::try_from(self.next).unwrap() * 1000);
             let seen = Sighting { time, direction: None, interface: &self.interface, packet: &packet };
