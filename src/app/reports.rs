@@ -55,13 +55,13 @@ impl Reports {
         let asked = Timestamp::now();
         self.translations.read(stage, asked);
         let all = self.packets.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        self.own_up(stage, all);
+        self.look_for_losses(stage, all);
         // What the kernel keeps to itself comes when its time is up; on a busy machine that can be late.
         if !all || self.packets.open_batch().is_some_and(|open| open > 0) {
             return Ok(None);
         }
         let all = self.packets.poll(Duration::ZERO, &mut |event| stage.report(event, asked))?;
-        self.own_up(stage, all);
+        self.look_for_losses(stage, all);
         if !all {
             return Ok(None);
         }
@@ -71,7 +71,7 @@ impl Reports {
 
     /// Tells the stage if reports are being lost: the kernel takes none in from the first that there is no room for until
     /// `all` that wait have been read.
-    fn own_up(&mut self, stage: &mut Stage, all: bool) {
+    fn look_for_losses(&mut self, stage: &mut Stage, all: bool) {
         let counters = self.packets.counters();
         let before = std::mem::replace(&mut self.before, counters);
         self.is_losing |= (before.lost, before.overruns) != (counters.lost, counters.overruns);
@@ -86,7 +86,7 @@ impl Reports {
         let now = Timestamp::now();
         self.translations.read(stage, now);
         let drained = self.packets.drain(&mut |event| stage.report(event, now));
-        self.own_up(stage, true);
+        self.look_for_losses(stage, true);
         drained
     }
 }

@@ -68,6 +68,14 @@ impl Packet {
     }
 }
 
+impl Ip {
+    /// Whether it is a message that nobody listens at a port of its sender (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1).
+    pub fn says_port_is_unreachable(&self) -> bool {
+        let unreachable = if self.src.is_ipv4() { (3, 3) } else { (1, 4) };
+        matches!(self.transport, Transport::Icmp(icmp) if (icmp.kind, icmp.code) == unreachable)
+    }
+}
+
 /// The kernel's word on how a frame moved (`sll_pkttype`, `linux/if_packet.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PacketType {

@@ -215,14 +215,10 @@ fn the_flow_label_of_a_fragment_is_no_port() {
         client.send_to(&[7; 3000], "[::1]:443").expect("sent");
         assert_eq!(server.recv(&mut buffer).expect("all fragments arrive"), 3000);
     }
-    client_is_blocked(&world);
-    let (_, said) = pfw.stop(libc::SIGTERM);
-    assert!(!said.contains("differences"), "{said}");
-}
-
-/// The same rule blocks what it is about.
-fn client_is_blocked(world: &World) {
+    // The same rule blocks what it is about.
     let client = UdpSocket::bind("[::1]:0").expect("a free port");
     assert!(client.send_to(&[7; 10], "[::1]:5000").is_err(), "the kernel refuses it");
-    wait_for_lines(world, 1, &["[BLOCKED]", "UDP", "rule=high"]);
+    wait_for_lines(&world, 1, &["[BLOCKED]", "UDP", "rule=high"]);
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert!(!said.contains("differences"), "{said}");
 }

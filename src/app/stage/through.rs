@@ -10,7 +10,6 @@ use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
 use crate::packet::{Ip, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
-use std::net::IpAddr;
 
 impl Stage {
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
@@ -168,10 +167,7 @@ pub(super) fn may_be_an_answer(packet: &Packet) -> bool {
         _ if ip.fragment.is_some() => false,
         Transport::Tcp(Tcp { flags, .. }) => flags.0 & TcpFlags::RST != 0,
         // Other errors are the host's own.
-        Transport::Icmp(icmp) => {
-            matches!((ip.src, icmp.kind, icmp.code), (IpAddr::V4(_), 3, 3) | (IpAddr::V6(_), 1, 4))
-        }
-        _ => false,
+        _ => ip.says_port_is_unreachable(),
     }
 }
 
@@ -218,6 +214,7 @@ impl Truth {
 mod tests {
     use super::*;
     use crate::packet::{About, Icmp};
+    use std::net::IpAddr;
 
     fn error(protocol: Protocol, src: IpAddr, kind: u8, code: u8) -> Packet {
         let transport = Transport::Icmp(Icmp { kind, code, id: 0, about: About::Nothing });

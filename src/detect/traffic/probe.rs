@@ -147,12 +147,10 @@ pub(super) fn answers(ip: &Ip, state: State) -> Option<Ports> {
     }
 }
 
-/// The UDP port of its sender for which a message says that nobody listens there (RFC 1122 section 3.2.2.1, RFC 4443
-/// section 3.1).
+/// The UDP port of its sender for which a message says that nobody listens there.
 pub(super) fn refuses(ip: &Ip, icmp: Icmp) -> Option<u16> {
-    let unreachable = if ip.src.is_ipv4() { (3, 3) } else { (1, 4) };
     let quoted = icmp.quoted().filter(|quoted| quoted.dst == ip.src && quoted.protocol == Protocol::UDP)?;
-    ((icmp.kind, icmp.code) == unreachable).then_some(quoted.ports.dst)
+    ip.says_port_is_unreachable().then_some(quoted.ports.dst)
 }
 
 /// Whether a message is the answer to an echo request.

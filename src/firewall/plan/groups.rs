@@ -50,10 +50,12 @@ pub(super) fn groups<'a, 'r>(rules: &'a [Numbered<'r>]) -> Vec<Group<'a, 'r>> {
     let mut groups = Vec::new();
     let mut rest = rules;
     while !rest.is_empty() {
-        let in_a_row = |field: &Field| rest.iter().take_while(|(_, rule)| field.is_asked_for_by(rule)).count();
-        let field = FIELDS.into_iter().rev().max_by_key(in_a_row).filter(|field| in_a_row(field) >= WORTH);
-        let (rules, others) = rest.split_at(field.as_ref().map_or(1, in_a_row));
-        groups.push(Group { rules, field });
+        let in_a_row = |field: Field| rest.iter().take_while(|(_, rule)| field.is_asked_for_by(rule)).count();
+        // Of several that are as long the first is wanted, and the last is what is found.
+        let longest = FIELDS.into_iter().rev().map(|field| (in_a_row(field), field)).max_by_key(|(length, _)| *length);
+        let group = longest.filter(|(length, _)| *length >= WORTH);
+        let (rules, others) = rest.split_at(group.map_or(1, |(length, _)| length));
+        groups.push(Group { rules, field: group.map(|(_, field)| field) });
         rest = others;
     }
     groups
