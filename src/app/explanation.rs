@@ -207,7 +207,7 @@ mod tests {
         let info = RuleInfo { id: rule.0.into(), step: rule.1 };
         let rules = (vec![KernelRule { info, rejects: false }], matcher(rules));
         let announced = Timestamp::from_parts(900 + i64::from(generation), 0);
-        Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1.into(), announced })
+        Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1.into(), announced, shared: None })
     }
 
     fn datagram(src: [u8; 4]) -> Seen {

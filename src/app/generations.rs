@@ -176,7 +176,8 @@ mod tests {
         let rules = ["ping", "web"].map(|id| RuleInfo { id: id.into(), step: Step::Rules });
         let rules = rules.map(|info| KernelRule { info, rejects: false }).into();
         let matcher = Arc::new(Matcher::new(&Ruleset::default(), &Host::default(), Timestamp::MIN));
-        Arc::new(KernelRules { generation, rules, matcher, announced: Timestamp::from_parts(announced, 0) })
+        let announced = Timestamp::from_parts(announced, 0);
+        Arc::new(KernelRules { generation, rules, matcher, announced, shared: None })
     }
 
     fn by(generation: u32, number: u32) -> By {

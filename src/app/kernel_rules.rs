@@ -1,8 +1,11 @@
 //! The rules that are in the kernel, as its reports speak of them: by generation and number.
 
-use crate::engine::{Matcher, RuleInfo, Step};
+use crate::engine::{Context, Direction, Matcher, RuleInfo, Step};
 use crate::firewall::{Origin, Plan, PlannedRule};
+use crate::packet::Ip;
 use crate::time::Timestamp;
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The rules of one generation, by number.
@@ -16,6 +19,8 @@ pub struct KernelRules {
     pub matcher: Arc<Matcher>,
     /// They come into force some time after this.
     pub announced: Timestamp,
+    /// Rules that share their reports, if any do.
+    pub shared: Option<Shared>,
 }
 
 /// A rule in the kernel.
@@ -27,6 +32,14 @@ pub struct KernelRule {
     pub rejects: bool,
 }
 
+/// Rules that the kernel reports by one number.
+#[derive(Debug)]
+pub struct Shared {
+    number: u32,
+    /// The numbers of the rules themselves, by id.
+    rules: HashMap<Arc<str>, u32, RandomState>,
+}
+
 impl KernelRules {
     /// The rules of a plan, compiled as `matcher`.
     pub fn new(plan: &Plan, matcher: Arc<Matcher>, now: Timestamp) -> Self {
@@ -35,7 +48,29 @@ impl KernelRules {
             rejects: rule.rejects,
         };
         let rules = plan.rules().iter().map(known).collect();
-        Self { generation: plan.generation(), rules, matcher, announced: now }
+        Self { generation: plan.generation(), rules, matcher, announced: now, shared: Shared::of(plan) }
+    }
+
+    /// The number of the rule that dropped a packet which was reported as `number`: of those that share their reports
+    /// the first that the packet satisfies. `number` itself if that is another, for then the kernel took the packet for
+    /// something else.
+    pub fn number_of(&self, number: u32, packet: &Ip, direction: Direction, interface: &str) -> u32 {
+        let told = self.shared.as_ref().filter(|shared| shared.number == number).and_then(|shared| {
+            let interface = self.matcher.interface_class(interface);
+            // No rule asks for the time.
+            let context = Context { direction, interface, time: self.announced };
+            let rule = self.matcher.ordered_rule(packet, &context)?;
+            shared.rules.get(&rule.id).copied()
+        });
+        told.unwrap_or(number)
+    }
+}
+
+impl Shared {
+    fn of(plan: &Plan) -> Option<Self> {
+        let number = plan.shared()?;
+        let sharing = (0..).zip(plan.rules()).filter(|(_, rule)| rule.shares);
+        Some(Self { number, rules: sharing.map(|(number, rule)| (Arc::clone(&rule.id), number)).collect() })
     }
 }
 

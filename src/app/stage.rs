@@ -279,18 +279,20 @@ impl Stage {
         let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
         let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
         let packet = packet::parse(event.link(), event.packet, event.original_len);
-        let by = match reported {
-            Reported::Dropped(number) | Reported::Stopped(number) => {
-                Some(truth.note_dropped(generation, number, event, &packet))
-            }
-            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
-        };
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
         // have seen the same, or the packet would have a line for each.
         let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
         let hook = if stopped { Hook::Forward } else { event.hook };
-        let direction = direction_of(hook, self.interfaces.get(interface).is_some_and(|link| link.loopback));
+        let link = self.interfaces.get(interface);
+        let direction = direction_of(hook, link.is_some_and(|link| link.loopback));
+        let by = match reported {
+            Reported::Dropped(number) | Reported::Stopped(number) => {
+                let name = link.map_or("", |link| &*link.name);
+                Some(truth.note_dropped((generation, number), event, (&packet, direction, name)))
+            }
+            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
+        };
         // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
         let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || forwards(&self.host);
         let fingerprint = by_content.then(|| packet::fingerprint(event.link(), event.packet));

@@ -148,6 +148,13 @@ impl Matcher {
         second.filter(|_| decision.allows()).map_or(decision, judge)
     }
 
+    /// The ordered rule that `packet` satisfies first, whatever steps come before them.
+    pub fn ordered_rule(&self, packet: &Ip, context: &Context) -> Option<&RuleInfo> {
+        let (passage, _) = Passage::of(context.direction);
+        let ruling = self.judge_rules(&Subject::of(packet), passage, context.interface)?;
+        self.rules().get(ruling.rule.0 as usize)
+    }
+
     /// The rule and entry of the address lists that `address` is in.
     pub fn listed(&self, address: IpAddr) -> Option<(&RuleInfo, ListEntry)> {
         let listed = self.peers.get(address)?;

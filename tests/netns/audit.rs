@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a_blocked_line_names_the_entry_of_a_long_list", a_blocked_line_names_the_entry),
     ("counters_reports_and_lines_add_up_over_reloads", counters_reports_and_lines_add_up),
     ("those_of_a_long_list_add_up_over_reloads", those_of_a_long_list_add_up),
+    ("those_of_many_ordered_rules_add_up_over_reloads", those_of_many_rules_add_up),
     ("the_audit_of_a_running_pfw_adds_up_while_packets_are_dropped", the_audit_of_a_running_pfw_adds_up),
     ("without_enforcement_there_is_nothing_to_audit", without_enforcement_there_is_nothing_to_audit),
     ("drops_that_nobody_reported_are_said_at_the_end", drops_that_nobody_reported_are_said),
@@ -113,6 +114,13 @@ fn those_of_a_long_list_add_up() {
     let rules = [r#""block_ports": []"#, r#""block_ports": ["9002/udp"]"#];
     let rules = rules.map(|more| format!(r#"{{ "block_ips": [{}], {more} }}"#, long_list()));
     add_up_over_reloads(&rules, "block_ips:10.77.0.2/31");
+}
+
+/// They share their reports; which rule it was that dropped a packet, the packet tells.
+fn those_of_many_rules_add_up() {
+    let rule = |n: u16| format!(r#"{{ "id": "to-{n}", "action": "block", "protocol": "udp", "dst_port": {n} }}"#);
+    let rules = [8950..9050, 8900..9100].map(|ports| ports.map(rule).collect::<Vec<_>>().join(",\n"));
+    add_up_over_reloads(&rules.map(|rules| format!(r#"{{ "rules": [{rules}] }}"#)), "to-9001");
 }
 
 /// All datagrams of a flood are dropped by one rule, and accounted for, while the rules are replaced again and again.

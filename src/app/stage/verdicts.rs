@@ -7,9 +7,9 @@ use crate::app::generations::Counted;
 use crate::app::kernel_rules::is_same_rule;
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
-use crate::engine::{RuleInfo, Step};
+use crate::engine::{Direction, RuleInfo, Step};
 use crate::nflog::Event;
-use crate::packet::{self, Packet};
+use crate::packet::{self, Net, Packet};
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -18,9 +18,17 @@ use std::sync::Arc;
 const TOLD_DIFFERENCES: usize = 100;
 
 impl Truth {
-    /// Counts a report of a dropped packet. What it tells beside that.
-    pub(super) fn note_dropped(&mut self, generation: u32, number: u32, event: &Event<'_>, packet: &Packet) -> By {
+    /// Counts a report of a dropped packet. What it tells beside that, `number` being the one it came with.
+    pub(super) fn note_dropped(
+        &mut self,
+        (generation, number): (u32, u32),
+        event: &Event<'_>,
+        (packet, direction, interface): (&Packet, Direction, &str),
+    ) -> By {
         let mut by = By { generation, number, uid: event.uid, corrupt: false };
+        if let (Some(kernel), Net::Ip(ip)) = (self.generations.kernel(&by), &packet.net) {
+            by.number = kernel.number_of(number, ip, direction, interface);
+        }
         self.generations.reported(&by);
         // Before that step nothing hangs on what connection tracking makes of a packet.
         let tracked = self.generations.rule(&by).is_some_and(|rule| rule.info.step > Step::Reply);

@@ -44,11 +44,13 @@ pub(super) struct Writer<'a> {
     /// The chain that is being written; after a cascade the one that holds the rest.
     current: String,
     further: u32,
+    /// The chain that reports and drops for the rules that share one.
+    shared: Option<String>,
 }
 
 impl<'a> Writer<'a> {
     pub(super) fn new(family: Family, options: Options, ledger: &'a Ledger) -> Self {
-        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0 }
+        Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0, shared: None }
     }
 
     pub(super) fn finish(self) -> Vec<Chain> {
@@ -101,8 +103,26 @@ impl<'a> Writer<'a> {
         self.numbered(number, conditions, &Target::Return);
     }
 
+    /// Makes the chain that reports and drops for the rules that share one; `number` is that of its reports.
+    ///
+    /// Without reports a drop is one kernel rule anyway.
+    pub(super) fn share(&mut self, number: u32) {
+        let Some(log) = self.log_target(Reported::Dropped(number)) else { return };
+        let chain = self.further_chain('B');
+        let outside = self.enter(chain.clone());
+        // Each rule counts what it led here.
+        for target in [log, Target::Drop] {
+            self.built_in("shared-rules", &Match::default(), &target);
+        }
+        self.enter(outside);
+        self.shared = Some(chain);
+    }
+
     /// Reports, if that is wanted, and drops.
     pub(super) fn block(&mut self, number: u32, conditions: &Match) {
+        if let Some(chain) = self.shared.clone().filter(|_| self.ledger.shares(number)) {
+            return self.numbered(number, conditions, &Target::Gone(chain));
+        }
         self.log(number, conditions, Reported::Dropped(number));
         self.numbered(number, conditions, &Target::Drop);
     }

@@ -2,6 +2,7 @@
 
 use super::conditions::is_short;
 use super::ledger::{Ledger, Origin};
+use super::shared;
 use crate::host::Host;
 use crate::rules::address::{AddressRange, AddressSet};
 use crate::rules::exact::{ExactSet, Term};
@@ -56,6 +57,8 @@ pub(super) struct Effective<'a> {
     pub(super) block_ports: Vec<Listed<PortSet>>,
     pub(super) block_protocols: Vec<Listed<ProtocolSet>>,
     pub(super) rules: Vec<(u32, &'a Rule)>,
+    /// The number of the reports that ordered rules share, if any do.
+    pub(super) shared: Option<u32>,
     pub(super) allow_protocols: Vec<Listed<ProtocolSet>>,
     /// The rule that blocks what `allow_protocols` does not list, if it lists anything.
     pub(super) other_protocols: Option<u32>,
@@ -75,8 +78,10 @@ impl<'a> Effective<'a> {
         detach(&mut block_ips, &allowed);
         let block_ports = list(&rules.block_ports, now, "block_ports", Origin::BlockPorts, ledger);
         let block_protocols = list(&rules.block_protocols, now, "block_protocols", Origin::BlockProtocols, ledger);
-        let ordered = rules.rules.iter().filter(|rule| rule.enabled && ahead(rule.expires, now));
-        let ordered = ordered.map(|rule| (ledger.add_rule(rule), rule)).collect();
+        let ordered = || rules.rules.iter().filter(|rule| rule.enabled && ahead(rule.expires, now));
+        let shared = shared::number(ordered(), ledger);
+        let share = |rule| shared.is_some() && shared::can_share(rule);
+        let ordered = ordered().map(|rule| (ledger.add_rule(rule, share(rule)), rule)).collect();
         let allow_protocols = list(&rules.allow_protocols, now, "allow_protocols", Origin::AllowProtocols, ledger);
         let some_listed = !in_force(&rules.allow_protocols, now).is_empty();
         let other_protocols = some_listed.then(|| ledger.add(&"allow_protocols".into(), Origin::AllowProtocols));
@@ -92,6 +97,7 @@ impl<'a> Effective<'a> {
             block_ports,
             block_protocols,
             rules: ordered,
+            shared,
             allow_protocols,
             other_protocols,
             deny,

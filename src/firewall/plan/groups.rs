@@ -15,7 +15,7 @@ use crate::rules::port::PortSet;
 use crate::rules::ranges::{Number, Ranges};
 use crate::rules::{Action, Rule};
 
-/// How many rules in a row are worth a chain of their own: each is two kernel rules of some 25 ns, while a look into a set
+/// How many rules in a row are worth a chain of their own: each is one or two kernel rules of some 25 ns, while a look into a set
 /// and a jump take 100 ns.
 const WORTH: usize = 8;
 /// How many rules each alternative of the condition must spare.

@@ -36,6 +36,9 @@ pub struct PlannedRule {
     pub origin: Origin,
     /// Whether it answers what it blocks.
     pub rejects: bool,
+    /// Whether its drops are reported by the number of all that share theirs: that of `shared-rules`, which is no rule of the
+    /// file.
+    pub shares: bool,
 }
 
 /// The rules of a plan by number.
@@ -47,13 +50,13 @@ pub(super) struct Ledger {
 impl Ledger {
     /// The number of a new rule.
     pub(super) fn add(&mut self, id: &Arc<str>, origin: Origin) -> u32 {
-        self.push(PlannedRule { id: Arc::clone(id), origin, rejects: false })
+        self.push(PlannedRule { id: Arc::clone(id), origin, rejects: false, shares: false })
     }
 
     /// The number of a new ordered rule.
-    pub(super) fn add_rule(&mut self, rule: &Rule) -> u32 {
+    pub(super) fn add_rule(&mut self, rule: &Rule, shares: bool) -> u32 {
         let rejects = rule.action == Action::Reject;
-        self.push(PlannedRule { id: Arc::clone(&rule.id), origin: Origin::Rules, rejects })
+        self.push(PlannedRule { id: Arc::clone(&rule.id), origin: Origin::Rules, rejects, shares })
     }
 
     fn push(&mut self, rule: PlannedRule) -> u32 {
@@ -65,6 +68,11 @@ impl Ledger {
     /// The id of rule `number`.
     pub(super) fn id(&self, number: u32) -> &str {
         self.rules.get(number as usize).map_or("", |rule| &rule.id)
+    }
+
+    /// Whether rule `number` shares its reports.
+    pub(super) fn shares(&self, number: u32) -> bool {
+        self.rules.get(number as usize).is_some_and(|rule| rule.shares)
     }
 
     pub(super) fn finish(self) -> Vec<PlannedRule> {

@@ -3,7 +3,7 @@
 //! The plan says the same as the engine. Chains follow the contract's order of decision ([`steps`]); conditions become
 //! alternatives that one kernel rule each can express ([`conditions`]); [`spec`] is the only place that writes a line.
 //! What pfw allows returns to the rules of others; what it blocks is reported by NFLOG and dropped in place, or, where
-//! a set tells it, in a chain of its own, so that a set is looked up once.
+//! a set tells it, in a chain of its own, so that a set is looked up once; many ordered rules share one ([`shared`]).
 
 mod chains;
 mod conditions;
@@ -15,6 +15,7 @@ mod ledger;
 mod peers;
 mod prefixes;
 mod sets;
+mod shared;
 mod spec;
 mod steps;
 #[cfg(test)]
@@ -60,6 +61,8 @@ pub struct Options {
 pub struct Plan {
     options: Options,
     rules: Vec<PlannedRule>,
+    /// The number of the reports that many rules share.
+    shared: Option<u32>,
     sets: Vec<PlannedSet>,
     /// The block lists that it was made of: a long one takes time to be put in order.
     lists: Lists,
@@ -82,7 +85,7 @@ impl Plan {
     /// A plan that has no rules at all.
     pub fn nothing(options: Options) -> Self {
         let (rules, sets, lists, v4, v6) = (Vec::new(), Vec::new(), Lists::default(), Vec::new(), Vec::new());
-        Self { options, rules, sets, lists, v4, v6 }
+        Self { options, rules, shared: None, sets, lists, v4, v6 }
     }
 
     fn compile(rules: &Ruleset, host: &Host, options: Options, now: Timestamp, before: Option<&Self>) -> Self {
@@ -105,12 +108,18 @@ impl Plan {
             steps.writer.finish()
         };
         let (v4, v6) = (family(Family::V4), family(Family::V6));
-        Self { options, rules: ledger.finish(), sets: sets.finish(), lists, v4, v6 }
+        let shared = effective.shared;
+        Self { options, rules: ledger.finish(), shared, sets: sets.finish(), lists, v4, v6 }
     }
 
     /// The rules by number: what an NFLOG prefix and [`Installed::counters`](super::Installed::counters) speak of.
     pub fn rules(&self) -> &[PlannedRule] {
         &self.rules
+    }
+
+    /// The number of the reports that many rules share, if they do ([`PlannedRule::shares`]).
+    pub fn shared(&self) -> Option<u32> {
+        self.shared
     }
 
     /// The generation it was made with.

@@ -113,12 +113,14 @@ pub(super) enum Target {
     Jump(String),
     /// On to another chain for good.
     Goto(String),
+    /// On to a chain that drops whatever comes there.
+    Gone(String),
 }
 
 impl Target {
     /// Whether a packet that gets here is dropped.
     pub(super) const fn drops(&self) -> bool {
-        matches!(self, Self::Drop | Self::Reset | Self::Unreachable(_))
+        matches!(self, Self::Drop | Self::Reset | Self::Unreachable(_) | Self::Gone(_))
     }
 
     fn write(&self, out: &mut String) {
@@ -133,7 +135,7 @@ impl Target {
             Self::Reset => write!(out, "-j REJECT --reject-with tcp-reset"),
             Self::Unreachable(family) => write!(out, "-j REJECT --reject-with {}", family.unreachable()),
             Self::Jump(chain) => write!(out, "-j {chain}"),
-            Self::Goto(chain) => write!(out, "-g {chain}"),
+            Self::Goto(chain) | Self::Gone(chain) => write!(out, "-g {chain}"),
         };
     }
 }

@@ -44,6 +44,9 @@ const PART: usize = 500;
 impl Steps<'_, '_> {
     /// All hooks.
     pub(super) fn write(&mut self) {
+        if let Some(number) = self.effective.shared {
+            self.writer.share(number);
+        }
         self.early_peers();
         self.hook(RuleDirection::In);
         self.forwarded();

@@ -80,6 +80,8 @@ const INTERFACES: [&str; 8] = ["eth0", "eth1", "eth0.5", "lo", "!eth0", "eth+", 
 
 /// Entries that make a list one rule and a set.
 const LONG: usize = 40;
+/// Rules that block, so many that they share their reports.
+const MANY: usize = 100;
 
 /// A rules file and the block list that it may name.
 #[derive(Clone, Debug)]
@@ -119,6 +121,10 @@ impl Files {
         if aside.one_in(4) {
             let at = aside.below(rules.len() + 1);
             rules.splice(at..at, row(&mut aside));
+        }
+        if aside.one_in(8) {
+            let at = aside.below(rules.len() + 1);
+            rules.splice(at..at, (0..MANY).map(idle_rule));
         }
         if !rules.is_empty() {
             parts.push(format!("\"rules\": [\n    {}\n  ]", rules.join(",\n    ")));
@@ -177,6 +183,13 @@ fn block_list(chance: &mut Chance) -> String {
         }
     }
     text
+}
+
+/// A rule that blocks what is never sent. With many of them all that block share their reports.
+fn idle_rule(number: usize) -> String {
+    format!(
+        "{{ \"id\": \"idle{number}\", \"action\": \"block\", \"src\": \"192.0.2.{number}\", \"protocol\": \"gre\" }}"
+    )
 }
 
 /// Rules in a row that block by the same field.

@@ -3,6 +3,7 @@
 mod groups;
 mod long;
 mod next;
+mod shared;
 
 use super::*;
 use crate::firewall::Family;
@@ -347,14 +348,14 @@ fn many_rules_stand_in_chains_that_lead_into_each_other() {
     };
     let rules: Vec<_> = (0..1200).map(rule).collect();
     let plan = plan(&format!(r#"{{ "rules": [{}] }}"#, rules.join(",")));
-    let chains = ["PFW-G00000", "PFW-P00001", "PFW-P00002"].map(|name| decisive(&plan, Family::V4, name));
-    for (here, next) in chains.iter().zip(["PFW-P00001", "PFW-P00002"]) {
+    let chains = ["PFW-G00001", "PFW-P00002", "PFW-P00003"].map(|name| decisive(&plan, Family::V4, name));
+    for (here, next) in chains.iter().zip(["PFW-P00002", "PFW-P00003"]) {
         assert_eq!(here.last(), Some(&format!("-g {next} # further-rules")));
     }
-    let drops: Vec<_> = chains.concat().into_iter().filter(|rule| rule.contains("-j DROP")).collect();
-    let expected = |n: usize| format!("-s 10.0.{}.{}/32 -j DROP # r{n}", n / 256, n % 256);
+    let drops: Vec<_> = chains.concat().into_iter().filter(|rule| rule.contains("-g PFW-B")).collect();
+    let expected = |n: usize| format!("-s 10.0.{}.{}/32 -g PFW-B00000 # r{n}", n / 256, n % 256);
     assert_eq!(drops, (0..1200).map(expected).collect::<Vec<_>>());
-    assert_eq!(chains.map(|chain| chain.iter().filter(|rule| rule.contains("DROP")).count()), [500, 500, 200]);
+    assert_eq!(chains.map(|chain| chain.iter().filter(|rule| rule.contains("PFW-B")).count()), [500, 500, 200]);
 }
 
 #[test]
