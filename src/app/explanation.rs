@@ -9,7 +9,8 @@ use super::generations::Generations;
 use super::kernel_rules::{KernelRules, is_same_rule};
 use super::pipeline::Judgement;
 use super::withheld::{By, Seen};
-use crate::engine::{Context, Decision, Matcher, RuleInfo, State, Step};
+use crate::engine::{Context, Decision, Direction, Matcher, RuleInfo, State, Step};
+use crate::host::Ends;
 use crate::packet::{Ip, Net, Packet, Protocol};
 use crate::record::Cause;
 use std::sync::Arc;
@@ -127,8 +128,8 @@ impl Case<'_> {
         (Cause::TimeOut, State::New)
     }
 
-    /// Explains that the kernel let it through.
-    pub fn passed(&self, generations: &Generations) -> Explanation {
+    /// Explains that no rule dropped it. `is_discarded` tells whether routing discards what has these ends.
+    pub fn passed(&self, generations: &Generations, is_discarded: impl FnOnce(Ends) -> bool) -> Explanation {
         let mut reply_allowed = false;
         for kernel in generations.in_force(self.seen.time) {
             let allows = |state| self.decide(&kernel.matcher, state).all(|(_, decision)| decision.allows());
@@ -139,6 +140,14 @@ impl Case<'_> {
             }
             reply_allowed = reply_allowed || allows(State::Reply) || allows(State::Related);
         }
+        let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
+        if let Some(why) = self.why_discarded(is_discarded) {
+            return Explanation {
+                rule,
+                reason: format!("discarded by the kernel before any rule: {why}"),
+                cause: None,
+            };
+        }
         let cause = match self.predicted.state {
             _ if !reply_allowed => Cause::Unexplained,
             State::Invalid if self.is_tcp() => Cause::Window,
@@ -146,8 +155,19 @@ impl Case<'_> {
             State::Untracked => Cause::Untracked,
             State::New | State::Original | State::Reply | State::Related => Cause::TimeOut,
         };
-        let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
         Explanation { rule, reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
+    }
+
+    /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
+    fn why_discarded(&self, is_discarded: impl FnOnce(Ends) -> bool) -> Option<&'static str> {
+        let is_simple = self.seen.direction == Direction::Incoming && self.forms.len() == 1;
+        let ip = self.ip().filter(|_| is_simple)?;
+        let ends = Ends { src: ip.src, dst: ip.dst, interface: self.seen.interface };
+        is_discarded(ends).then_some(if ip.dst.is_multicast() {
+            "nobody here has joined that group"
+        } else {
+            "no packet comes in by that interface from or to such an address"
+        })
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.
@@ -292,12 +312,23 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
         let forms = form(&seen, decision);
-        let unexplained = case(&seen, &forms, decision).passed(&generations);
+        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| false);
         assert_eq!(unexplained.cause, Some(Cause::Unexplained));
         assert_eq!(unexplained.reason, "not dropped by the kernel");
         generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
-        let explained = case(&seen, &forms, decision).passed(&generations);
+        let explained = case(&seen, &forms, decision).passed(&generations, |_| false);
         assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
+    }
+
+    #[test]
+    fn a_packet_that_never_came_as_far_as_the_rules_is_no_difference() {
+        let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
+        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |ends| ends.interface == 1);
+        let reason =
+            "discarded by the kernel before any rule: no packet comes in by that interface from or to such an address";
+        assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
     }
 
     #[test]
@@ -307,6 +338,6 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
         let forms = form(&seen, decision);
-        assert_eq!(case(&seen, &forms, decision).passed(&generations).cause, Some(Cause::TimeOut));
+        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| false).cause, Some(Cause::TimeOut));
     }
 }

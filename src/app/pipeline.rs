@@ -256,10 +256,15 @@ impl Pipeline {
         let Some(fault) = &packet.malformed else { return true };
         let discarded = (around.discards)(fault, around.direction);
         if discarded {
-            self.counts.packets += 1;
-            self.counts.malformed += 1;
+            self.count_malformed();
         }
         !discarded
+    }
+
+    /// Counts a packet about which there is no verdict, for what is wrong with it.
+    pub fn count_malformed(&mut self) {
+        self.counts.packets += 1;
+        self.counts.malformed += 1;
     }
 
     /// Decides on a packet and says nothing.

@@ -24,7 +24,7 @@ use crate::control::report::AuditReport;
 use crate::detect::Ban;
 use crate::engine::{Direction, Matcher};
 use crate::firewall::{Reported, read_nflog_prefix};
-use crate::host::Host;
+use crate::host::{Arrivals, Host};
 use crate::nflog::{Event, Hook};
 use crate::packet::{self, Malformed, Net, PacketType};
 use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
@@ -87,6 +87,8 @@ struct Truth {
     forwarded: u64,
     /// Packets with which the kernel did otherwise than was predicted.
     differences: Differences,
+    /// What routing makes of packets that no rule dropped.
+    arrivals: Arrivals,
     /// Rules whose differences were logged, with the cause.
     told: BTreeSet<(Arc<str>, Cause)>,
 }
@@ -103,6 +105,7 @@ impl Default for Truth {
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: Differences::default(),
+            arrivals: Arrivals::default(),
             told: BTreeSet::new(),
         }
     }

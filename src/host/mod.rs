@@ -3,6 +3,7 @@
 //!
 //! Read once and handed on, so that rules, lints and engine stay pure and a replay can speak of another machine.
 
+mod arrivals;
 mod config;
 pub mod connections;
 mod conntrack;
@@ -12,6 +13,7 @@ mod session;
 mod sockets;
 mod ways;
 
+pub use arrivals::{Arrivals, Ends};
 pub use conntrack::Counts as ConntrackCounts;
 pub use own::Own;
 pub use session::{Session, session_of};

@@ -35,7 +35,7 @@ impl Ways {
     /// The name of the interface; `None` where no way leads to the address, or where it is one of a link (`fe80::1`),
     /// which each interface has another of.
     pub fn interface_to(&mut self, address: IpAddr) -> Option<&str> {
-        self.socket.send(question(address)).ok()?;
+        self.socket.send(question(address, 0)).ok()?;
         let mut index = None;
         // The kernel has answered when `send` returns.
         self.socket.receive(false, &mut |message| index = index.or(interface(&message))).ok()?;
@@ -43,7 +43,8 @@ impl Ways {
     }
 }
 
-fn question(address: IpAddr) -> Request {
+/// Asks for the route to an address.
+pub(super) fn question(address: IpAddr, flags: i32) -> Request {
     let mut header = [0; HEADER];
     let (family, bits) = match address {
         IpAddr::V4(_) => (libc::AF_INET, 32),
@@ -51,7 +52,7 @@ fn question(address: IpAddr) -> Request {
     };
     // Families are small numbers.
     [header[0], header[1]] = [u8::try_from(family).unwrap_or(0), bits];
-    let request = Request::new(GET_ROUTE, 0).body(&header);
+    let request = Request::new(GET_ROUTE, flags).body(&header);
     match address {
         IpAddr::V4(address) => request.attribute(DESTINATION, &address.octets()),
         IpAddr::V6(address) => request.attribute(DESTINATION, &address.octets()),

@@ -38,6 +38,11 @@ impl Malformed {
         matches!(self.reason, Reason::Ipv4Checksum) && self.found == 0
     }
 
+    /// See [`Reason::is_unreadable`].
+    pub const fn is_unreadable(self) -> bool {
+        self.reason.is_unreadable()
+    }
+
     /// See [`Reason::discarded_by_kernel`].
     pub const fn discarded_by_kernel(self) -> bool {
         self.reason.discarded_by_kernel()

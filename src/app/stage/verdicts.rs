@@ -9,10 +9,11 @@ use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
 use crate::engine::{Direction, RuleInfo, Step};
 use crate::nflog::Event;
-use crate::packet::{self, Net, Packet};
+use crate::packet::{self, Malformed, Net, Packet};
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Rules, with a cause, whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
@@ -40,6 +41,11 @@ impl Truth {
 impl Stage {
     /// Tells of a packet that no rule of ours dropped.
     pub(super) fn tell_let_through(&mut self, seen: &Seen, forms: &[Form]) {
+        let malformed = seen.packet.malformed.filter(|_| seen.direction == Direction::Incoming);
+        if malformed.is_some_and(Malformed::is_unreadable) {
+            // A rule may have dropped it and not said so; nobody gets it anyway, and what is wrong with it has been said.
+            return self.pipeline.count_malformed();
+        }
         if let Some(blocked) = forms.iter().find(|form| !form.judgement.decision.allows()) {
             if !self.pipeline.is_at_rest(&blocked.judgement) {
                 if self.doubts.covers(seen.time) {
@@ -84,9 +90,10 @@ impl Stage {
         let interface = self.interfaces.name(seen.interface).unwrap_or_default();
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
         let case = Case { seen, forms, interface, predicted, rule };
+        let is_discarded = |ends| truth.arrivals.are_discarded(ends, Instant::now());
         let (explanation, verdict) = match by {
             Some(by) => (case.dropped(by, &truth.generations, &mut self.conntrack), Verdict::Blocked),
-            None => (case.passed(&truth.generations), Verdict::Allowed),
+            None => (case.passed(&truth.generations, is_discarded), Verdict::Allowed),
         };
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let around = Circumstances { uid: by.and_then(|by| by.uid), ..around };

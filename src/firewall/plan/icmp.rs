@@ -24,6 +24,14 @@ pub(super) fn of_type(kind: u8, code: Option<u8>, family: Family) -> Match {
     code.map_or(Term::Type(kind), |code| Term::Code(kind, code)).text(family, false)
 }
 
+/// A match of the error that REJECT answers with (`icmp-port-unreachable`, `icmp6-port-unreachable`).
+pub(super) fn unreachable_port(family: Family) -> Match {
+    match family {
+        Family::V4 => of_type(3, Some(3), family),
+        Family::V6 => of_type(1, Some(4), family),
+    }
+}
+
 /// In IPv4 iptables takes the type 255 for any.
 const ANY_IN_IPTABLES: u8 = 255;
 

@@ -5,7 +5,7 @@ use super::chains::Writer;
 use super::conditions::{self, Condition, End, addresses, interfaces, port_text, ports_at_either_end, transport};
 use super::effective::{Effective, Listed};
 use super::groups::groups;
-use super::icmp::of_type;
+use super::icmp::{of_type, unreachable_port};
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
@@ -195,8 +195,8 @@ impl Steps<'_, '_> {
     /// What a REJECT of ours sends always passes.
     ///
     /// The kernel ties the answer to the connection of the packet that it answers: RELATED. For TCP only a REJECT makes
-    /// such a reset. An ICMP error of the same state could be the host's own answer to a closed port, but then the
-    /// connection has been confirmed, which the one of a rejected opening packet never is. What answers an INVALID
+    /// such a reset. An ICMP error of the same state and type could be the host's own answer to a closed port, but then
+    /// the connection has been confirmed, which the one of a rejected opening packet never is. What answers an INVALID
     /// packet has no connection, but unlike the host's own resets no socket either.
     ///
     /// What an outgoing packet is answered with arrives by loopback.
@@ -206,7 +206,7 @@ impl Steps<'_, '_> {
             RuleDirection::Out => Match::default(),
         };
         let reset = here.and(Match::protocol(Protocol::TCP)).with("-m tcp --tcp-flags RST RST");
-        let error = here.and(Match::protocol(self.family().icmp()));
+        let error = here.and(unreachable_port(self.family()));
         let mut all =
             vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
         if direction == RuleDirection::Out {

@@ -299,7 +299,7 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
         answers,
         [
             "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED -j RETURN # guard:reject-answer",
-            "-p icmp -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN # guard:reject-answer",
+            "-p icmp -m icmp --icmp-type 3/3 -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN # guard:reject-answer",
             "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate INVALID -m owner ! --socket-exists -j RETURN # guard:reject-answer",
         ]
     );
