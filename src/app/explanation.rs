@@ -6,7 +6,7 @@
 
 use super::conntrack::Conntrack;
 use super::generations::Generations;
-use super::kernel_rules::{KernelRules, is_same_rule};
+use super::kernel_rules::{KernelRule, KernelRules};
 use super::pipeline::Judgement;
 use super::withheld::{By, Seen};
 use crate::engine::{Context, Decision, Direction, Matcher, RuleInfo, State, Step};
@@ -80,12 +80,11 @@ impl Case<'_> {
             let reason = format!("dropped by the kernel; predicted: {}", self.words());
             return Explanation { rule: unknown_rule(), reason, cause: Some(Cause::Unexplained) };
         };
-        let dropped_by = &dropped_by.info;
         let blocks_by = |rules: &KernelRules, state| {
             let mut blocked = self.decide(&rules.matcher, state).filter(|(_, decision)| !decision.allows());
             blocked.find_map(|(ip, decision)| {
                 let rule = rules.matcher.rules().get(decision.rule.0 as usize)?;
-                is_same_rule(dropped_by, rule).then(|| line(&rules.matcher, &decision, ip))
+                dropped_by.is(rule).then(|| line(&rules.matcher, &decision, ip))
             })
         };
         let blocks = |state| blocks_by(kernel, state);
@@ -103,7 +102,7 @@ impl Case<'_> {
         }
         let entry = self.entry(kernel, dropped_by).unwrap_or_default();
         let reason = format!("dropped by the kernel{entry}; predicted: {}", self.words());
-        Explanation { rule: dropped_by.clone(), reason, cause: Some(Cause::Unexplained) }
+        Explanation { rule: dropped_by.info.clone(), reason, cause: Some(Cause::Unexplained) }
     }
 
     /// Why the kernel did not take the packet for part of the connection to which the engine says it belongs, and what
@@ -171,11 +170,11 @@ impl Case<'_> {
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.
-    fn entry(&self, kernel: &KernelRules, rule: &RuleInfo) -> Option<String> {
-        let ip = self.ip().filter(|_| rule.step == Step::BlockIps)?;
+    fn entry(&self, kernel: &KernelRules, rule: &KernelRule) -> Option<String> {
+        let ip = self.ip().filter(|_| rule.info.step == Step::BlockIps)?;
         let listed = [ip.src, ip.dst].into_iter().find_map(|end| {
             let (listed, entry) = kernel.matcher.listed(end)?;
-            is_same_rule(rule, listed).then_some((end, listed, entry))
+            rule.is(listed).then_some((end, listed, entry))
         });
         let (end, listed, entry) = listed?;
         Some(format!(": {end} is in {} ({entry})", listed.id))
@@ -205,8 +204,8 @@ pub fn unknown_rule() -> RuleInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::kernel_rules::KernelRule;
     use crate::engine::{Direction, Engine, Limits};
+    use crate::firewall::{self, PlannedRule};
     use crate::host::Host;
     use crate::packet::{Ports, Transport};
     use crate::rules::{Origin, parse};
@@ -224,8 +223,12 @@ mod tests {
 
     /// A rule set in the kernel, where it has one rule.
     fn kernel(generation: u32, rules: &str, rule: (&str, Step)) -> Arc<KernelRules> {
-        let info = RuleInfo { id: rule.0.into(), step: rule.1 };
-        let rules = (vec![KernelRule { info, rejects: false }], matcher(rules));
+        let (list, origin) = match rule.1 {
+            Step::BlockIps => (Some(Arc::default()), firewall::Origin::BlockIps),
+            _ => (None, firewall::Origin::DefaultPolicy),
+        };
+        let rule = PlannedRule { id: rule.0.into(), list, origin, rejects: false, shares: false };
+        let rules = (vec![rule.into()], matcher(rules));
         let announced = Timestamp::from_parts(900 + i64::from(generation), 0);
         Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1.into(), announced, shared: None })
     }

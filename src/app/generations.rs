@@ -168,13 +168,15 @@ fn add<'a>(accounts: &mut Accounts, more: impl Iterator<Item = (&'a Arc<str>, Ac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Matcher, RuleInfo, Step};
+    use crate::engine::Matcher;
+    use crate::firewall::{Origin, PlannedRule};
     use crate::host::Host;
     use crate::rules::Ruleset;
 
     fn kernel(generation: u32, announced: i64) -> Arc<KernelRules> {
-        let rules = ["ping", "web"].map(|id| RuleInfo { id: id.into(), step: Step::Rules });
-        let rules = rules.map(|info| KernelRule { info, rejects: false }).into();
+        let rule =
+            |id: &str| PlannedRule { id: id.into(), list: None, origin: Origin::Rules, rejects: false, shares: false };
+        let rules = ["ping", "web"].map(|id| rule(id).into()).into();
         let matcher = Arc::new(Matcher::new(&Ruleset::default(), &Host::default(), Timestamp::MIN));
         let announced = Timestamp::from_parts(announced, 0);
         Arc::new(KernelRules { generation, rules, matcher, announced, shared: None })

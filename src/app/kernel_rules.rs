@@ -28,8 +28,7 @@ pub struct KernelRules {
 pub struct KernelRule {
     /// What lines say of it.
     pub info: RuleInfo,
-    /// Whether it answers what it blocks.
-    pub rejects: bool,
+    planned: PlannedRule,
 }
 
 /// Rules that the kernel reports by one number.
@@ -43,11 +42,7 @@ pub struct Shared {
 impl KernelRules {
     /// The rules of a plan, compiled as `matcher`.
     pub fn new(plan: &Plan, matcher: Arc<Matcher>, now: Timestamp) -> Self {
-        let known = |rule: &PlannedRule| KernelRule {
-            info: RuleInfo { id: Arc::clone(&rule.id), step: step(rule.origin) },
-            rejects: rule.rejects,
-        };
-        let rules = plan.rules().iter().map(known).collect();
+        let rules = plan.rules().iter().cloned().map(KernelRule::from).collect();
         Self { generation: plan.generation(), rules, matcher, announced: now, shared: Shared::of(plan) }
     }
 
@@ -63,6 +58,25 @@ impl KernelRules {
             shared.rules.get(&rule.id).copied()
         });
         told.unwrap_or(number)
+    }
+}
+
+impl From<PlannedRule> for KernelRule {
+    fn from(planned: PlannedRule) -> Self {
+        Self { info: RuleInfo { id: Arc::clone(&planned.id), step: step(planned.origin) }, planned }
+    }
+}
+
+impl KernelRule {
+    /// Whether it answers what it blocks.
+    pub fn rejects(&self) -> bool {
+        self.planned.rejects
+    }
+
+    /// Whether it is the rule that was predicted. A list that is long goes by its own name in the kernel, by its entry in
+    /// the prediction.
+    pub fn is(&self, predicted: &RuleInfo) -> bool {
+        self.info.step == predicted.step && self.planned.is(&predicted.id)
     }
 }
 
@@ -85,10 +99,4 @@ const fn step(origin: Origin) -> Step {
         Origin::AllowProtocols => Step::AllowProtocols,
         Origin::DefaultPolicy => Step::DefaultPolicy,
     }
-}
-
-/// Whether the kernel's rule is the one that was predicted. A list that is long goes by its own name in the kernel, by
-/// its entry in the prediction.
-pub fn is_same_rule(kernel: &RuleInfo, predicted: &RuleInfo) -> bool {
-    kernel.step == predicted.step && predicted.id.starts_with(&*kernel.id)
 }

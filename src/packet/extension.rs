@@ -58,7 +58,6 @@ impl<'a> Chain<'a> {
         let [next, length, ..] = header;
         let size = match self.protocol {
             Protocol::IPV6_FRAG => MIN_HEADER,
-            Protocol::AH => (u32::from(length) + 2) * 4,
             _ => (u32::from(length) + 1) * 8,
         };
         faults.fits(size, rest, Reason::Ipv6ExtensionBeyondPacket);
@@ -100,7 +99,7 @@ impl<'a> Chain<'a> {
 const MAX_SENSIBLE: u32 = 8;
 
 /// The headers of a chain, held against the order of RFC 8200 section 4.1: hop-by-hop options, destination options,
-/// routing, fragment, authentication, and destination options again.
+/// routing, fragment, and destination options again.
 #[derive(Default)]
 struct Passed {
     headers: u32,
@@ -123,8 +122,7 @@ impl Passed {
             Protocol::IPV6_OPTS if place_before < 1 || self.headers == 1 => 1,
             Protocol::IPV6_ROUTE => 2,
             Protocol::IPV6_FRAG => 3,
-            Protocol::AH => 4,
-            _ => 5,
+            _ => 4,
         };
         if self.taken & (1 << place) != 0 {
             self.repeated.get_or_insert(header);
@@ -147,12 +145,11 @@ impl Passed {
     }
 }
 
-/// The headers that `ipv6_ext_hdr` names, but for "no next header", which ends the chain.
+/// The headers that `ipv6_ext_hdr` names, but for "no next header", which ends the chain, and for the authentication
+/// header: as in IPv4 that is the protocol of the packet. So `nf_tables` has it (`nft_set_pktinfo_ipv6`), and what stands
+/// behind it comes by the rules once more when `IPsec` has taken it off.
 const fn is_extension(protocol: Protocol) -> bool {
-    matches!(
-        protocol,
-        Protocol::HOPOPT | Protocol::IPV6_ROUTE | Protocol::IPV6_FRAG | Protocol::AH | Protocol::IPV6_OPTS
-    )
+    matches!(protocol, Protocol::HOPOPT | Protocol::IPV6_ROUTE | Protocol::IPV6_FRAG | Protocol::IPV6_OPTS)
 }
 
 /// A routing header of type 0 lets a packet travel to and fro (RFC 5095).

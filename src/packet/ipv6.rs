@@ -132,11 +132,18 @@ mod tests {
     fn every_kind_of_extension_header_is_walked() {
         let hop_by_hop = "2b 00 05 02 0000 01 00";
         let routing = "2c 02 04 00 00000000 20010db8000000000000000000000009";
-        let atomic = "33 00 0000 00000007";
-        let authentication = "3c 04 0000 00000001 00000002 000102030405060708090a0b";
-        let packet = ipv6("00", &format!("{hop_by_hop} {routing} {atomic} {authentication} {OPTIONS_UDP} {UDP_53}"));
+        let atomic = "3c 00 0000 00000007";
+        let packet = ipv6("00", &format!("{hop_by_hop} {routing} {atomic} {OPTIONS_UDP} {UDP_53}"));
         assert_eq!((ip(&packet).protocol, ip(&packet).transport), (Protocol::UDP, Transport::Udp(PORTS)));
         assert_eq!((ip(&packet).fragment, packet.malformed), (None, None));
+    }
+
+    #[test]
+    fn an_authentication_header_is_a_protocol_as_in_ipv4() {
+        let authentication = "3c 04 0000 00000001 00000002 000102030405060708090a0b";
+        let packet = ipv6("33", &format!("{authentication} {OPTIONS_UDP} {UDP_53}"));
+        assert_eq!((ip(&packet).protocol, ip(&packet).transport), (Protocol::AH, Transport::None));
+        assert_eq!(packet.malformed, None);
     }
 
     #[test]
@@ -152,7 +159,6 @@ mod tests {
         let chain = |types: &[u8]| {
             let header = |next: u8, kind: u8| match kind {
                 44 => format!("{next:02x} 00 0000 00000007"),
-                51 => format!("{next:02x} 00 0000 00000001"),
                 43 => format!("{next:02x} 00 04 00 00000000"),
                 _ => format!("{next:02x} 00 01 04 00000000"),
             };
@@ -160,11 +166,11 @@ mod tests {
             let headers: String = types.iter().zip(nexts).map(|(&kind, next)| header(next, kind)).collect();
             odd(&ipv6(&format!("{:02x}", types[0]), &format!("{headers} {UDP_53}")))
         };
-        for usual in [&[0, 60, 43, 44, 51, 60][..], &[60], &[60, 60], &[0, 60], &[44, 60], &[51, 60], &[43, 60]] {
+        for usual in [&[0, 60, 43, 44, 60][..], &[60], &[60, 60], &[0, 60], &[44, 60], &[43, 60]] {
             assert_eq!(chain(usual), None, "{usual:?}");
         }
         assert_eq!(chain(&[44, 43]), Some((Alert::Ipv6ExtensionOrder, 43, 44)));
-        assert_eq!(chain(&[51, 44]), Some((Alert::Ipv6ExtensionOrder, 44, 51)));
+        assert_eq!(chain(&[60, 43, 0]), Some((Alert::Ipv6ExtensionOrder, 0, 43)));
         assert_eq!(chain(&[43, 43]), Some((Alert::Ipv6ExtensionRepeated, 43, 1)));
         assert_eq!(chain(&[60, 60, 60]), Some((Alert::Ipv6ExtensionRepeated, 60, 2)));
         assert_eq!(chain(&[60; 9]), Some((Alert::Ipv6ExtensionCount, 9, 8)));

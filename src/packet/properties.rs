@@ -254,7 +254,11 @@ proptest! {
         prop_assert_eq!((ip.src, ip.dst, ip.fragment), (addresses.0, addresses.1, None));
         let in_frame = built.bytes.len() - ETHERNET_HEADER - 4 * built.vlans.len();
         prop_assert_eq!(ip.len as usize, in_frame);
+        let is_authenticated = matches!(&built.ip, IpHeaders::Ipv6(_, extensions) if extensions.auth.is_some());
         match (built.carried, ip.transport) {
+            (_, transport) if is_authenticated => {
+                prop_assert_eq!((ip.protocol, transport), (Protocol::AH, Transport::None));
+            }
             (Carried::Tcp(ports), Transport::Tcp(tcp)) => prop_assert_eq!((tcp.ports, tcp.flags.0), (ports, 2)),
             (Carried::Udp(expected), Transport::Udp(ports)) => prop_assert_eq!(ports, expected),
             (Carried::Echo { id }, Transport::Icmp(icmp)) => prop_assert_eq!((icmp.id, icmp.quoted()), (id, None)),
@@ -267,7 +271,9 @@ proptest! {
         let packet = whole(Link::Ethernet, &frame);
         if let (Net::Ip(ip), Some(theirs)) = (packet.net, theirs(&frame)) {
             prop_assert_eq!((ip.src, ip.dst), (theirs.src, theirs.dst));
-            prop_assert!(theirs.protocol.is_none_or(|protocol| protocol == ip.protocol.0));
+            // It looks behind an authentication header.
+            let ends_there = ip.protocol == Protocol::AH;
+            prop_assert!(ends_there || theirs.protocol.is_none_or(|protocol| protocol == ip.protocol.0));
             if let (Some(ours), Some(theirs)) = (ours(&packet), theirs.ports) {
                 prop_assert_eq!(ours, theirs);
             }

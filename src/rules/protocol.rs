@@ -83,11 +83,8 @@ impl FromIterator<Protocol> for ProtocolSet {
 }
 
 /// IPv6 extension headers (IANA "Internet Protocol Version 6 Parameters"): never what a packet carries. The
-/// authentication header, 51, is one too, but a protocol in IPv4.
+/// authentication header, 51, is one too; it counts as a protocol, as it does in IPv4.
 const EXTENSION_HEADERS: [u8; 6] = [43, 44, 60, 135, 139, 140];
-
-/// The authentication header.
-const AH: Protocol = Protocol(51);
 
 /// Reads the name of a protocol, in any case, or its number.
 pub(super) fn parse(text: &str) -> Result<Parsed<ProtocolSet>, String> {
@@ -100,9 +97,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed<ProtocolSet>, String> {
         return Err(format!("{name} ({}) is an IPv6 extension header; name the protocol behind it", protocol.0));
     }
     let value = if protocol == Protocol::ICMP { ProtocolSet::icmp() } else { ProtocolSet::from_iter([protocol]) };
-    let warning = (protocol == AH)
-        .then(|| "in IPv6, ah is an extension header that pfw looks behind: this acts on IPv4 alone".to_owned());
-    Ok(Parsed { value, warning })
+    Ok(Parsed { value, warning: None })
 }
 
 fn number(text: &str) -> Result<Protocol, String> {
@@ -162,7 +157,6 @@ mod tests {
             assert_eq!(parse(text).unwrap().value.to_string(), printed);
         }
         assert_eq!(parse("icmp").unwrap().value.iter().collect::<Vec<_>>(), [Protocol::ICMP, Protocol::ICMPV6]);
-        assert!(parse("ah").unwrap().warning.is_some());
     }
 
     #[test]

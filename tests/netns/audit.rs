@@ -4,7 +4,7 @@
 use crate::Case;
 use crate::common::{Running, run_in, wait_for};
 use crate::enforce::{count, enforce, wait_for_lines};
-use crate::world::{HOST4, PEER4, World, on_peer, sh, try_sh};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use serde_json::Value;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 pub const CASES: &[Case] = &[
     ("a_blocked_line_names_the_user_who_sent_the_packet", a_blocked_line_names_the_user),
     ("a_blocked_line_names_the_entry_of_a_long_list", a_blocked_line_names_the_entry),
+    ("a_blocked_line_names_the_id_that_an_entry_of_a_long_list_was_given", a_blocked_line_names_the_given_id),
     ("counters_reports_and_lines_add_up_over_reloads", counters_reports_and_lines_add_up),
     ("those_of_a_long_list_add_up_over_reloads", those_of_a_long_list_add_up),
     ("those_of_many_ordered_rules_add_up_over_reloads", those_of_many_rules_add_up),
@@ -91,6 +92,18 @@ fn a_blocked_line_names_the_entry() {
     let blocked = count(&world, &["[BLOCKED] incoming eth0 UDP", ":4002 "]);
     let told = count(&world, &["[BLOCKED] incoming eth0 UDP", ":4002 ", "reason=\"peer 10.77.0.2 is in block_", "("]);
     assert_eq!(told, blocked, "{}", world.log().join("\n"));
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
+}
+
+fn a_blocked_line_names_the_given_id() {
+    let world = World::new();
+    let entry = r#"{ "ip": ["10.77.0.0/30", "fd77::2"], "id": "that-one" }"#;
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{entry}, {}] }}"#, long_list()), []);
+    for (host, peer) in [(HOST4, PEER4), (HOST6, PEER6)] {
+        on_peer(|| UdpSocket::bind((peer, 4000)).and_then(|socket| socket.send_to(b"x", (host, 9))).expect("sent"));
+    }
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", "rule=that-one "]);
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
 }
@@ -383,7 +396,7 @@ fn tcp(src: u16, dst: u16, sequence: u32) -> Vec<u8> {
 }
 
 /// Sends an IPv4 packet to the host from where this is called; the kernel makes the IP header.
-fn send_raw(protocol: i32, payload: &[u8]) {
+pub fn send_raw(protocol: i32, payload: &[u8]) {
     // SAFETY: no pointers.
     let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) };
     assert!(fd >= 0, "{}", io::Error::last_os_error());

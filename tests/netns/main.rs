@@ -20,6 +20,7 @@ mod control;
 mod death;
 mod detect;
 mod devices;
+mod discards;
 mod early;
 mod enforce;
 mod faults;
@@ -58,6 +59,7 @@ fn cases() -> Vec<Case> {
         death::CASES,
         detect::CASES,
         devices::CASES,
+        discards::CASES,
         early::CASES,
         enforce::CASES,
         faults::CASES,

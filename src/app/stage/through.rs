@@ -3,6 +3,7 @@
 use super::{ANSWER_TIME, Stage, Truth, around};
 use crate::app::explanation::Form;
 use crate::app::forwarding;
+use crate::app::kernel_rules::KernelRule;
 use crate::app::own::Does;
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Passage, Seen};
@@ -201,7 +202,7 @@ impl Truth {
     /// If the rule answers what it blocks, that is coming.
     fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         let Net::Ip(ip) = &seen.packet.net else { return };
-        if !self.generations.rule(&by).is_some_and(|rule| rule.rejects) {
+        if !self.generations.rule(&by).is_some_and(KernelRule::rejects) {
             return;
         }
         if let Some(ends) = Ends::of_packet(ip) {

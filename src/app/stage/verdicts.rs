@@ -4,7 +4,6 @@ use super::{Stage, Truth, around};
 use crate::app::audit::Audit;
 use crate::app::explanation::{Case, Form};
 use crate::app::generations::Counted;
-use crate::app::kernel_rules::is_same_rule;
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
 use crate::engine::{Direction, RuleInfo, Step};
@@ -79,7 +78,7 @@ impl Stage {
     fn was_foretold(&self, form: &Form, by: &By) -> bool {
         let kernel = self.truth.as_ref().and_then(|truth| truth.generations.rule(by));
         let same = kernel.zip(self.pipeline.rule(&form.judgement));
-        !form.judgement.decision.allows() && same.is_some_and(|(kernel, rule)| is_same_rule(&kernel.info, rule))
+        !form.judgement.decision.allows() && same.is_some_and(|(kernel, rule)| kernel.is(rule))
     }
 
     /// Writes the line of a packet with which the kernel did otherwise than was predicted of `form`, and counts the

@@ -113,19 +113,28 @@ fn networks<A: Address>(ranges: &Ranges<A>) -> usize {
 /// Protocol 0 means everything to iptables: a set that holds it (as `!tcp` does) is told by what it does not hold.
 pub(super) fn protocols(set: ProtocolSet, family: Family) -> Option<Condition> {
     let others: Vec<_> = ProtocolSet::ALL.difference(set).iter().filter(|&one| can_be_seen(one, family)).collect();
-    if let [one] = others[..] {
+    let of = |protocol| of_protocol(protocol, family);
+    if let [one] = others[..]
+        && of(one).protocol.is_some()
+    {
         return Some(Condition::any_of(vec![Match::not_protocol(one)]));
     }
     if set.contains(Protocol(0)) {
-        return Some(Condition { any_of: Vec::new(), none_of: others.into_iter().map(Match::protocol).collect() });
+        return Some(Condition { any_of: Vec::new(), none_of: others.into_iter().map(of).collect() });
     }
-    let any_of: Vec<_> = set.iter().filter(|&one| can_be_seen(one, family)).map(Match::protocol).collect();
+    let any_of: Vec<_> = set.iter().filter(|&one| can_be_seen(one, family)).map(of).collect();
     (!any_of.is_empty()).then(|| Condition::any_of(any_of))
 }
 
 /// IPv6 extension headers are no protocols: `-p` looks behind them and never stops at one.
 fn can_be_seen(protocol: Protocol, family: Family) -> bool {
-    !matches!((family, protocol.0), (_, 0) | (Family::V6, 43 | 44 | 51 | 60))
+    !matches!((family, protocol.0), (_, 0) | (Family::V6, 43 | 44 | 60))
+}
+
+/// A protocol. At an authentication header `-p` of `nf_tables` stops in IPv6 as it does in IPv4, that of `ip6_tables` does
+/// not; `ah` sees one in both.
+fn of_protocol(protocol: Protocol, family: Family) -> Match {
+    if (protocol, family) == (Protocol::AH, Family::V6) { Match::module("-m ah") } else { Match::protocol(protocol) }
 }
 
 /// The ports of one protocol at one end; `None` if no port satisfies it.
@@ -303,7 +312,9 @@ mod tests {
         assert_eq!(all_but([Protocol::ICMPV6].into_iter().collect()).0, ["! -p ipv6-icmp"]);
         let ah: ProtocolSet = [Protocol(51)].into_iter().collect();
         assert_eq!(texts(&protocols(ah, Family::V4).expect("some")).0, ["-p 51"]);
-        assert_eq!(protocols(ah, Family::V6), None, "an extension header in IPv6");
+        assert_eq!(texts(&protocols(ah, Family::V6).expect("some")).0, ["-m ah"]);
+        let all_but_ah = protocols(ProtocolSet::ALL.difference(ah), Family::V6).expect("not empty");
+        assert_eq!(texts(&all_but_ah), (vec![], vec!["-m ah".to_owned()]));
     }
 
     #[test]

@@ -171,13 +171,13 @@ fn list<T: Term>(
     let positive: Vec<_> = active.iter().filter(|entry| !entry.negated).collect();
     let mut rules = Vec::new();
     if positive.is_empty() || positive.len() > PLAIN_ENTRIES {
-        let id = match (positive.first(), active.first()) {
-            (None, Some(first)) => Arc::clone(&first.id),
-            _ => Arc::from(name),
-        };
         let set = meaning(&active);
         if !set.is_empty() {
-            rules.push(Listed { number: ledger.add(&id, origin), set });
+            let number = match (positive.first(), active.first()) {
+                (None, Some(first)) => ledger.add(&first.id, origin),
+                _ => ledger.add_list(name, origin, positive.iter().map(|entry| &entry.id)),
+            };
+            rules.push(Listed { number, set });
         }
         return rules;
     }

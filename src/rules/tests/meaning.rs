@@ -229,7 +229,7 @@ fn what_can_be_read_but_was_surely_not_meant_is_told() {
         warnings(
             r#"{ "block_ips": ["192.168.1.7/24", "10.0.0.1", "10.0.0.1/32", { "ip": "10.0.0.1", "enabled": false }],
   "allow_ips": ["!192.0.2.1"],
-  "block_protocols": ["ah", "TCP", 6],
+  "block_protocols": ["TCP", 6],
   "sets": { "unused": [1] },
   "rules": [{ "action": "allow", "protocol": ["tcp", "gre"], "dst_port": [80, "80"] },
             { "action": "allow", "protocol": "!udp", "dst_port": 80 }] }"#
@@ -238,8 +238,7 @@ fn what_can_be_read_but_was_surely_not_meant_is_told() {
             "1:17: block_ips[0]: 192.168.1.7/24 has host bits set; it is taken as 192.168.1.0/24",
             "1:47: block_ips[2]: 10.0.0.1 stands in this list already, as block_ips[1]",
             "2:16: allow_ips: every entry is negated: this list means everything but them",
-            "3:23: block_protocols[0]: in IPv6, ah is an extension header that pfw looks behind: this acts on IPv4 alone",
-            "3:36: block_protocols[2]: tcp stands in this list already, as block_protocols[1]",
+            "3:30: block_protocols[1]: tcp stands in this list already, as block_protocols[0]",
             "4:23: sets.unused: the set is never used: nothing says \"@unused\"",
             "5:46: rules[0].protocol: only TCP and UDP have ports: gre is without effect here",
             "5:79: rules[0].dst_port[1]: 80 stands in this list already, as rules[0].dst_port[0]",

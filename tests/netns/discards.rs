@@ -1,0 +1,76 @@
+//! What the kernel does of its own and no rule of pfw does: it discards packets in front of the rules, and answers
+//! others.
+
+use crate::Case;
+use crate::audit::send_raw;
+use crate::common::{Running, wait_for};
+use crate::enforce::{count, enforce, wait_for_lines};
+use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
+
+pub const CASES: &[Case] = &[
+    ("what_routing_discards_is_no_difference", what_routing_discards),
+    ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
+    ("an_error_of_the_kernel_is_no_answer_of_a_reject", an_error_is_no_answer_of_a_reject),
+];
+
+/// mDNS, which nobody here has joined.
+const GROUP4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0xfb);
+
+fn ends_without_differences(pfw: Running) {
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
+}
+
+fn what_routing_discards() {
+    let world = World::new();
+    sh("ip -n peer route add 224.0.0.0/4 dev eth0");
+    let rules = format!(r#"{{ "block_ips": ["{PEER4}"], "default_policy": {{ "in": "deny", "out": "allow" }} }}"#);
+    let pfw = enforce(&world, &rules, []);
+    on_peer(|| {
+        let socket = UdpSocket::bind((PEER4, 5353)).expect("a free port");
+        socket.send_to(b"x", (GROUP4, 5353)).expect("sent");
+        let socket = UdpSocket::bind((PEER6, 5353)).expect("a free port");
+        socket.send_to(b"x", (GROUP6, 5353)).expect("sent");
+        // The kernel takes in what is for this machine.
+        UdpSocket::bind((PEER4, 0)).and_then(|socket| socket.send_to(b"x", (HOST4, 9))).expect("sent");
+    });
+    let reason = "reason=\"discarded by the kernel before any rule: nobody here has joined that group\"";
+    wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP 10.77.0.2:5353", "rule=block_ips", reason]);
+    wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP [fd77::2]:5353", "rule=default_policy", reason]);
+    wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 UDP", ":9 ", "rule=block_ips"]);
+    ends_without_differences(pfw);
+}
+
+/// The guards in front of all else ask for ICMP types, for which iptables drops what has none.
+fn a_cut_off_header_has_no_verdict() {
+    let world = World::new();
+    let pfw = enforce(&world, &format!(r#"{{ "allow_ips": ["{PEER4}"], "block_ports": [81] }}"#), []);
+    on_peer(|| {
+        send_raw(libc::IPPROTO_ICMP, &[8, 0, 0xf7, 0xff]);
+        send_raw(libc::IPPROTO_TCP, &[0x10, 0, 0, 82, 0, 0, 0, 1]);
+    });
+    for words in ["anomaly=icmp.header_truncated", "anomaly=tcp.header_truncated"] {
+        wait_for(words, || world.log().iter().any(|line| line.contains(words)).then_some(()));
+    }
+    // An allowed one comes behind them.
+    on_peer(|| UdpSocket::bind((PEER4, 0)).and_then(|socket| socket.send_to(b"x", (HOST4, 9))).expect("sent"));
+    wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", ":9 "]);
+    assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMP ", PEER4]), 0, "{:?}", world.log());
+    assert_eq!(count(&world, &["[ALLOWED] incoming eth0 TCP", PEER4]), 0, "{:?}", world.log());
+    ends_without_differences(pfw);
+}
+
+fn an_error_is_no_answer_of_a_reject() {
+    let world = World::new();
+    sh("sysctl -qw net.ipv4.ip_forward=1 net.ipv4.icmp_ratelimit=0; ip -n peer route add 203.0.113.0/24 via 10.77.0.1");
+    let reject = r#"{ "id": "no", "action": "reject", "direction": "in", "protocol": "tcp", "dst_port": 99 }"#;
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}"], "rules": [{reject}] }}"#), []);
+    // There is no way there, which the host says; but not to somebody who is blocked.
+    on_peer(|| UdpSocket::bind((PEER4, 0)).and_then(|socket| socket.send_to(b"x", ("203.0.113.5", 9))).expect("sent"));
+    wait_for_lines(&world, 1, &["[BLOCKED] outgoing eth0 ICMP", "type=3", "rule=block_ips"]);
+    assert_eq!(count(&world, &["rule=guard:reject-answer"]), 0, "{:?}", world.log());
+    ends_without_differences(pfw);
+}
