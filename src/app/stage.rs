@@ -175,6 +175,11 @@ impl Stage {
     /// Puts the coming rules in force whose time it is. Packets come in the order of their times, so that each is
     /// decided by the rules of its own.
     fn change_rules(&mut self, time: Timestamp) {
+        self.change_rules_until(time, time);
+    }
+
+    /// Puts those in force whose time has come by `time`; the log is told of it as of `now`.
+    fn change_rules_until(&mut self, time: Timestamp, now: Timestamp) {
         while self.coming.front().is_some_and(|coming| coming.from <= time) {
             let Some(rules) = self.coming.pop_front() else { return };
             self.pipeline.replace(rules.matcher, rules.enforced);
@@ -183,6 +188,8 @@ impl Stage {
             }
             self.host = rules.host;
             self.known.clear();
+            // At once, or at their time.
+            let time = if rules.from == Timestamp::MIN { now } else { rules.from };
             self.note(&PfwLine { time, event: PfwEvent::RulesLoaded, interface: None, reason: &rules.why });
         }
     }
@@ -375,7 +382,7 @@ impl Stage {
     /// What is to be done now and then: puts rules in force that no packet came for, owns up to what the kernel lost
     /// (frames and reports, each in all so far), and hands on lines that have waited long enough.
     pub fn tick(&mut self, lost: LostSoFar, now: Timestamp, instant: Instant) {
-        self.change_rules(now.minus(OLDEST_WAITING));
+        self.change_rules_until(now.minus(OLDEST_WAITING), now);
         let span = (self.asked, now);
         self.asked = now;
         // More are not known to be lost before the next report tells its number.

@@ -68,10 +68,12 @@ fn a_block_is_in_the_kernel_and_the_file() {
         assert!(ping(peer));
     }
     refused(&world, ["undo"], "no change that could be taken back");
+    let before = sh("date +%Y-%m-%dT%H:%M:%S.%6N");
     let listed = json(&world, ["block", "192.0.2.9", "192.0.2.10", "--json"]);
     assert_eq!(listed["changed"].as_array().map(Vec::len), Some(2), "{listed}");
     let line = "event=rules-loaded reason=\"added block_ips:192.0.2.9\"";
-    wait_for("the line", || world.log().iter().any(|it| it.contains(line)).then_some(()));
+    let told = wait_for("the line", || world.log().into_iter().find(|it| it.contains(line)));
+    assert!(told.as_str() > before.trim(), "at {}: {told}", before.trim());
     assert_eq!(steer(&world, ["block", "nonsense"]).code, 2);
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
