@@ -193,6 +193,17 @@ impl Enforcement {
         self.is_told() && self.installed.may_concern(change)
     }
 
+    /// Looks whether the guardian is there still, and has another take its place. What there is to be said of it.
+    pub fn mind_guardian(&mut self) -> Option<String> {
+        match self.installed.mind_guardian() {
+            Ok(false) => None,
+            Ok(true) => Some("the guardian process was killed; another one watches now".to_owned()),
+            Err(error) => Some(format!(
+                "the guardian process was killed, and there is no other: {error}; if pfw is killed too, 'pfw clean' removes the rules"
+            )),
+        }
+    }
+
     /// Looks whether somebody has changed our rules, and puts them back. `suspects` names who changed something.
     pub fn look_after(&mut self, uptime: Duration, suspects: &str) -> Result<Look> {
         let found = self.installed.check().context("cannot read the kernel's rules")?;

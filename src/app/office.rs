@@ -162,6 +162,7 @@ impl Office {
                     self.moved_at.get_or_insert_with(|| Instant::now() + SETTLE);
                 }
                 Some(Event::TablesChanged(change)) => self.hear_of(&change),
+                Some(Event::ChildEnded) => self.mind_guardian(desk),
                 Some(Event::Offence { ban, only_said }) => self.ban(desk, ban, only_said),
                 Some(Event::Asked(Order::Stop, reply)) => {
                     self.stopping.push(reply);

@@ -8,7 +8,7 @@ use crate::detect::Ban;
 use crate::firewall::Change;
 use crate::rules::watch::Changed;
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -26,6 +26,8 @@ pub enum Event {
     Confirmed,
     /// This machine's addresses have changed.
     AddressesChanged,
+    /// A program that this one started has ended (SIGCHLD).
+    ChildEnded,
     /// The kernel's tables have changed.
     TablesChanged(Change),
     /// A rules file or a block list says something else.
@@ -65,7 +67,7 @@ pub fn listen(caught: Caught, events: &Sender<Event>, orders: &Arc<Orders>) -> R
     };
     ctrlc::set_handler(on_ctrl_c).context("cannot listen to SIGINT")?;
     let Caught(mut signals) = caught;
-    for signal in [SIGTERM, SIGQUIT] {
+    for signal in [SIGTERM, SIGQUIT, SIGCHLD] {
         signals.add_signal(signal).context("cannot listen to signals")?;
     }
     let (events, stop) = (events.clone(), Arc::clone(orders));
@@ -74,6 +76,7 @@ pub fn listen(caught: Caught, events: &Sender<Event>, orders: &Arc<Orders>) -> R
             let event = match signal {
                 SIGHUP => Event::ReadRules,
                 SIGUSR1 => Event::ReopenLog,
+                SIGCHLD => Event::ChildEnded,
                 _ => {
                     stop.ask_to_stop();
                     Event::Stop

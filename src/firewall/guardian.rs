@@ -45,11 +45,18 @@ impl Guardian {
         Ok(Self { process, life: Some(life) })
     }
 
-    /// Sends it away: there is nothing to undo, or it is to stay.
+    /// Whether it is gone before its time: somebody has killed it.
+    pub(super) fn is_gone(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|ended| ended.is_some())
+    }
+
+    /// Sends it away: there is nothing to undo, or it is to stay. One that is gone needs no word.
     pub(super) fn dismiss(mut self) -> Result<(), Error> {
         let failed = || Error::io("dismiss the guardian");
         if let Some(mut life) = self.life.take() {
-            life.write_all(&[GOODBYE]).map_err(failed())?;
+            life.write_all(&[GOODBYE])
+                .or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+                .map_err(failed())?;
         }
         // It holds the lock for as long as it is there.
         self.process.wait().map_err(failed())?;

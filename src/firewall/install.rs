@@ -27,7 +27,7 @@ pub struct Installed {
     /// The tables are as printed up to this generation of `nf_tables`, as far as is known.
     known: Cell<Option<u32>>,
     /// Held for as long as this lives.
-    _lock: Lock,
+    lock: Lock,
     /// `None` once there is nothing left to undo.
     guardian: Option<Guardian>,
 }
@@ -88,7 +88,7 @@ impl Installed {
         let guardian = Some(Guardian::spawn(&tools, &lock)?);
         // From here on `Drop` undoes.
         let (printed, known) = (BTreeMap::new(), Cell::new(None));
-        let mut installed = Self { tools, plan, printed, known, _lock: lock, guardian };
+        let mut installed = Self { tools, plan, printed, known, lock, guardian };
         for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
             remove_rules(tools, Emptied::Unknown)?;
         }
@@ -130,6 +130,19 @@ impl Installed {
     /// If the guardian can't be told.
     pub fn keep(&mut self) -> Result<(), Error> {
         self.guardian.take().map_or(Ok(()), Guardian::dismiss)
+    }
+
+    /// Has another guardian watch if the one that did is gone. Whether it was.
+    ///
+    /// # Errors
+    ///
+    /// If none can be started; what is in force stays, unguarded.
+    pub fn mind_guardian(&mut self) -> Result<bool, Error> {
+        let is_gone = self.guardian.as_mut().is_some_and(Guardian::is_gone);
+        if is_gone {
+            self.guardian = Some(Guardian::spawn(&self.tools, &self.lock)?);
+        }
+        Ok(is_gone)
     }
 
     /// The plan in force.

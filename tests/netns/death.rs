@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("a_kill_while_a_program_runs_leaves_nothing_nft", || a_kill_while_a_program_runs("nft")),
     ("a_kill_while_a_program_runs_leaves_nothing_legacy", || a_kill_while_a_program_runs("legacy")),
     ("what_two_killed_processes_left_is_taken_over_or_cleaned", what_two_killed_processes_left),
+    ("a_killed_guardian_is_replaced", a_killed_guardian_is_replaced),
     ("a_panic_in_any_thread_takes_the_rules_out", a_panic_in_any_thread),
     ("the_oom_killer_leaves_nothing", the_oom_killer_leaves_nothing),
     ("two_interrupts_are_no_more_than_one", two_interrupts),
@@ -164,6 +165,8 @@ fn what_two_killed_processes_left() {
         choose(variant);
         let kill_both = || {
             let pfw = enforce(&world, RULES[0], ["--yes"]);
+            // It would have another one take its place.
+            pfw.signal(libc::SIGSTOP);
             kill(guardian_of(&pfw));
             pfw.kill();
             std::thread::sleep(SOON);
@@ -183,6 +186,26 @@ fn what_two_killed_processes_left() {
         assert_eq!(everything(), clean);
         assert_eq!(run_in(world.folder.path(), ["clean"]).stderr, "pfw: there was nothing to remove\n");
     }
+}
+
+fn a_killed_guardian_is_replaced() {
+    let world = World::new();
+    rules_of_others();
+    let clean = everything();
+    let mut pfw = enforce(&world, RULES[1], ["--yes"]);
+    for _ in 0..3 {
+        kill(guardian_of(&pfw));
+        pfw.wait_to_say("the guardian process was killed; another one watches now");
+    }
+    // The last one does its work.
+    pfw.kill();
+    assert!(time_to_clean() < SOON);
+    assert_eq!(everything(), clean);
+    let mut pfw = enforce(&world, RULES[1], ["--yes"]);
+    kill(guardian_of(&pfw));
+    pfw.wait_to_say("another one watches now");
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!((code, everything()), (0, clean), "{said}");
 }
 
 fn a_panic_in_any_thread() {

@@ -29,6 +29,13 @@ impl Office {
         }
     }
 
+    /// A program that this one started has ended: the guardian, perhaps, whose time it never is.
+    pub(super) fn mind_guardian(&mut self, desk: &mut impl Desk) {
+        if let Some(words) = self.enforcement.as_mut().and_then(Enforcement::mind_guardian) {
+            self.remark(desk, &words);
+        }
+    }
+
     /// Looks whether the kernel has our rules as we put them there.
     pub(super) fn look_after(&mut self, desk: &mut impl Desk) {
         let (Some(enforcement), Some(vigil)) = (&mut self.enforcement, &mut self.vigil) else { return };
