@@ -132,3 +132,49 @@ impl List {
 fn ranked<K: Number>(ranges: &Ranges<K>) -> Vec<Interval<K>> {
     ranges.iter().map(|(first, last)| Interval { first, last, value: SHIELD }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::block_list;
+    use super::*;
+    use crate::host::Host;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(seconds, 0)
+    }
+
+    #[test]
+    fn the_table_is_shared_for_as_long_as_lists_and_machine_are_the_same() {
+        let host = |own: &str| Host { addresses: vec![(own.parse().unwrap(), 24)], ..Host::default() };
+        let make =
+            |lists: &[BlockList], own: &str, now, before| Bulk::new(lists, at(now), Protected::new(&host(own)), before);
+        let ends = BlockList { expires: Some(at(9)), ..block_list("b", &["198.51.100.0/24"]) };
+        let lists = [block_list("a", &["192.0.2.0/24", "2001:db8::/32"]), ends];
+        let first = make(&lists, "192.0.2.1", 0, None);
+        assert!(Arc::ptr_eq(&first, &make(&lists, "192.0.2.1", 8, Some(&first))));
+        for (lists, own, now, why) in [
+            (&lists[..], "192.0.2.2", 0, "the machine has another address"),
+            (&lists[..], "192.0.2.1", 9, "a list has expired"),
+            (&lists[..1], "192.0.2.1", 0, "a list has gone"),
+            (
+                &[block_list("a", &["192.0.2.0/24", "2001:db8::/32"]), lists[1].clone()],
+                "192.0.2.1",
+                0,
+                "it was read anew",
+            ),
+        ] {
+            let next = make(lists, own, now, Some(&first));
+            assert!(!Arc::ptr_eq(&first, &next), "{why}");
+            let anew = make(lists, own, now, None);
+            for address in ["192.0.2.1", "192.0.2.2", "198.51.100.1", "2001:db8::1", "203.0.113.1"] {
+                let address = address.parse().unwrap();
+                let told = |bulk: &Bulk| {
+                    bulk.get(address).and_then(|number| Some((bulk.list_of(number)?, bulk.entry(number)?)))
+                };
+                assert_eq!(told(&next), told(&anew), "{why}: {address}");
+            }
+        }
+        assert_eq!(first.get("192.0.2.1".parse().unwrap()), None, "lists don't act on it");
+        assert_eq!(first.spared().networks, 1);
+    }
+}
