@@ -19,6 +19,8 @@ const ALIGN: usize = 4;
 pub const BUFFER: usize = 64 << 10;
 /// The bit of an attribute's type that says that attributes are within (`NLA_F_NESTED`).
 const NESTED: u16 = 1 << 15;
+/// The bit of an attribute's type that says that its payload is in network byte order (`NLA_F_NET_BYTEORDER`).
+pub const NETWORK_ORDER: u16 = 1 << 14;
 /// The bits of an attribute's type that tell something about its payload (`NLA_TYPE_MASK`).
 const TYPE_MASK: u16 = 0x3fff;
 
@@ -206,7 +208,8 @@ impl Request {
         self.message.resize(self.message.len().next_multiple_of(ALIGN), 0);
     }
 
-    fn finish(mut self, sequence: u32) -> Vec<u8> {
+    /// The bytes of the message as the request of this number.
+    pub fn finish(mut self, sequence: u32) -> Vec<u8> {
         let len = u32::try_from(self.message.len()).unwrap_or(u32::MAX);
         put(&mut self.message, 0, &len.to_ne_bytes());
         put(&mut self.message, 8, &sequence.to_ne_bytes());

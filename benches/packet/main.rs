@@ -97,6 +97,21 @@ fn main() {
         tell(&format!("written as a line, {name}"), nanoseconds(&shown, size.rounds, line(&matcher, format)));
     }
     println!("\nBytes of the detectors' tables: {}", Detector::BYTES);
+    compiling(size);
+}
+
+/// What it takes to compile rules beside a long list, anew and after others that have the same list.
+fn compiling(size: Size) {
+    let (rules, host) = (rules::ruleset(10, size.networks / 10), Host::default());
+    let before = Matcher::new(&rules, &host, Timestamp::MIN);
+    let time = |compile: &dyn Fn() -> Matcher| {
+        let start = Instant::now();
+        black_box(compile());
+        start.elapsed().as_secs_f64() * 1000.0
+    };
+    let anew = time(&|| Matcher::new(&rules, &host, Timestamp::MIN));
+    let after = time(&|| before.next(&rules, &host, Timestamp::MIN));
+    println!("Compiling 10 rules beside {} networks: {anew:.2} ms, then {after:.2} ms", size.networks / 10);
 }
 
 fn decode(one: &Shown) {

@@ -9,6 +9,7 @@ use crate::host::connections::{Connection, Opener, Phase};
 use crate::host::{self, Host, Session};
 use crate::packet::{Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::time::Timestamp;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::process;
@@ -131,19 +132,26 @@ impl Cut {
     }
 }
 
-/// Holds connections against rules.
+/// Holds connections against rules. What few rule sets need to be asked is found out when it is: whose session this is
+/// takes as long as to read the connections.
 struct Judge<'a> {
     connections: Vec<Connection>,
-    session: Option<Session>,
+    /// The process of who asks.
+    caller: u32,
+    session: OnceCell<Option<Session>>,
     host: &'a Host,
     /// The interface of an own address, as far as it has but one.
-    interfaces: HashMap<IpAddr, String>,
+    interfaces: OnceCell<HashMap<IpAddr, String>>,
 }
 
 impl<'a> Judge<'a> {
     fn new(connections: Vec<Connection>, host: &'a Host, caller: u32) -> Self {
-        let session = host::session_of(caller, &connections);
-        Self { connections, session, host, interfaces: host::interfaces_by_address() }
+        Self { connections, caller, session: OnceCell::new(), host, interfaces: OnceCell::new() }
+    }
+
+    /// The session of who asks.
+    fn session(&self) -> Option<Session> {
+        *self.session.get_or_init(|| host::session_of(self.caller, &self.connections))
     }
 
     fn cuts(&self, matcher: &Matcher) -> Cuts {
@@ -172,8 +180,10 @@ impl<'a> Judge<'a> {
     }
 
     fn whose(&self, connection: &Connection) -> Whose {
-        match self.session {
-            _ if self.is_loopback(connection) => Whose::Loopback,
+        if self.is_loopback(connection) {
+            return Whose::Loopback;
+        }
+        match self.session() {
             Some(Session { connection: own, is_ssh }) if own == *connection => Whose::Own { is_ssh },
             _ if connection.opener == Opener::Remote => Whose::Incoming,
             _ => Whose::Outgoing,
@@ -205,7 +215,11 @@ impl<'a> Judge<'a> {
 
     /// The interface that has the connection's own address. A rule that names one is not asked where it can't be told.
     fn interface(&self, matcher: &Matcher, connection: &Connection) -> InterfaceClass {
-        let name = self.interfaces.get(&connection.local.ip());
+        if !matcher.tells_interfaces_apart() {
+            return InterfaceClass::default();
+        }
+        let interfaces = self.interfaces.get_or_init(host::interfaces_by_address);
+        let name = interfaces.get(&connection.local.ip());
         name.map_or_else(InterfaceClass::default, |name| matcher.interface_class(name))
     }
 }
@@ -251,7 +265,8 @@ mod tests {
         let host = Host { addresses: vec![([10, 0, 0, 1].into(), 24), ([127, 0, 0, 1].into(), 8)], ..Host::default() };
         let interfaces = HashMap::from([([10, 0, 0, 1].into(), "eth0".to_owned())]);
         let matcher = Matcher::new(&ruleset(rules), &host, Timestamp::now());
-        Judge { connections: connections.to_vec(), session, host: &host, interfaces }.cuts(&matcher)
+        let (session, interfaces) = (session.into(), interfaces.into());
+        Judge { connections: connections.to_vec(), caller: 0, session, host: &host, interfaces }.cuts(&matcher)
     }
 
     fn lines(rules: &str, connections: &[Connection]) -> Vec<String> {

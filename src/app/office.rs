@@ -49,13 +49,20 @@ impl InForce {
         Self { ruleset, matcher, host }
     }
 
+    /// Compiles what is to come after these: what is the same in both is not made again.
+    #[must_use]
+    pub fn next(&self, ruleset: Arc<Ruleset>, host: Arc<Host>) -> Self {
+        let matcher = Arc::new(self.matcher.next(&ruleset, &host, Timestamp::now()));
+        Self { ruleset, matcher, host }
+    }
+
     /// The same for the machine as it is now. Where it has not changed meanwhile, nor anything expired, they need not be
     /// compiled again.
     #[must_use]
     pub fn brought_up_to_date(self) -> Self {
         let host = host::read();
         let is_right = host == *self.host && Timestamp::now() < self.matcher.valid_until();
-        if is_right { self } else { Self::new(self.ruleset, Arc::new(host)) }
+        if is_right { self } else { self.next(Arc::clone(&self.ruleset), Arc::new(host)) }
     }
 }
 
@@ -358,7 +365,7 @@ impl Office {
             Some(_) => panic_rules(&host),
             None => pages.loaded().ruleset.clone(),
         };
-        let acting = InForce::new(Arc::new(ruleset), host);
+        let acting = self.acting.next(Arc::new(ruleset), host);
         if self.is_enforcing() && regime.enforces() {
             self.ask_back(desk, &acting, asker)?;
         }
@@ -393,15 +400,15 @@ impl Office {
             Some(_) => Arc::new(panic_rules(&host)),
             None => Arc::clone(&self.acting.ruleset),
         };
-        self.acting = InForce::new(ruleset, Arc::new(host));
+        self.acting = self.acting.next(ruleset, Arc::new(host));
         self.enforce_acting(desk);
         self.decide_by_these("this machine's addresses have changed");
     }
 
     /// Gives the kernel the rules without what has expired. The engine was told ahead of time; the kernel is now.
     fn expire(&mut self, desk: &mut impl Desk) {
-        let InForce { ruleset, host, .. } = &self.acting;
-        self.acting.matcher = Arc::new(Matcher::new(ruleset, host, Timestamp::now()));
+        let InForce { ruleset, host, matcher } = &self.acting;
+        self.acting.matcher = Arc::new(matcher.next(ruleset, host, Timestamp::now()));
         self.enforce_acting(desk);
         self.expires_at = self.acting.matcher.valid_until();
         self.is_expiry_prepared = false;
@@ -457,8 +464,8 @@ impl Office {
     fn prepare_expiry(&mut self) {
         self.is_expiry_prepared = true;
         if self.expires_at < Timestamp::MAX {
-            let InForce { ruleset, host, .. } = &self.acting;
-            let matcher = Arc::new(Matcher::new(ruleset, host, self.expires_at));
+            let InForce { ruleset, host, matcher } = &self.acting;
+            let matcher = Arc::new(matcher.next(ruleset, host, self.expires_at));
             self.hand_over(matcher, self.expires_at, "an entry has expired");
         }
     }

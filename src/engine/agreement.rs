@@ -319,13 +319,15 @@ proptest! {
         let host = host();
         let (mut engine, mut other) = (Engine::new(Limits::default()), Engine::new(Limits::default()));
         let mut clock = 0;
-        let mut matcher = Matcher::new(&rules, &host, at(clock));
+        // Others with the same block lists stood before.
+        let before = Ruleset { allow_ips: Vec::new(), block_ips: Vec::new(), ..rules.clone() };
+        let mut matcher = Matcher::new(&before, &host, at(clock)).next(&rules, &host, at(clock));
         let mut packets = Vec::new();
         for (sent, direction, interface, passes) in traffic {
             // The clock of the rules never goes back; that of the packets may.
             clock += passes.max(0);
             if at(clock) >= matcher.valid_until() {
-                matcher = Matcher::new(&rules, &host, at(clock));
+                matcher = matcher.next(&rules, &host, at(clock));
             }
             let Some(packet) = resolve(&sent, &packets) else { continue };
             packets.push(packet);

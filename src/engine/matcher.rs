@@ -56,8 +56,19 @@ pub(super) struct Ruling {
 impl Matcher {
     /// Compiles what of `rules` is in force at `now`, for the machine `host`.
     pub fn new(rules: &Ruleset, host: &Host, now: Timestamp) -> Self {
+        Self::compile(rules, host, now, None)
+    }
+
+    /// The same as what is to replace `self`: what is the same in both, and long, is not made again.
+    #[must_use]
+    pub fn next(&self, rules: &Ruleset, host: &Host, now: Timestamp) -> Self {
+        Self::compile(rules, host, now, Some(self))
+    }
+
+    fn compile(rules: &Ruleset, host: &Host, now: Timestamp, before: Option<&Self>) -> Self {
         let mut catalogue = Catalogue::new();
-        let peers = Peers::new(rules, &Protected::new(host), now, &mut catalogue);
+        let before = before.map(|before| &before.peers);
+        let peers = Peers::new(rules, Protected::new(host), now, &mut catalogue, before);
         let block_ports = PortList::new(&rules.block_ports, now, &mut catalogue);
         let words = " is in block_protocols";
         let block_protocols =

@@ -10,6 +10,7 @@
 //! names and words, and `reason` puts these together.
 
 mod bits;
+mod bulk;
 mod catalogue;
 mod classifier;
 mod decision;

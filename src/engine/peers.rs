@@ -1,5 +1,7 @@
-//! Steps 2 and 3 as one table: `allow_ips`, `block_ips` and `block_lists`, in this order of precedence.
+//! Steps 2 and 3 as two tables: one of `allow_ips` and `block_ips`, in this order of precedence, and behind it that of
+//! `block_lists`, which is made anew only when they change.
 
+use super::bulk::Bulk;
 use super::catalogue::Catalogue;
 use super::decision::{RuleNumber, Step};
 use super::in_force::Expires;
@@ -12,18 +14,21 @@ use crate::rules::{AddressEntry, BlockList, Ruleset};
 use crate::time::Timestamp;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The lists, compiled. Entries are numbered through, those of lower number first.
 #[derive(Debug)]
 pub(super) struct Peers {
+    /// Of `allow_ips` and `block_ips`.
     table: AddressTable,
     /// Entries of `allow_ips`, then of `block_ips`, each with its rule.
     entries: Vec<(RuleNumber, ListEntry)>,
     /// How many of `entries` allow.
     allowing: u32,
-    /// `block_lists`, in their order.
-    bulk: Vec<Bulk>,
-    spared: Spared,
+    /// `block_lists`, whose networks are numbered on behind `entries`.
+    bulk: Arc<Bulk>,
+    /// The rule of each list in `bulk`.
+    bulk_rules: Vec<RuleNumber>,
 }
 
 /// What the lists say of an address.
@@ -46,15 +51,6 @@ pub struct ListEntry {
     pub addresses: AddressRange,
 }
 
-/// A block list: its networks, IPv4 first, are the entries from `start` on.
-#[derive(Debug)]
-struct Bulk {
-    rule: RuleNumber,
-    start: u32,
-    v4: Vec<(u32, u32)>,
-    v6: Vec<(u128, u128)>,
-}
-
 /// Ranges of both families, with an entry's number as value.
 #[derive(Default)]
 struct Ranked {
@@ -63,73 +59,52 @@ struct Ranked {
 }
 
 impl Peers {
-    /// Compiles what of the lists is in force at `now`.
-    pub(super) fn new(rules: &Ruleset, protected: &Protected, now: Timestamp, catalogue: &mut Catalogue) -> Self {
+    /// Compiles what of the lists is in force at `now`. What `before` has of them already is not made again.
+    pub(super) fn new(
+        rules: &Ruleset,
+        protected: Protected,
+        now: Timestamp,
+        catalogue: &mut Catalogue,
+        before: Option<&Self>,
+    ) -> Self {
         let mut build = Builder { ranked: Ranked::default(), entries: Vec::new(), catalogue };
         build.list(&rules.allow_ips, now, Step::AllowIps, " is in allow_ips");
         let allowing = number(build.entries.len());
         build.list(&rules.block_ips, now, Step::BlockIps, " is in block_ips");
-        // A number between the entries that act on protected addresses and those that don't: in the sweep it beats
-        // the block lists, and what it has won is taken out.
-        let shield = number(build.entries.len());
-        build.ranked.shield(protected, shield);
-        let (mut bulk, mut spared, mut start) = (Vec::new(), Spared::default(), shield + 1);
-        for list in rules.block_lists.iter().filter(|list| list.in_force(now)) {
-            list.networks.iter().for_each(|&network| spared.note(&list.id, network, protected));
-            let compiled = build.bulk(list, start);
-            start = compiled.end();
-            bulk.push(compiled);
-        }
+        let in_force = rules.block_lists.iter().filter(|list| list.in_force(now));
+        let bulk_rules = in_force.map(|list| build.bulk_rule(list)).collect();
+        let bulk = Bulk::new(&rules.block_lists, now, protected, before.map(|before| &before.bulk));
         let Builder { ranked, entries, .. } = build;
-        Self { table: ranked.into_table(shield), entries, allowing, bulk, spared }
+        Self { table: ranked.into_table(), entries, allowing, bulk, bulk_rules }
     }
 
     /// What the lists say of `address`.
     pub(super) fn get(&self, address: IpAddr) -> Option<Listed> {
-        let entry = self.table.get(address)?;
-        let rule = match self.entries.get(entry as usize) {
-            Some(&(rule, _)) => rule,
-            None => self.bulk_of(entry)?.rule,
-        };
-        Some(Listed { entry, allows: entry < self.allowing, rule })
+        if let Some(entry) = self.table.get(address) {
+            let &(rule, _) = self.entries.get(entry as usize)?;
+            return Some(Listed { entry, allows: entry < self.allowing, rule });
+        }
+        let network = self.bulk.get(address)?;
+        let rule = *self.bulk_rules.get(self.bulk.list_of(network)?)?;
+        Some(Listed { entry: number(self.entries.len()) + network, allows: false, rule })
     }
 
     /// The entry of number `entry`.
     pub(super) fn entry(&self, entry: u32) -> Option<ListEntry> {
-        if let Some(&(_, listed)) = self.entries.get(entry as usize) {
-            return Some(listed);
+        match self.entries.get(entry as usize) {
+            Some(&(_, listed)) => Some(listed),
+            None => self.bulk.entry(entry - number(self.entries.len())),
         }
-        let bulk = self.bulk_of(entry)?;
-        let at = (entry - bulk.start) as usize;
-        let addresses = if let Some(&(first, last)) = bulk.v4.get(at) {
-            AddressRange::V4 { first: first.into(), last: last.into() }
-        } else {
-            let &(first, last) = bulk.v6.get(at - bulk.v4.len())?;
-            AddressRange::V6 { first: first.into(), last: last.into() }
-        };
-        Some(ListEntry { negated: false, addresses })
     }
 
     /// What the block lists do not act on.
     pub(super) fn spared(&self) -> &Spared {
-        &self.spared
-    }
-
-    fn bulk_of(&self, entry: u32) -> Option<&Bulk> {
-        let behind = self.bulk.partition_point(|bulk| bulk.start <= entry);
-        self.bulk.get(behind.checked_sub(1)?)
+        self.bulk.spared()
     }
 
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> usize {
-        let networks = |bulk: &Bulk| bulk.v4.capacity() * 8 + bulk.v6.capacity() * 32;
-        self.table.bytes() + self.bulk.iter().map(networks).sum::<usize>()
-    }
-}
-
-impl Bulk {
-    fn end(&self) -> u32 {
-        self.start + number(self.v4.len() + self.v6.len())
+        self.table.bytes() + self.bulk.bytes()
     }
 }
 
@@ -149,23 +124,10 @@ impl Builder<'_> {
         }
     }
 
-    fn bulk(&mut self, list: &BlockList, start: u32) -> Bulk {
+    fn bulk_rule(&mut self, list: &BlockList) -> RuleNumber {
         let name = list.id.strip_prefix("block_lists:").unwrap_or(&list.id);
         let words = format!(" is in block_lists {name}");
-        let rule = self.catalogue.add_entry(&list.id, Step::BlockIps, &words, list.comment.as_deref());
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for network in list.networks.iter() {
-            match network {
-                AddressRange::V4 { first, last } => v4.push((first.to_bits(), last.to_bits())),
-                AddressRange::V6 { first, last } => v6.push((first.to_bits(), last.to_bits())),
-            }
-        }
-        v4.shrink_to_fit();
-        v6.shrink_to_fit();
-        self.ranked.v4.extend((start..).zip(&v4).map(|(value, &(first, last))| Interval { first, last, value }));
-        let start_v6 = start + number(v4.len());
-        self.ranked.v6.extend((start_v6..).zip(&v6).map(|(value, &(first, last))| Interval { first, last, value }));
-        Bulk { rule, start, v4, v6 }
+        self.catalogue.add_entry(&list.id, Step::BlockIps, &words, list.comment.as_deref())
     }
 }
 
@@ -191,16 +153,8 @@ impl Ranked {
         }
     }
 
-    fn shield(&mut self, protected: &Protected, value: u32) {
-        add(&mut self.v4, &protected.set.v4, value);
-        add(&mut self.v6, &protected.set.v6, value);
-    }
-
-    fn into_table(self, shield: u32) -> AddressTable {
-        let (mut v4, mut v6) = (sweep::lowest(self.v4), sweep::lowest(self.v6));
-        v4.retain(|interval| interval.value != shield);
-        v6.retain(|interval| interval.value != shield);
-        AddressTable::new(&v4, &v6)
+    fn into_table(self) -> AddressTable {
+        AddressTable::new(&sweep::lowest(self.v4), &sweep::lowest(self.v6))
     }
 }
 
@@ -217,7 +171,7 @@ fn add_without<K: Number>(to: &mut Vec<Interval<K>>, (first, last): (K, K), with
 }
 
 /// Entries are bounded far below the range of numbers.
-fn number(count: usize) -> u32 {
+pub(super) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 

@@ -24,7 +24,7 @@ pub enum Protection {
 }
 
 /// The addresses that bulk lists never act on.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Protected {
     reasons: Vec<(AddressRange, Protection)>,
     /// All of them.

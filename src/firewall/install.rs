@@ -2,6 +2,7 @@
 
 use super::changes::{self, Change};
 use super::counters::{Counter, Departures, Ended, Tally};
+use super::entries;
 use super::error::Error;
 use super::family::Family;
 use super::guardian::Guardian;
@@ -12,7 +13,7 @@ use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
-use super::trial::{Forms, trial};
+use super::trial::trial;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -92,8 +93,8 @@ impl Installed {
         for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
             remove_rules(tools, Emptied::Unknown)?;
         }
-        let taken = kernel::sets(&installed.tools)?;
-        if installed.plan.sets().iter().any(|set| taken.contains_key(&set.name)) {
+        let taken = kernel::set_names(&installed.tools)?;
+        if installed.plan.sets().iter().any(|set| taken.contains(&set.name)) {
             remove(std::slice::from_ref(&installed.tools), Emptied::Unknown)?;
         }
         let plan = installed.plan.clone();
@@ -193,7 +194,7 @@ impl Installed {
             table.hooks.iter_mut().filter(|hook| hook.jumps > 0).for_each(|hook| hook.in_front = None);
             found.extend(printed.as_wanted().change(&table).map(|what| Disturbance::Altered { family, what }));
         }
-        let there = kernel::sets(&self.tools)?;
+        let there = kernel::sets(&self.tools, None)?;
         found.extend(self.plan.sets().iter().filter_map(|set| wrong(set, there.get(&set.name).copied())));
         let left_over = there.keys().filter(|name| !self.plan.has_set(name));
         found.extend(left_over.map(|name| Disturbance::Set { name: name.clone(), what: "is left over".to_owned() }));
@@ -236,7 +237,7 @@ impl Installed {
     }
 
     fn repair_sets(&self) -> Result<(), Error> {
-        let there = kernel::sets(&self.tools)?;
+        let there = kernel::sets(&self.tools, None)?;
         let mut text = self.plan.set_text_of(|set| !there.contains_key(&set.name));
         for set in self.plan.sets().iter().filter(|set| there.get(&set.name).is_some_and(|&n| n != set.entries)) {
             text += &Plan::set_text_again(set);
@@ -257,14 +258,14 @@ impl Installed {
         self.known.set(now.filter(|_| now == self.generation()));
     }
 
-    /// From whatever is there to `plan`: what can be there at once, sets, both families validated, both changed, old sets.
+    /// From whatever is there to `plan`: what can be there at once, sets, both families changed, old sets.
     /// On failure back.
     /// Returns what was counted before.
     fn apply(&mut self, plan: &Plan) -> Result<Ended, Error> {
         let generation = self.generation();
         let before = self.tables(generation)?;
         let growth = self.is_in_force().then(|| plan.growth(&self.plan)).flatten();
-        let grown = growth.as_ref().map_or(Ok(()), |growth| kernel::grow(&self.tools, growth));
+        let grown = growth.as_ref().map_or(Ok(()), entries::grow);
         let result = grown.and_then(|()| self.change_all(plan, &before));
         match result {
             Ok((changed, ended)) => {
@@ -292,12 +293,8 @@ impl Installed {
     ) -> Result<(BTreeMap<Family, Changed>, Ended), Error> {
         let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
-        for (&family, table) in before {
-            let transaction = self.wanted(plan, family).transaction(table);
-            let taken = || if self.is_in_force() { self.plan.forms(family) } else { Forms::default() };
-            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, taken())) {
-                kernel::test(&self.tools, family, &untried)?;
-            }
+        if !self.is_in_force() {
+            self.validate(plan, before)?;
         }
         // Where nothing departs nobody listens: it would cost the kernel a message for each new rule.
         let departures = if self.is_in_force() { self.departures() } else { None };
@@ -322,6 +319,22 @@ impl Installed {
         }
         let [old, new] = tallies.map(Tally::finish);
         Ok((all, Ended { old, new }))
+    }
+
+    /// Has the tools read what is new, before any table is changed.
+    ///
+    /// Only where there is nothing in force to go back to. A change has its trial in the family that is changed first:
+    /// what its tool can't parse leaves all as it was, and what only the other's can't is taken back like whatever the
+    /// kernel refuses. To validate it would cost a change more than all the rest: the kernel waits for all its
+    /// processors then, be there ever so little to read.
+    fn validate(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
+        for (&family, table) in before {
+            let transaction = self.wanted(plan, family).transaction(table);
+            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction)) {
+                kernel::test(&self.tools, family, &untried)?;
+            }
+        }
+        Ok(())
     }
 
     /// The tables now. They need not be read where nobody has changed them since they were.
@@ -357,7 +370,7 @@ impl Installed {
     }
 
     fn go_back(&self, before: &BTreeMap<Family, Table>, growth: Option<&Growth>) -> Result<(), Error> {
-        growth.map_or(Ok(()), |growth| kernel::shrink(&self.tools, growth))?;
+        growth.map_or(Ok(()), entries::shrink)?;
         for (&family, wanted) in before {
             let current = kernel::table(&self.tools, family)?.adopt_empty();
             if current != *wanted {

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::family::Family;
 use super::names::is_set_name;
-use super::plan::{Growth, PlannedSet};
+use super::plan::PlannedSet;
 use super::process::Invocation;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
@@ -65,10 +65,19 @@ pub(super) fn change(
     }
 }
 
-/// Own sets by name, with how many entries each has.
-pub(super) fn sets(tools: &Tools) -> Result<BTreeMap<String, usize>, Error> {
+/// The names of own sets.
+pub(super) fn set_names(tools: &Tools) -> Result<Vec<String>, Error> {
+    let Some(program) = tools.ipset() else { return Ok(Vec::new()) };
+    let listing = Invocation { program, args: &["list", "-n"], input: "" }.run()?;
+    Ok(listing.lines().filter(|name| is_set_name(name)).map(str::to_owned).collect())
+}
+
+/// Own sets by name, with how many entries each has: all, or but one. The kernel counts them one by one, a hundred
+/// thousand in some milliseconds.
+pub(super) fn sets(tools: &Tools, only: Option<&str>) -> Result<BTreeMap<String, usize>, Error> {
     let Some(program) = tools.ipset() else { return Ok(BTreeMap::new()) };
-    let listing = Invocation { program, args: &["list", "-t"], input: "" }.run()?;
+    let args: Vec<_> = ["list", "-t"].into_iter().chain(only).collect();
+    let listing = Invocation { program, args: &args, input: "" }.run()?;
     let mut found = BTreeMap::new();
     let mut name = "";
     for line in listing.lines() {
@@ -88,8 +97,10 @@ pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> R
     if planned.is_empty() {
         return Ok(());
     }
-    command_sets(tools, &["restore"], text)?;
-    let there = sets(tools)?;
+    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
+    Invocation { program, args: &["restore"], input: text }.run()?;
+    let only = if let [one] = planned { Some(one.name.as_str()) } else { None };
+    let there = sets(tools, only)?;
     for set in planned {
         match there.get(&set.name) {
             Some(&entries) if entries == set.entries => {}
@@ -103,27 +114,11 @@ pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> R
     Ok(())
 }
 
-/// Gives a set in force more entries.
-pub(super) fn grow(tools: &Tools, growth: &Growth) -> Result<(), Error> {
-    command_sets(tools, &["restore"], &growth.commands("add"))
-}
-
-/// Takes them away again, as far as they are there.
-pub(super) fn shrink(tools: &Tools, growth: &Growth) -> Result<(), Error> {
-    command_sets(tools, &["-exist", "restore"], &growth.commands("del"))
-}
-
-fn command_sets(tools: &Tools, args: &[&str], commands: &str) -> Result<(), Error> {
-    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
-    Invocation { program, args, input: commands }.run()?;
-    Ok(())
-}
-
 /// Destroys own sets, those that `keep` picks excepted, and makes sure that they are gone.
 pub(super) fn destroy_sets(tools: &Tools, keep: impl Fn(&str) -> bool) -> Result<(), Error> {
     let mut tries = SET_TRIES;
     loop {
-        let obsolete: Vec<_> = sets(tools)?.into_keys().filter(|name| !keep(name)).collect();
+        let obsolete: Vec<_> = set_names(tools)?.into_iter().filter(|name| !keep(name)).collect();
         let (Some(name), Some(program)) = (obsolete.first(), tools.ipset()) else { return Ok(()) };
         let mut text = String::new();
         for name in &obsolete {

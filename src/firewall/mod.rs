@@ -8,6 +8,7 @@ mod backoff;
 mod changes;
 mod counters;
 mod dry_run;
+mod entries;
 mod error;
 mod family;
 pub mod guardian;

@@ -39,7 +39,7 @@ pub(super) fn remove(all: &[Tools], emptied: Emptied) -> Result<bool, Error> {
     }
     result?;
     let Some(tools) = all.first() else { return Ok(found) };
-    found |= !kernel::sets(tools)?.is_empty();
+    found |= !kernel::set_names(tools)?.is_empty();
     kernel::destroy_sets(tools, |_| false)?;
     Ok(found)
 }

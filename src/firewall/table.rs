@@ -150,7 +150,7 @@ impl<'a> Wanted<'a> {
         let mut text = String::new();
         match (wanted, there) {
             (true, true) if self.raw_stays => {}
-            (true, true) => self.beside(current).section(TableName::Raw, current, &mut text),
+            (true, true) => self.section_before(TableName::Raw, current, &mut text),
             (true, false) => self.section(TableName::Raw, current, &mut text),
             (false, _) => {}
         }
@@ -171,55 +171,76 @@ impl<'a> Wanted<'a> {
             || Hook::ALL.iter().zip(&self.jumps).any(|(hook, &jump)| jump && in_raw(hook.table()))
     }
 
-    /// These raw rules and those that are there: each own chain with what it is to hold and what it holds.
-    fn beside(&self, current: &'a Table) -> Self {
-        let mut both = self.clone();
-        for (name, there) in &current.chains {
-            let there = there.iter().map(String::as_str);
-            match both.chains.iter_mut().find(|(chain, _)| chain == name) {
-                Some((_, rules)) => rules.extend(there),
-                None => both.chains.push((name, there.collect())),
+    /// Own chains that belong into a table and are to be written, with their rules.
+    fn written(&self, table: TableName) -> impl Iterator<Item = &(&'a str, Vec<&'a str>)> {
+        self.chains_of(table).filter(|(name, _)| !self.right.contains(name))
+    }
+
+    /// Own chains that belong into a table, with their rules.
+    fn chains_of(&self, table: TableName) -> impl Iterator<Item = &(&'a str, Vec<&'a str>)> {
+        self.chains.iter().filter(move |(name, _)| TableName::of_chain(name) == table)
+    }
+
+    /// The part of a transaction that puts the rules of one table in front of those that are there.
+    ///
+    /// Nothing is taken out: after that the kernel lets the next part wait until no processor can see it any more, some
+    /// twenty milliseconds (`nft_compat_wait_for_destructors`).
+    fn section_before(&self, table: TableName, current: &Table, text: &mut String) {
+        let is_new = |name: &str| current.rules_of(name).is_none();
+        let mut lines = String::new();
+        for (name, _) in self.written(table).filter(|(name, _)| is_new(name)) {
+            let _ = writeln!(lines, ":{name} - [0:0]");
+        }
+        for (name, rules) in self.written(table) {
+            for (rule, place) in rules.iter().zip(1..) {
+                // To insert costs more: the tool counts.
+                let _ = if is_new(name) {
+                    writeln!(lines, "-A {name} {rule}")
+                } else {
+                    writeln!(lines, "-I {name} {place} {rule}")
+                };
             }
         }
-        both
+        self.write_jumps(table, current, &mut lines);
+        write_section(table, &lines, text);
     }
 
     /// The part of a transaction that changes one table.
     fn section(&self, table: TableName, current: &Table, text: &mut String) {
-        let own: Vec<_> = self.chains.iter().filter(|(name, _)| TableName::of_chain(name) == table).collect();
         let there = current.chains.iter().map(|(name, _)| name.as_str());
         let obsolete: Vec<_> = there
-            .filter(|name| TableName::of_chain(name) == table && !own.iter().any(|(chain, _)| chain == name))
+            .filter(|name| TableName::of_chain(name) == table && !self.chains_of(table).any(|(chain, _)| chain == name))
             .collect();
-        let before = text.len();
+        let mut lines = String::new();
         // A header empties a chain that exists. Nothing of this is seen by a packet before COMMIT.
-        let written = || own.iter().filter(|(name, _)| !self.right.contains(name));
-        for name in written().map(|(name, _)| *name).chain(obsolete.iter().copied()) {
-            let _ = writeln!(text, ":{name} - [0:0]");
+        for name in self.written(table).map(|(name, _)| *name).chain(obsolete.iter().copied()) {
+            let _ = writeln!(lines, ":{name} - [0:0]");
         }
-        for (name, rules) in written() {
+        for (name, rules) in self.written(table) {
             for rule in rules {
-                let _ = writeln!(text, "-A {name} {rule}");
+                let _ = writeln!(lines, "-A {name} {rule}");
             }
         }
+        self.write_jumps(table, current, &mut lines);
+        for name in obsolete {
+            let _ = writeln!(lines, "-X {name}");
+        }
+        write_section(table, &lines, text);
+    }
+
+    /// Writes what brings the jumps of a table to where they are to be.
+    fn write_jumps(&self, table: TableName, current: &Table, lines: &mut String) {
         let hooks = Hook::ALL.iter().zip(&current.hooks).zip(&self.jumps);
         for ((hook, state), &jump) in hooks.filter(|((hook, _), _)| hook.table() == table) {
             if jump && state.jumps == 1 && state.in_front.is_none() {
                 continue;
             }
             for _ in 0..state.jumps {
-                let _ = writeln!(text, "-D {} {}", hook.builtin(), hook.jump());
+                let _ = writeln!(lines, "-D {} {}", hook.builtin(), hook.jump());
             }
             if jump {
-                let _ = writeln!(text, "-I {} 1 {}", hook.builtin(), hook.jump());
+                let _ = writeln!(lines, "-I {} 1 {}", hook.builtin(), hook.jump());
             }
-        }
-        for name in obsolete {
-            let _ = writeln!(text, "-X {name}");
-        }
-        if text.len() > before {
-            text.insert_str(before, &format!("*{}\n", table.word()));
-            text.push_str("COMMIT\n");
         }
     }
 
@@ -256,6 +277,13 @@ impl<'a> Wanted<'a> {
             let right = if jump { state.jumps == 1 && state.in_front.is_none() } else { state.jumps == 0 };
             (!right).then(|| format!("{} has {} jumps to {}", hook.builtin(), state.jumps, hook.own()))
         })
+    }
+}
+
+/// Writes what is to be done in a table, if that is anything.
+fn write_section(table: TableName, lines: &str, text: &mut String) {
+    if !lines.is_empty() {
+        let _ = write!(text, "*{}\n{lines}COMMIT\n", table.word());
     }
 }
 
@@ -321,11 +349,13 @@ mod tests {
         let text = next.transaction(&current).expect("something to do");
         let sections: Vec<_> = text.split("COMMIT\n").collect();
         assert!(
-            sections[0]
-                .starts_with("*raw\n:PFW-RAW - [0:0]\n:PFW-R00000002-00000 - [0:0]\n:PFW-R00000001-00000 - [0:0]\n"),
+            sections[0].starts_with(
+                "*raw\n:PFW-R00000002-00000 - [0:0]\n-I PFW-RAW 1 -m comment --comment pfw:managed\n\
+                 -I PFW-RAW 2 -j PFW-R00000002-00000\n-A PFW-R00000002-00000 -m comment --comment pfw:managed\n"
+            ),
             "{text}"
         );
-        assert!(sections[0].contains("-A PFW-RAW -j PFW-R00000002-00000\n-A PFW-RAW -m comment --comment \"pfw:managed\"\n-A PFW-RAW -s 10.0.0.1/32 -j PFW-R00000001-00000\n"), "{text}");
+        assert!(!sections[0].contains(":PFW-RAW") && !sections[0].contains("R00000001"), "what is there stays: {text}");
         assert!(sections[0].ends_with("-D PREROUTING -m comment --comment pfw:jump -j PFW-RAW\n-I PREROUTING 1 -m comment --comment pfw:jump -j PFW-RAW\n"), "{text}");
         assert!(!sections[1].contains("10.0.0.1") && !sections[1].contains("PREROUTING"), "{text}");
         assert!(sections[1].ends_with("-X PFW-R00000001-00000\n"), "{text}");

@@ -8,19 +8,15 @@ use super::sets::PlannedSet;
 use super::{Origin, Plan};
 use crate::firewall::family::Family;
 use crate::firewall::names::without_marks;
+use std::net::IpAddr;
 
 /// Entries for a set that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
-    /// The set and an entry, of each a line.
-    lines: Vec<String>,
-}
-
-impl Growth {
-    /// The commands of `ipset restore` that do something (`add`, `del`) to the entries.
-    pub(in crate::firewall) fn commands(&self, verb: &str) -> String {
-        self.lines.iter().flat_map(|line| [verb, " ", line, "\n"]).collect()
-    }
+    /// The set.
+    pub(in crate::firewall) set: String,
+    /// Networks, each with the length of its prefix.
+    pub(in crate::firewall) entries: Vec<(IpAddr, u8)>,
 }
 
 impl Plan {
@@ -29,9 +25,10 @@ impl Plan {
     /// meet it both without the entries and with them.
     pub(in crate::firewall) fn growth(&self, taken: &Self) -> Option<Growth> {
         let (old, new) = self.replaced_set(taken)?;
-        let lines = old.lacking(new)?;
+        let entries = old.lacking(new)?;
         let are_alike = |family| is_alike(self, taken, (old, new), family);
-        (Family::BOTH.into_iter().all(are_alike) && taken.only_blocks_peers(old)).then_some(Growth { lines })
+        (Family::BOTH.into_iter().all(are_alike) && taken.only_blocks_peers(old))
+            .then(|| Growth { set: old.name.clone(), entries })
     }
 
     /// The one set that has another in its place.

@@ -27,6 +27,8 @@ pub(super) trait Address: Number {
     fn common(self, last: Self) -> (Self, u32);
     /// The number of an address, if it is of this family.
     fn from_ip(address: IpAddr) -> Option<Self>;
+    /// The address of this number.
+    fn to_ip(self) -> IpAddr;
     /// A set's content.
     fn content(ranges: Ranges<Self>) -> Content;
 }
@@ -53,6 +55,9 @@ macro_rules! address {
             }
             fn from_ip(address: IpAddr) -> Option<Self> {
                 if let $ip(address) = address { Some(address.to_bits()) } else { None }
+            }
+            fn to_ip(self) -> IpAddr {
+                $ip(self.into())
             }
             fn content(ranges: Ranges<Self>) -> Content {
                 $content(ranges)

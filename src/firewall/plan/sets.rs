@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Bytes of a line that adds a network, its set's name aside: those of IPv4 fit, of IPv6 most.
@@ -60,11 +61,11 @@ impl PlannedSet {
         Self { name, entries: content.entries(), content: Arc::new(content) }
     }
 
-    /// What `larger` has and it has not, a line `NAME ENTRY` each, if that is all they differ in, and is little.
-    pub(super) fn lacking(&self, larger: &Self) -> Option<Vec<String>> {
+    /// What `larger` has and it has not, networks with their prefixes, if that is all they differ in, and is little.
+    pub(super) fn lacking(&self, larger: &Self) -> Option<Vec<(IpAddr, u8)>> {
         match (&*self.content, &*larger.content) {
-            (Content::V4(own), Content::V4(all)) => lacking(&self.name, own, all),
-            (Content::V6(own), Content::V6(all)) => lacking(&self.name, own, all),
+            (Content::V4(own), Content::V4(all)) => lacking(own, all),
+            (Content::V6(own), Content::V6(all)) => lacking(own, all),
             _ => None,
         }
     }
@@ -158,33 +159,30 @@ fn write_networks<A: Address>(name: &str, family: &str, ranges: &Ranges<A>, out:
     let size = count.next_power_of_two().clamp(64, 1 << 20);
     let _ = writeln!(out, "create {name} hash:net family {family} hashsize {size} maxelem {}", count + MAX_GROWTH);
     out.reserve(count * (name.len() + ROOM));
-    for network in networks(ranges) {
+    for (first, len) in networks(ranges) {
         out.push_str("add ");
-        write_network(name, network, out);
+        out.push_str(name);
+        out.push(' ');
+        first.write(out);
+        out.push('/');
+        write_small(prefix_len(len), out);
         out.push('\n');
     }
 }
 
-fn write_network<A: Address>(name: &str, (first, len): (A, u32), out: &mut String) {
-    out.push_str(name);
-    out.push(' ');
-    first.write(out);
-    out.push('/');
-    write_small(u8::try_from(len).unwrap_or(u8::MAX), out);
-}
-
-fn lacking<A: Address>(name: &str, own: &Ranges<A>, all: &Ranges<A>) -> Option<Vec<String>> {
+fn lacking<A: Address>(own: &Ranges<A>, all: &Ranges<A>) -> Option<Vec<(IpAddr, u8)>> {
     // The numbers alone tell most sets apart that have little in common.
     if all.len().abs_diff(own.len()) > MAX_GROWTH || !own.is_subset(all) {
         return None;
     }
-    let line = |network| {
-        let mut line = String::new();
-        write_network(name, network, &mut line);
-        line
-    };
-    let lines: Vec<_> = networks(&all.difference(own)).take(MAX_GROWTH + 1).map(line).collect();
-    (lines.len() <= MAX_GROWTH).then_some(lines)
+    let entry = |(first, len): (A, u32)| (first.to_ip(), prefix_len(len));
+    let entries: Vec<_> = networks(&all.difference(own)).take(MAX_GROWTH + 1).map(entry).collect();
+    (entries.len() <= MAX_GROWTH).then_some(entries)
+}
+
+/// Prefixes have a byte.
+fn prefix_len(len: u32) -> u8 {
+    u8::try_from(len).unwrap_or(u8::MAX)
 }
 
 fn write_ports(name: &str, ranges: &Ranges<u16>, out: &mut String) {

@@ -1,6 +1,6 @@
 //! Long lists act in the raw table, and say the same there as anywhere else.
 
-use super::{BOTH, PACE, enforce, everything, nothing_of_pfw, ping, ping_from_peer, plan, world};
+use super::{BOTH, PACE, enforce, everything, nothing_of_pfw, ping, ping_from_peer, plan, plan_after, world};
 use crate::Case;
 use crate::stream::send_until;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, sh, try_sh};
@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("firewall_a_long_list_acts_on_both_ends_of_forwarded_traffic", a_long_list_acts_on_both_ends),
     ("firewall_a_displaced_jump_in_raw_is_put_back", a_displaced_jump_in_raw_is_put_back),
     ("firewall_a_list_that_grows_and_shrinks_leaks_nothing", a_list_that_grows_and_shrinks_leaks_nothing),
+    ("firewall_an_entry_of_a_set_is_taken_or_all_is_as_it_was", an_entry_is_taken_or_all_is_as_it_was),
 ];
 
 /// A list too long for plain rules that names these addresses too.
@@ -144,6 +145,29 @@ fn a_list_that_grows_and_shrinks_leaks_nothing() {
             assert!(sender.join().expect("it sent") > 1000);
         });
         assert!(receiver.recv(&mut [0; 8]).is_err(), "{variant:?}: nothing leaks");
+        drop(installed);
+    }
+}
+
+fn an_entry_is_taken_or_all_is_as_it_was() {
+    let _world = world();
+    let text = |more: &[&str]| format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[&[PEER4], more].concat()));
+    for variant in BOTH {
+        let mut installed = enforce(variant, &text(&[]));
+        let before = everything();
+        let set = installed.plan().sets().iter().find(|set| set.name.starts_with("PFW4")).expect("a set").name.clone();
+        sh(&format!("ipset add {set} 198.19.0.1"));
+        let next = plan_after(&installed, &text(&["198.19.0.1"]));
+        let error = installed.replace(next).expect_err("somebody else has put it there");
+        assert_eq!(error.to_string(), format!("set {set}: cannot add 198.19.0.1/32: it is there already"));
+        assert_eq!(everything(), before, "{variant:?}");
+        let [four, six] = ["198.19.0.1", "2001:db8:5:8000::1"];
+        for more in [&[four][..], &[four, six]] {
+            let next = plan_after(&installed, &text(more));
+            installed.replace(next).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(installed.check().expect("readable"), []);
+            assert!(more.iter().all(|one| sh("ipset save").contains(&format!(" {one}\n"))), "{}", everything());
+        }
         drop(installed);
     }
 }

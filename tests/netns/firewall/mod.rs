@@ -46,12 +46,23 @@ fn plan(text: &str) -> Plan {
 }
 
 fn plan_of(rules: &Ruleset) -> Plan {
+    let (host, options) = circumstances();
+    Plan::new(rules, &host, options, Timestamp::now())
+}
+
+/// The plan of rules that are to come after those in force.
+fn plan_after(installed: &Installed, text: &str) -> Plan {
+    let (host, options) = circumstances();
+    installed.plan().next(&rules(text), &host, options, Timestamp::now())
+}
+
+/// The machine, and a generation of its own.
+fn circumstances() -> (Host, Options) {
     static GENERATION: AtomicU32 = AtomicU32::new(1);
     let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
-    let options = Options { generation, nflog_group: Some(77), raw: true, forwards: firewall::forwards() };
-    Plan::new(rules, &host, options, Timestamp::now())
+    (host, Options { generation, nflog_group: Some(77), raw: true, forwards: firewall::forwards() })
 }
 
 fn tools(variant: Variant) -> Tools {

@@ -46,9 +46,10 @@ fn long(more: &[&str], beside: &str) -> String {
     format!(r#"{{ "block_ips": ["{}"]{beside} }}"#, networks.collect::<Vec<_>>().join("\", \""))
 }
 
-/// The commands for what can be there early.
-fn added(next: &Plan, first: &Plan) -> Option<String> {
-    next.growth(first).map(|growth| growth.commands("add"))
+/// What can be there early, each entry with its set.
+fn added(next: &Plan, first: &Plan) -> Option<Vec<String>> {
+    let growth = next.growth(first)?;
+    Some(growth.entries.iter().map(|(address, prefix)| format!("{} {address}/{prefix}", growth.set)).collect())
 }
 
 #[test]
@@ -56,8 +57,8 @@ fn a_list_of_blocked_peers_that_has_some_more_can_get_them_before_the_rest_is_do
     let (first, next) = one_after_the_other(&long(&[], ""), &long(&["198.51.100.9", "198.51.100.121"], ""));
     let name = &first.sets()[0].name;
     // 8, 9 and 10 are one range now: 9 is what it lacked.
-    let commands = format!("add {name} 198.51.100.9/32\nadd {name} 198.51.100.121/32\n");
-    assert_eq!(added(&next, &first), Some(commands).filter(|_| next.sets().len() == 1));
+    let entries = vec![format!("{name} 198.51.100.9/32"), format!("{name} 198.51.100.121/32")];
+    assert_eq!(added(&next, &first), Some(entries).filter(|_| next.sets().len() == 1));
     let six = |more: &str| {
         let networks = (1..60).map(|n| format!("2001:db8::{n:x}0"));
         let all = networks.chain([more.to_owned()]).collect::<Vec<_>>().join("\", \"");
@@ -65,7 +66,7 @@ fn a_list_of_blocked_peers_that_has_some_more_can_get_them_before_the_rest_is_do
     };
     let (first, next) = one_after_the_other(&six("2001:db8::10"), &six("2001:db8::11"));
     let name = &first.sets()[0].name;
-    assert_eq!(added(&next, &first), Some(format!("add {name} 2001:db8::11/128\n")));
+    assert_eq!(added(&next, &first), Some(vec![format!("{name} 2001:db8::11/128")]));
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn nothing_is_there_early_that_is_not_all_that_is_different() {
     let growth = |more: &[&str]| {
         let (first, next) =
             one_after_the_other(&long(&["198.51.100.254"], ""), &long(&[more, &["198.51.100.254"]].concat(), ""));
-        added(&next, &first).map(|commands| commands.lines().count())
+        added(&next, &first).map(|entries| entries.len())
     };
     assert_eq!((growth(&many[..64]), growth(&many)), (Some(64), None), "as many as there is room for");
 }
