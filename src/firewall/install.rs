@@ -13,7 +13,7 @@ use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
-use super::trial::trial;
+use super::trial::{Forms, trial};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -258,7 +258,8 @@ impl Installed {
         self.known.set(now.filter(|_| now == self.generation()));
     }
 
-    /// From whatever is there to `plan`: what can be there at once, sets, both families changed, old sets.
+    /// From whatever is there to `plan`: what can be there at once, sets, both families validated, both changed, old
+    /// sets.
     /// On failure back.
     /// Returns what was counted before.
     fn apply(&mut self, plan: &Plan) -> Result<Ended, Error> {
@@ -293,9 +294,7 @@ impl Installed {
     ) -> Result<(BTreeMap<Family, Changed>, Ended), Error> {
         let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
-        if !self.is_in_force() {
-            self.validate(plan, before)?;
-        }
+        self.validate(plan, before)?;
         // Where nothing departs nobody listens: it would cost the kernel a message for each new rule.
         let departures = if self.is_in_force() { self.departures() } else { None };
         let mut all = BTreeMap::new();
@@ -321,16 +320,12 @@ impl Installed {
         Ok((all, Ended { old, new }))
     }
 
-    /// Has the tools read what is new, before any table is changed.
-    ///
-    /// Only where there is nothing in force to go back to. A change has its trial in the family that is changed first:
-    /// what its tool can't parse leaves all as it was, and what only the other's can't is taken back like whatever the
-    /// kernel refuses. To validate it would cost a change more than all the rest: the kernel waits for all its
-    /// processors then, be there ever so little to read.
+    /// Has the tools read what is new in a plan, before any table is changed.
     fn validate(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
         for (&family, table) in before {
             let transaction = self.wanted(plan, family).transaction(table);
-            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction)) {
+            let taken = || if self.is_in_force() { self.plan.forms(family) } else { Forms::default() };
+            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, taken())) {
                 kernel::test(&self.tools, family, &untried)?;
             }
         }
