@@ -127,8 +127,14 @@ impl Case<'_> {
         (Cause::TimeOut, State::New)
     }
 
-    /// Explains that no rule dropped it. `is_discarded` tells whether routing discards what has these ends.
-    pub fn passed(&self, generations: &Generations, is_discarded: impl FnOnce(Ends) -> bool) -> Explanation {
+    /// Explains that no rule dropped it. `is_discarded` tells whether routing discards what has these ends; it is
+    /// `unfinished` if it is a fragment of a datagram that is not whole, which the kernel shows to no rule.
+    pub fn passed(
+        &self,
+        generations: &Generations,
+        is_discarded: impl FnOnce(Ends) -> bool,
+        unfinished: bool,
+    ) -> Explanation {
         let mut reply_allowed = false;
         for kernel in generations.in_force(self.seen.time) {
             let allows = |state| self.decide(&kernel.matcher, state).all(|(_, decision)| decision.allows());
@@ -141,11 +147,12 @@ impl Case<'_> {
         }
         let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
         if let Some(why) = self.why_discarded(is_discarded) {
-            return Explanation {
-                rule,
-                reason: format!("discarded by the kernel before any rule: {why}"),
-                cause: None,
-            };
+            let reason = format!("discarded by the kernel before any rule: {why}");
+            return Explanation { rule, reason, cause: None };
+        }
+        if unfinished {
+            let reason = "no rule has seen it: its datagram is not whole yet".to_owned();
+            return Explanation { rule, reason, cause: None };
         }
         let cause = match self.predicted.state {
             _ if !reply_allowed => Cause::Unexplained,
@@ -315,11 +322,11 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
         let forms = form(&seen, decision);
-        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| false);
+        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| false, false);
         assert_eq!(unexplained.cause, Some(Cause::Unexplained));
         assert_eq!(unexplained.reason, "not dropped by the kernel");
         generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
-        let explained = case(&seen, &forms, decision).passed(&generations, |_| false);
+        let explained = case(&seen, &forms, decision).passed(&generations, |_| false, false);
         assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
     }
 
@@ -328,9 +335,20 @@ mod tests {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
-        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |ends| ends.interface == 1);
+        let explained =
+            case(&seen, &form(&seen, decision), decision).passed(&generations, |ends| ends.interface == 1, false);
         let reason =
             "discarded by the kernel before any rule: no packet comes in by that interface from or to such an address";
+        assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
+    }
+
+    #[test]
+    fn a_fragment_of_a_datagram_that_is_not_whole_is_no_difference() {
+        let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
+        let mut generations = Generations::default();
+        generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
+        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| false, true);
+        let reason = "no rule has seen it: its datagram is not whole yet";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
     }
 
@@ -341,6 +359,6 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
         let forms = form(&seen, decision);
-        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| false).cause, Some(Cause::TimeOut));
+        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| false, false).cause, Some(Cause::TimeOut));
     }
 }

@@ -58,6 +58,11 @@ impl<K: Eq + Hash, V> Remembered<K, V> {
         self.known.get(key).filter(|known| time <= known.until).map(|known| &known.about)
     }
 
+    /// The same, to be changed.
+    pub fn get_mut(&mut self, key: &K, time: Timestamp) -> Option<&mut V> {
+        self.known.get_mut(key).filter(|known| time <= known.until).map(|known| &mut known.about)
+    }
+
     /// Whether `key` is known for what was seen at `time`.
     pub fn knows(&self, key: &K, time: Timestamp) -> bool {
         self.get(key, time).is_some()

@@ -336,6 +336,10 @@ impl Stage {
         let tap = tap_idle.map_or(truth.tap_read.minus(UNTIL_REPORTED), |since| since.minus(HOLD));
         let idle = reports_idle.map_or(Timestamp::MIN, |since| since.minus(HOLD));
         self.settle_until(tap.min(idle.max(truth.reports_read.minus(UNTIL_REPORTED))));
+        let is_urgent = tap_idle.is_some() && self.truth.as_mut().is_some_and(|truth| truth.withheld.is_urgent());
+        if let Some(log) = self.pipeline.log().filter(|_| is_urgent) {
+            log.flush();
+        }
     }
 
     /// Writes the lines of the packets up to a time.

@@ -3,19 +3,14 @@
 
 use super::decision::State;
 use super::subject::Header;
-use crate::packet::{Fragment, Ip, Protocol};
+use crate::packet::{Fragment, Ip, Parts, Protocol, reassembly_timeout};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// Datagrams remembered at most, about a megabyte: enough for a gigabit of large datagrams in half a second, and
 /// fragments follow each other at once.
 pub const MAX_DATAGRAMS: usize = 4096;
-/// How long a first fragment is remembered: as long as the kernel waits for the rest (`ipfrag_time`,
-/// `nf_conntrack_frag6_timeout`).
-const TIMEOUT_V4: Duration = Duration::from_secs(30);
-const TIMEOUT_V6: Duration = Duration::from_mins(1);
 
 /// What tells datagrams apart (RFC 791 section 3.2, RFC 8200 section 4.5: IPv6 has no protocol in it, since the
 /// fragments may name different extension headers).
@@ -40,23 +35,13 @@ pub(super) struct Told {
 
 /// What is known of a datagram that comes in fragments.
 struct Datagram {
+    /// It is remembered as long as the kernel waits for the rest.
     expires: Timestamp,
     /// What its first fragment told, once that was seen.
     told: Option<Told>,
     /// Its first fragment, if that opens a connection and was let through, until all is there.
     opening: Option<Ip>,
     parts: Parts,
-}
-
-/// How much of a datagram has been seen.
-#[derive(Default)]
-struct Parts {
-    /// Bytes of payload.
-    bytes: u32,
-    /// How many there are in all: the last fragment tells.
-    of: Option<u32>,
-    /// Which fragments were counted, by their offset: none counts twice.
-    counted: u64,
 }
 
 /// The datagrams of late that came in fragments, bounded: the oldest makes room.
@@ -76,7 +61,7 @@ impl Fragments {
 
     /// Remembers what the first fragment `packet` tells.
     pub(super) fn remember(&mut self, packet: &Ip, fragment: Fragment, told: Told, now: Timestamp) {
-        let expires = now.plus(timeout(packet));
+        let expires = now.plus(reassembly_timeout(packet.src));
         let datagram = self.datagram(packet, fragment, now);
         if datagram.told.is_some() && datagram.parts.are_all() {
             // The number is in use again.
@@ -115,7 +100,7 @@ impl Fragments {
     /// What is known of the datagram of `packet`; room for it, if that is nothing.
     fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Datagram {
         let key = Key::of(packet, fragment);
-        let expires = now.plus(timeout(packet));
+        let expires = now.plus(reassembly_timeout(packet.src));
         let none = || Datagram { expires, told: None, opening: None, parts: Parts::default() };
         if !self.datagrams.contains_key(&key) {
             self.order.push_back(key);
@@ -130,33 +115,6 @@ impl Fragments {
             *datagram = none();
         }
         datagram
-    }
-}
-
-impl Parts {
-    /// Counts a fragment.
-    fn count(&mut self, fragment: Fragment) {
-        // Sixty-four fragments of one size have as many places: the size is odd in units of eight bytes on Ethernet.
-        let place = 1_u64 << (fragment.offset / 8 % u64::BITS);
-        if self.counted & place != 0 {
-            return;
-        }
-        self.counted |= place;
-        self.bytes = self.bytes.saturating_add(fragment.len);
-        if !fragment.more {
-            self.of = Some(fragment.offset.saturating_add(fragment.len));
-        }
-    }
-
-    fn are_all(&self) -> bool {
-        self.of.is_some_and(|of| self.bytes >= of)
-    }
-}
-
-const fn timeout(packet: &Ip) -> Duration {
-    match packet.src {
-        IpAddr::V4(_) => TIMEOUT_V4,
-        IpAddr::V6(_) => TIMEOUT_V6,
     }
 }
 

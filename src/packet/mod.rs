@@ -19,6 +19,7 @@ mod link;
 mod malformed;
 mod neighbour;
 mod net;
+mod parts;
 mod protocol;
 mod reason;
 mod span;
@@ -37,6 +38,7 @@ pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopbac
 pub use icmp::query as icmp_query;
 pub use link::Link;
 pub use malformed::Malformed;
+pub use parts::{Parts, reassembly_timeout};
 pub use protocol::Protocol;
 pub use reason::Reason;
 

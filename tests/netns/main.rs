@@ -26,6 +26,7 @@ mod enforce;
 mod faults;
 mod firewall;
 mod forward;
+mod fragments;
 mod intruders;
 mod keys;
 mod lifeline;
@@ -65,6 +66,7 @@ fn cases() -> Vec<Case> {
         faults::CASES,
         &firewall::cases(),
         forward::CASES,
+        fragments::CASES,
         intruders::CASES,
         keys::CASES,
         &monitor::cases(),

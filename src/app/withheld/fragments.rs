@@ -1,178 +1,185 @@
 //! Fragments that the tap saw, by the datagrams that they are parts of.
+//!
+//! All wait a while for the report of their datagram, and those that are to be blocked longer: the kernel puts a datagram
+//! together before any rule sees it, and reports it when the last fragment has come.
 
+use super::datagrams::{Datagram, Datagrams, Judged, is_first, is_same_part};
 use super::frames::DISORDER;
-use super::{HOLD_FRAGMENT, Seen, stamp};
+use super::{HOLD_FRAGMENT, HOLD_SUSPECT, Seen, stamp};
 use crate::app::pipeline::Judgement;
-use crate::app::remembered::Remembered;
-use crate::packet::{Fragment, Ip, Net, Packet, Transport};
+use crate::engine::Direction;
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
-
-/// Datagrams that are remembered after they were dropped. What comes twice of one that is forgotten has lines of its own.
-const MAX_DROPPED: usize = 1 << 12;
-
-/// What tells the fragments of a datagram from those of others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Datagram {
-    src: IpAddr,
-    dst: IpAddr,
-    id: u32,
-}
-
-impl Datagram {
-    /// The datagram that a packet is a fragment of.
-    pub(super) fn of(packet: &Packet) -> Option<Self> {
-        let Net::Ip(Ip { src, dst, fragment: Some(fragment), .. }) = packet.net else { return None };
-        Some(Self { src, dst, id: fragment.id })
-    }
-}
-
-/// A datagram that was dropped: the header of its first fragment, and where each fragment was and how long.
-#[derive(Debug)]
-struct Gone {
-    header: Transport,
-    parts: Box<[(Fragment, u32)]>,
-}
-
-impl Gone {
-    fn new<'a>(parts: impl Iterator<Item = &'a Seen>) -> Option<Self> {
-        let fragments: Vec<_> = parts.filter_map(|seen| part_of(&seen.packet)).collect();
-        let header = fragments.iter().find(|(fragment, ..)| fragment.offset == 0)?.2;
-        Some(Self { header, parts: fragments.into_iter().map(|(fragment, len, _)| (fragment, len)).collect() })
-    }
-
-    /// Whether a fragment looks like one of its own.
-    fn has(&self, packet: &Packet) -> bool {
-        part_of(packet).is_some_and(|(fragment, len, header)| {
-            self.parts.contains(&(fragment, len)) && (fragment.offset > 0 || header == self.header)
-        })
-    }
-}
 
 /// A fragment that has waited.
 #[derive(Debug)]
 pub(super) enum Part {
-    /// Nobody reported it. With its judgement, if it has one.
-    Unreported(Seen, Option<Judgement>),
+    /// Nobody reported it.
+    Unreported(Waited),
     /// It came once more after its datagram had been dropped, and never came to a rule.
     Repeated(Seen),
 }
 
-/// What waits, by datagram.
+/// A fragment that nobody reported as long as it waited.
 #[derive(Debug)]
-pub(super) struct Fragments {
-    waiting: HashMap<Datagram, VecDeque<(Seen, Option<Judgement>)>, RandomState>,
-    /// Each fragment's stamp and datagram, oldest first; those too that do not wait any more.
-    arrived: VecDeque<(Timestamp, Datagram)>,
-    /// Datagrams that were dropped: what comes of them twice goes with them. One that has another header is another.
-    dropped: Remembered<Datagram, Gone>,
+pub(super) struct Waited {
+    /// The fragment.
+    pub(super) seen: Seen,
+    judgement: Option<Judgement>,
+    /// Whose turn it was: that of a fragment of the same datagram.
+    turn: Timestamp,
+    /// It has waited longer than most.
+    pub(super) long: bool,
 }
 
-impl Default for Fragments {
-    fn default() -> Self {
-        let (waiting, arrived) = (HashMap::default(), VecDeque::new());
-        Self { waiting, arrived, dropped: Remembered::new(MAX_DROPPED) }
+/// Fragments that wait as long as each other.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: HashMap<Datagram, VecDeque<Judged>, RandomState>,
+    /// Each fragment's stamp and datagram, oldest first; those too that do not wait any more.
+    arrived: VecDeque<(Timestamp, Datagram)>,
+}
+
+impl Queue {
+    fn push(&mut self, turn: Timestamp, datagram: Datagram, part: Judged) {
+        self.arrived.push_back((turn, datagram));
+        self.waiting.entry(datagram).or_default().push_back(part);
     }
+
+    /// The next part of a datagram whose turn it is, if that is not later than `until`: the first fragment before all,
+    /// wherever it came. It alone tells whether the datagram is on its way through.
+    fn pop_until(&mut self, until: Timestamp) -> Option<(Timestamp, Datagram, Judged)> {
+        loop {
+            let (turn, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
+            let first = self.parts(&datagram).position(|(seen, _)| is_first(&seen.packet));
+            if let Some(part) = self.remove(&datagram, first.unwrap_or(0)) {
+                return Some((turn, datagram, part));
+            }
+        }
+    }
+
+    fn parts(&self, datagram: &Datagram) -> impl Iterator<Item = &Judged> + Clone {
+        self.waiting.get(datagram).into_iter().flatten()
+    }
+
+    fn remove(&mut self, datagram: &Datagram, place: usize) -> Option<Judged> {
+        let parts = self.waiting.get_mut(datagram)?;
+        let part = parts.remove(place);
+        if parts.is_empty() {
+            self.waiting.remove(datagram);
+        }
+        part
+    }
+
+    /// The datagrams of which a fragment came at `time`.
+    fn at(&self, time: Timestamp) -> impl Iterator<Item = Datagram> {
+        let place = self.arrived.partition_point(|(arrived, _)| *arrived < time);
+        let near = self.arrived.iter().skip(place.saturating_sub(DISORDER)).take(2 * DISORDER);
+        near.filter(move |(arrived, _)| *arrived == time).map(|(_, datagram)| *datagram)
+    }
+}
+
+/// What waits, by datagram.
+#[derive(Debug, Default)]
+pub(super) struct Fragments {
+    /// All wait here first.
+    short: Queue,
+    /// Then those that wait longer.
+    long: Queue,
+    datagrams: Datagrams,
 }
 
 impl Fragments {
     /// Holds a fragment back.
     pub(super) fn hold(&mut self, datagram: Datagram, seen: Seen, judgement: Option<Judgement>) {
-        let is_another = |gone: &Gone| is_first(&seen.packet) && !gone.has(&seen.packet);
-        if self.dropped.get(&datagram, seen.time).is_some_and(is_another) {
-            self.dropped.end(&datagram, Timestamp::MIN);
+        self.datagrams.came(datagram, &seen);
+        if may_be_dropped(judgement) {
+            self.datagrams.remember(datagram, &seen, judgement);
         }
-        self.arrived.push_back((stamp(&seen), datagram));
-        self.waiting.entry(datagram).or_default().push_back((seen, judgement));
+        self.short.push(stamp(&seen), datagram, (seen, judgement));
     }
 
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.arrived.is_empty()
+        self.len() == 0
     }
 
     /// How many there are, those included that do not wait any more.
     pub(super) fn len(&self) -> usize {
-        self.arrived.len()
+        self.short.arrived.len() + self.long.arrived.len()
     }
 
-    /// The first, if it is not later than `until`.
-    pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<Part> {
-        loop {
-            let (_, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
-            let Some((seen, judgement)) = self.pop(datagram) else { continue };
-            let is_repeated = self.dropped.get(&datagram, seen.time).is_some_and(|gone| gone.has(&seen.packet));
-            return Some(if is_repeated { Part::Repeated(seen) } else { Part::Unreported(seen, judgement) });
+    /// The next that has waited until now: everything was read up to `settled`.
+    pub(super) fn pop_until(&mut self, settled: Timestamp) -> Option<Part> {
+        let short = self.short.pop_until(settled.minus(HOLD_FRAGMENT)).map(|popped| (popped, false));
+        let popped = short.or_else(|| Some((self.long.pop_until(settled.minus(HOLD_SUSPECT))?, true)));
+        let ((turn, datagram, (seen, judgement)), long) = popped?;
+        if self.datagrams.is_repeated(&datagram, &seen) {
+            return Some(Part::Repeated(seen));
+        }
+        Some(Part::Unreported(Waited { seen, judgement, turn, long }))
+    }
+
+    /// Lets one wait longer, if its datagram may be dropped yet. Else gives it back.
+    pub(super) fn wait_on(&mut self, waited: &Waited) -> Option<Judged> {
+        let Waited { seen, judgement, turn, long } = *waited;
+        let part = (seen, judgement);
+        let comes_in = seen.direction != Direction::Outgoing;
+        match Datagram::of(&seen.packet) {
+            // One that is not judged yet may be on its way through, and what tells of that waits no longer.
+            Some(datagram) if comes_in && !long && judgement.is_some() && may_be_dropped(judgement) => {
+                self.long.push(turn, datagram, part);
+                None
+            }
+            _ => Some(part),
         }
     }
 
-    /// The next part of a datagram: the first fragment before all, wherever it came. It alone tells whether the datagram
-    /// is on its way through.
-    fn pop(&mut self, datagram: Datagram) -> Option<(Seen, Option<Judgement>)> {
-        let parts = self.waiting.get_mut(&datagram)?;
-        let first = parts.iter().position(|(seen, _)| is_first(&seen.packet));
-        let part = parts.remove(first.unwrap_or(0));
-        if parts.is_empty() {
-            self.waiting.remove(&datagram);
-        }
-        part
+    /// Whether no rule can have seen a fragment that came in: not all of its datagram did.
+    pub(super) fn is_unfinished(&self, seen: &Seen) -> bool {
+        let came_in = seen.direction == Direction::Incoming;
+        came_in && Datagram::of(&seen.packet).is_some() && !self.datagrams.is_whole(seen)
     }
 
     /// Takes out what was reported: a fragment, or all of a datagram, which is one packet to the rules. Of that the
     /// first fragment told what was predicted.
-    pub(super) fn take(&mut self, reported: &Seen) -> Option<(Seen, Option<Judgement>)> {
-        if self.arrived.is_empty() {
+    pub(super) fn take(&mut self, reported: &Seen) -> Option<Judged> {
+        if self.is_empty() {
             return None;
         }
         if let Some(datagram) = Datagram::of(&reported.packet) {
             return self.take_part(datagram, reported);
         }
-        let datagram = self.completed_by(reported)?;
-        let parts = self.waiting.remove(&datagram)?;
-        if let Some(gone) = Gone::new(parts.iter().map(|(seen, _)| seen)) {
-            self.dropped.remember(datagram, gone, reported.time.plus(HOLD_FRAGMENT), reported.time);
-        }
-        parts
-            .into_iter()
-            .find(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
-            .map(|(_, told)| (*reported, told))
+        let (datagram, (first, told)) = self.completed_by(reported)?;
+        let queues = [&mut self.short, &mut self.long];
+        let parts: Vec<Judged> =
+            queues.into_iter().filter_map(|queue| queue.waiting.remove(&datagram)).flatten().collect();
+        self.datagrams.dropped(datagram, &first, &parts, reported.time);
+        Some((*reported, told))
     }
 
-    fn take_part(&mut self, datagram: Datagram, reported: &Seen) -> Option<(Seen, Option<Judgement>)> {
-        let offset = |seen: &Seen| if let Net::Ip(ip) = &seen.packet.net { ip.fragment } else { None };
-        let parts = self.waiting.get_mut(&datagram)?;
-        let place = parts.iter().position(|(seen, _)| offset(seen) == offset(reported))?;
-        parts.remove(place)
+    /// A fragment that was reported by itself. The kernel puts no datagram together without it.
+    fn take_part(&mut self, datagram: Datagram, reported: &Seen) -> Option<Judged> {
+        let place = |queue: &Queue| queue.parts(&datagram).position(|(seen, _)| is_same_part(seen, reported));
+        let (short, long) = (place(&self.short), place(&self.long));
+        let short = short.and_then(|place| self.short.remove(&datagram, place));
+        let part = short.or_else(|| self.long.remove(&datagram, long?))?;
+        self.datagrams.forget(&datagram);
+        Some(part)
     }
 
-    /// The datagram that was reported: its stamp is that of the fragment that came last.
-    fn completed_by(&self, reported: &Seen) -> Option<Datagram> {
+    /// The datagram that was reported, with the fragment that begins it: its stamp is that of the fragment that came last.
+    fn completed_by(&self, reported: &Seen) -> Option<(Datagram, Judged)> {
         let time = stamp(reported);
-        let place = self.arrived.partition_point(|(arrived, _)| *arrived < time);
-        let near = self.arrived.iter().skip(place.saturating_sub(DISORDER)).take(2 * DISORDER);
-        let mut at_that_time = near.filter(|(arrived, _)| *arrived == time).map(|(_, datagram)| *datagram);
-        at_that_time.find(|datagram| {
-            let parts = self.waiting.get(datagram).into_iter().flatten();
-            parts.into_iter().any(|(seen, _)| is_first_of(&seen.packet, &reported.packet))
+        self.short.at(time).chain(self.long.at(time)).find_map(|datagram| {
+            let parts = self.short.parts(&datagram).chain(self.long.parts(&datagram));
+            self.datagrams.first(datagram, parts, reported).map(|first| (datagram, *first))
         })
     }
 }
 
-fn part_of(packet: &Packet) -> Option<(Fragment, u32, Transport)> {
-    let Net::Ip(Ip { fragment: Some(fragment), len, transport, .. }) = packet.net else { return None };
-    Some((fragment, len, transport))
-}
-
-fn is_first(part: &Packet) -> bool {
-    matches!(part.net, Net::Ip(Ip { fragment: Some(Fragment { offset: 0, .. }), .. }))
-}
-
-/// Whether a packet is the first fragment of one that was reported whole.
-pub fn is_first_of(part: &Packet, whole: &Packet) -> bool {
-    let (Net::Ip(part), Net::Ip(whole)) = (&part.net, &whole.net) else { return false };
-    part.fragment.is_some_and(|fragment| fragment.offset == 0)
-        && (part.src, part.dst) == (whole.src, whole.dst)
-        && (part.transport == whole.transport || whole.transport == Transport::None)
+/// Whether the rules may drop the datagram of a fragment: it is to be blocked, or its first fragment is not known.
+fn may_be_dropped(judgement: Option<Judgement>) -> bool {
+    judgement.is_none_or(|Judgement { decision, .. }| !decision.allows() || decision.without_first)
 }

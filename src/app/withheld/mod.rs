@@ -8,6 +8,7 @@
 //! them hang on what they open, so that they are [due](Settled::Due) to be judged in their turn.
 
 mod crossing;
+mod datagrams;
 mod fragments;
 mod frames;
 mod incoming;
@@ -19,8 +20,9 @@ use crate::packet::{Fingerprint, Net, Packet, Transport};
 use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
-pub use fragments::is_first_of;
-use fragments::{Datagram, Fragments, Part};
+use datagrams::Datagram;
+pub use datagrams::is_first_of;
+use fragments::{Fragments, Part};
 pub use frames::Frames;
 pub use incoming::Incoming;
 use std::collections::VecDeque;
@@ -34,9 +36,13 @@ pub const HOLD: Duration = BATCH_TIME.saturating_add(Duration::from_millis(30));
 /// by no more than that.
 pub const UNTIL_REPORTED: Duration = Duration::from_millis(5);
 
-/// How much longer a fragment is held back: the rest of its datagram is on its way. Those of one that takes longer have
-/// lines of their own although it is dropped then.
+/// How much longer a fragment is held back: the rest of its datagram is on its way.
 const HOLD_FRAGMENT: Duration = Duration::from_millis(30);
+
+/// The same for one whose datagram may be dropped: it is to be blocked, or its first fragment has not come. Those of one
+/// that takes longer have lines of their own although it is dropped then. Their lines are [urgent](Withheld::is_urgent),
+/// so that with [`HOLD`] and the time between two looks they are in the file within 200 ms.
+const HOLD_SUSPECT: Duration = Duration::from_millis(100);
 
 /// Packets and reports that are held back at most, of each kind: what comes in that time at two million a second.
 /// Beyond it the oldest go early.
@@ -105,6 +111,8 @@ pub struct Withheld {
     outgoing: VecDeque<(Seen, By)>,
     /// Reports of packets that have no line at the tap.
     forwarded: Crossings,
+    /// What waited longest was let go since this was asked for.
+    urgent: bool,
 }
 
 impl Withheld {
@@ -154,6 +162,17 @@ impl Withheld {
             && self.forwarded.is_empty()
     }
 
+    /// Whether what was let go since this was asked last waited so long that its lines are due in the file.
+    pub fn is_urgent(&mut self) -> bool {
+        std::mem::take(&mut self.urgent)
+    }
+
+    /// Whether no rule can have seen a packet that came in and was let go: the kernel puts the fragments of a datagram
+    /// together before it shows it to any, and not all of them came.
+    pub fn is_unfinished(&self, seen: &Seen) -> bool {
+        self.fragments.is_unfinished(seen)
+    }
+
     /// Whether more waits than there is room for.
     fn is_crowded(&self) -> bool {
         let held =
@@ -169,7 +188,7 @@ impl Withheld {
         self.due_until(settled)
             .or_else(|| self.report_until(until))
             .or_else(|| self.frame_until(settled))
-            .or_else(|| self.fragment_until(settled.minus(HOLD_FRAGMENT)))
+            .or_else(|| self.fragment_until(settled))
             // Behind the frames that they tell of.
             .or_else(|| self.forwarded.pop_until(settled.minus(HOLD_FRAGMENT)).map(Settled::Forwarded))
     }
@@ -214,13 +233,21 @@ impl Withheld {
         })
     }
 
-    /// The next fragment that is not later than `settled`.
+    /// The next fragment that has waited long enough.
     fn fragment_until(&mut self, settled: Timestamp) -> Option<Settled> {
-        Some(match self.fragments.pop_until(settled)? {
-            Part::Repeated(seen) => Settled::Repeated(seen),
-            Part::Unreported(seen, _) if self.forwarded.take(&seen, None) => Settled::Entered(seen),
-            Part::Unreported(seen, judgement) => Settled::Passed(seen, judgement),
-        })
+        loop {
+            let waited = match self.fragments.pop_until(settled)? {
+                Part::Repeated(seen) => return Some(Settled::Repeated(seen)),
+                Part::Unreported(waited) if self.forwarded.take(&waited.seen, None) => {
+                    return Some(Settled::Entered(waited.seen));
+                }
+                Part::Unreported(waited) => waited,
+            };
+            self.urgent |= waited.long;
+            if let Some((seen, judgement)) = self.fragments.wait_on(&waited) {
+                return Some(Settled::Passed(seen, judgement));
+            }
+        }
     }
 
     /// Finds the packet of a report.

@@ -32,7 +32,7 @@ mod ruleset;
 mod shot;
 mod tally;
 mod traffic;
-mod wire;
+pub mod wire;
 
 use crate::Case;
 use crate::common::{PATIENCE, Running, wait_for};

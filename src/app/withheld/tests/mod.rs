@@ -89,10 +89,15 @@ fn release(frames: impl IntoIterator<Item = Seen>, reports: impl IntoIterator<It
 }
 
 fn release_until(withheld: &mut Withheld, settled: Timestamp) -> Vec<Settled> {
+    release_judged(withheld, settled, judgement())
+}
+
+/// The same, of fragments that are judged so.
+fn release_judged(withheld: &mut Withheld, settled: Timestamp, judgement: Judgement) -> Vec<Settled> {
     let mut all = Vec::new();
     while let Some(next) = withheld.release(settled) {
         match next {
-            Settled::Due(seen) => withheld.keep(seen, Some(judgement())),
+            Settled::Due(seen) => withheld.keep(seen, Some(judgement)),
             next => all.push(next),
         }
     }
