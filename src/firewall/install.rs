@@ -11,6 +11,7 @@ use super::lock::Lock;
 use super::names::{Hook, TableName};
 use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
+use super::specimen::specimen;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 use super::trial::{Forms, trial};
@@ -320,12 +321,18 @@ impl Installed {
         Ok((all, Ended { old, new }))
     }
 
-    /// Has the tools read what is new in a plan, before any table is changed.
+    /// Has the tools read what is new in a plan, before any table is changed; at the start also what may come later.
     fn validate(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
+        let specimen = specimen(plan.options());
         for (&family, table) in before {
-            let transaction = self.wanted(plan, family).transaction(table);
-            let taken = || if self.is_in_force() { self.plan.forms(family) } else { Forms::default() };
-            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, taken())) {
+            let of = |plan| self.wanted(plan, family).transaction(table);
+            let (transaction, known) = if self.is_in_force() {
+                let known = &self.plan.forms(family) | &specimen.forms(family);
+                (of(plan), known)
+            } else {
+                (of(plan).map(|transaction| transaction + &of(&specimen).unwrap_or_default()), Forms::default())
+            };
+            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, known)) {
                 kernel::test(&self.tools, family, &untried)?;
             }
         }

@@ -20,6 +20,7 @@ mod os;
 mod plan;
 mod process;
 mod removal;
+mod specimen;
 mod table;
 mod tools;
 mod trial;

@@ -17,6 +17,9 @@ pub struct Malformed {
     bound: u32,
 }
 
+/// Bytes of the ports in front of a TCP or UDP header.
+const PORTS: u32 = 4;
+
 impl Malformed {
     pub(super) const fn new(reason: Reason, found: u32, bound: u32) -> Self {
         Self { reason, found, bound }
@@ -38,9 +41,16 @@ impl Malformed {
         matches!(self.reason, Reason::Ipv4Checksum) && self.found == 0
     }
 
-    /// See [`Reason::is_unreadable`].
+    /// Whether the packet lacks what a rule for types or ports reads. iptables' matches drop such a packet and neither
+    /// count nor report it (`hotdrop` in `linux/netfilter/x_tables.h`); where no rule does, the transport layer does.
+    /// Of ICMP they read the whole header. Of TCP and UDP those of `nf_tables` read the ports; those of `ip_tables` the
+    /// whole header, which is not told here.
     pub const fn is_unreadable(self) -> bool {
-        self.reason.is_unreadable()
+        match self.reason {
+            Reason::IcmpHeader | Reason::Icmpv6Header => true,
+            Reason::TcpHeader | Reason::UdpHeader => self.found < PORTS,
+            _ => false,
+        }
     }
 
     /// See [`Reason::discarded_by_kernel`].

@@ -17,19 +17,12 @@ impl Reason {
     pub const fn discarded_by_kernel(self) -> bool {
         matches!(self.fate(), Fate::Discarded)
     }
-
-    /// Whether the packet lacks what a rule for ports or types reads. iptables' matches drop such a packet and neither
-    /// count nor report it (`hotdrop` in `linux/netfilter/x_tables.h`); where no rule does, the transport layer does.
-    pub const fn is_unreadable(self) -> bool {
-        matches!(self.fate(), Fate::Unreadable)
-    }
 }
 
-/// What becomes of a packet in the kernel.
+/// What the kernel does with a packet before netfilter.
 #[derive(Clone, Copy)]
 enum Fate {
     Discarded,
-    Unreadable,
     Delivered,
 }
 
@@ -232,7 +225,7 @@ reasons! {
         |found, bound| "first fragment ends {found} bytes into a transport header of {bound}";
 
     /// Fewer bytes than a TCP header.
-    TcpHeader: Unreadable, "tcp.header_truncated",
+    TcpHeader: Delivered, "tcp.header_truncated",
         |found, bound| "header of {found} bytes, {bound} needed";
     /// A header shorter than the smallest (RFC 9293).
     TcpDataOffset: Delivered, "tcp.data_offset",
@@ -248,7 +241,7 @@ reasons! {
         |found, bound| "option of {found} bytes, {bound} left";
 
     /// Fewer bytes than a UDP header.
-    UdpHeader: Unreadable, "udp.header_truncated",
+    UdpHeader: Delivered, "udp.header_truncated",
         |found, bound| "header of {found} bytes, {bound} needed";
     /// The datagram says it is shorter than its header.
     UdpLength: Delivered, "udp.length",
@@ -280,7 +273,7 @@ reasons! {
         |found, bound| "chunk of {found} bytes, {bound} left";
 
     /// Fewer bytes than an ICMP header.
-    IcmpHeader: Unreadable, "icmp.header_truncated",
+    IcmpHeader: Delivered, "icmp.header_truncated",
         |found, bound| "header of {found} bytes, {bound} needed";
     /// An error message that quotes less than an IPv4 header.
     IcmpQuote: Delivered, "icmp.quote_truncated",
@@ -289,7 +282,7 @@ reasons! {
     IcmpQuoteVersion: Delivered, "icmp.quote_version",
         |found, _| "quotes a packet of IP version {found}, not 4";
     /// Fewer bytes than an ICMPv6 header.
-    Icmpv6Header: Unreadable, "icmpv6.header_truncated",
+    Icmpv6Header: Delivered, "icmpv6.header_truncated",
         |found, bound| "header of {found} bytes, {bound} needed";
     /// An error message that quotes less than an IPv6 header.
     Icmpv6Quote: Delivered, "icmpv6.quote_truncated",

@@ -50,7 +50,7 @@ fn a_cut_off_header_has_no_verdict() {
     let pfw = enforce(&world, &format!(r#"{{ "allow_ips": ["{PEER4}"], "block_ports": [81] }}"#), []);
     on_peer(|| {
         send_raw(libc::IPPROTO_ICMP, &[8, 0, 0xf7, 0xff]);
-        send_raw(libc::IPPROTO_TCP, &[0x10, 0, 0, 82, 0, 0, 0, 1]);
+        send_raw(libc::IPPROTO_TCP, &[0x10, 0]);
     });
     for words in ["anomaly=icmp.header_truncated", "anomaly=tcp.header_truncated"] {
         wait_for(words, || world.log().iter().any(|line| line.contains(words)).then_some(()));

@@ -122,6 +122,11 @@ impl Plan {
         self.shared
     }
 
+    /// What it was made with.
+    pub(super) fn options(&self) -> Options {
+        self.options
+    }
+
     /// The generation it was made with.
     pub fn generation(&self) -> u32 {
         self.options.generation
