@@ -78,7 +78,7 @@ impl<'a> Fingerprint<'a> {
 }
 
 /// Options whose value is a number, an address, or a text that any rule of the same form may have.
-const VALUED: [&str; 11] = [
+const VALUED: [&str; 15] = [
     "-s",
     "-d",
     "--comment",
@@ -90,6 +90,10 @@ const VALUED: [&str; 11] = [
     "--sport",
     "--dport",
     "--nflog-group",
+    "--ctorigdst",
+    "--ctrepldst",
+    "--ctorigdstport",
+    "--ctrepldstport",
 ];
 
 /// The form of a rule that we have written: without the values in it, and the numbers of chains.

@@ -6,7 +6,7 @@ use super::lines::{Key, Line};
 use pfw::engine::Direction;
 use pfw::host::Host;
 use pfw::nflog::Hook;
-use pfw::packet::{Ip, Malformed, Net, Packet};
+use pfw::packet::{Ip, Net, Packet};
 use std::collections::BTreeMap;
 
 /// A line that there must be.
@@ -111,7 +111,7 @@ impl Account<'_> {
         let Some(place) = place else {
             // No rule has dropped what never came to one. What was on its way through has no line then, and behind a
             // translation nobody knows what was.
-            let discarded = packet.malformed.is_some_and(Malformed::discarded_by_kernel);
+            let discarded = packet.malformed.is_some_and(|fault| fault.discarded_by_kernel() || fault.is_unreadable());
             let through = is_for_another(ip.dst, self.host) || self.translates;
             let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" });
             return self.all.push(Expected { optional: through, ..unreached });
