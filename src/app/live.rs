@@ -309,6 +309,8 @@ impl Watch {
         let _bell = Bell(self.events.clone());
         let what = if self.enforces { "watching; rules are enforced" } else { "watching; nothing is blocked" };
         self.stage.note(&about_pfw(PfwEvent::Started, what));
+        // What is translated is known before the first frame.
+        self.read_reports(None).context("cannot read what the kernel reports")?;
         while !self.orders.is_stopped() {
             self.round().context("cannot capture any more")?;
         }

@@ -54,7 +54,7 @@ impl Own {
             alike && is_same_content(seen, reported, in_fragments)
         };
         let soon = stamp(seen)..=seen.time.plus(FRAGMENTS);
-        match seen.direction {
+        let report = match seen.direction {
             Direction::Incoming if in_fragments => {
                 self.incoming.take_if(seen, |reported| soon.contains(&reported.time) && of_packet(reported))
             }
@@ -62,7 +62,8 @@ impl Own {
                 self.incoming.take(seen, behind, |reported| is_same_content(seen, reported, in_fragments))
             }
             _ => self.outgoing.take_if(seen, of_packet),
-        }
+        };
+        report.map(|(_, does)| does)
     }
 }
 

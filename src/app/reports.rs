@@ -5,6 +5,7 @@ use super::enforcement::NFLOG_GROUPS;
 use super::stage::Stage;
 use super::withheld::HOLD;
 use crate::conntrack::{self, Change, Watch};
+use crate::host;
 use crate::nflog::{Counters, Reader};
 use crate::time::Timestamp;
 use std::io;
@@ -14,6 +15,10 @@ use std::time::Duration;
 /// How soon the kernel is asked again for all its translated flows after it lost notifications: it looks at its whole
 /// table, which can take a tenth of a second.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How soon it is looked again for rules that translate, where there are none: the tables' names and chains are read,
+/// which takes less than a tenth of a millisecond.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The sources of reports.
 pub struct Reports {
@@ -31,8 +36,9 @@ impl Reports {
     /// Binds a free group.
     pub fn open() -> io::Result<Self> {
         let packets = Reader::open_free(NFLOG_GROUPS)?;
-        let (translations, before) = (Translations::default(), packets.counters());
-        Ok(Self { packets, translations, before, is_losing: false, sound: Timestamp::now() })
+        let (now, before) = (Timestamp::now(), packets.counters());
+        let translations = Translations::Unasked { look_at: now };
+        Ok(Self { packets, translations, before, is_losing: false, sound: now })
     }
 
     /// The group.
@@ -91,12 +97,13 @@ impl Reports {
     }
 }
 
-/// The flows that the kernel translates. They are of interest while the machine forwards.
-#[derive(Default)]
+/// The flows that the kernel translates. They are of interest where the machine forwards, or somebody's rules translate.
 enum Translations {
-    /// Nobody has asked yet.
-    #[default]
-    Unasked,
+    /// Nothing is translated, as far as is known.
+    Unasked {
+        /// When it is to be looked again for who translates.
+        look_at: Timestamp,
+    },
     /// The kernel tells.
     Told {
         watch: Watch,
@@ -111,7 +118,14 @@ impl Translations {
     /// Hands what has changed to the stage. Where nothing is to be had, packets of translated flows look like this
     /// machine's own, which is said once and no reason to watch nothing at all.
     fn read(&mut self, stage: &mut Stage, now: Timestamp) {
-        if matches!(self, Self::Unasked) && stage.forwards() {
+        if let Self::Unasked { look_at } = self {
+            if *look_at <= now && !stage.may_translate() {
+                *look_at = now.plus(LOOK_AGAIN);
+                stage.translate(host::translates());
+            }
+            if !stage.may_translate() {
+                return;
+            }
             *self = match Watch::open() {
                 Ok(watch) => Self::Told { watch, ask_at: Some(now) },
                 Err(error) => Self::give_up(&error),

@@ -122,6 +122,8 @@ pub struct Stage {
     known: BTreeMap<u32, Interface>,
     /// What is on its way through.
     forwarding: Forwarding,
+    /// Rules of others translate packets, although this machine may pass none on.
+    translates: bool,
     /// What is kept for the kernel's verdicts, if rules are enforced.
     truth: Option<Truth>,
     /// What connection tracking does of its own.
@@ -148,6 +150,7 @@ impl Stage {
             interfaces,
             known: BTreeMap::new(),
             forwarding: Forwarding::default(),
+            translates: false,
             truth: None,
             conntrack: Conntrack::new(Instant::now()),
             duplicates: 0,
@@ -221,6 +224,7 @@ impl Stage {
         let parse = if came_in { packet::parse_received } else { packet::parse };
         let mut packet = parse(frame.link, frame.bytes, frame.original_len);
         packet.vlan = frame.vlan.or(packet.vlan);
+        let may_be_translated = !loopback && self.may_translate();
         let course = if loopback { None } else { Some(self.forwarding.course(&self.host, frame.packet_type, &packet)) };
         let direction = match course {
             None => Direction::Loopback,
@@ -235,7 +239,6 @@ impl Stage {
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
         let is_answer = direction == Direction::Outgoing && forwarding::is_from_another(&self.host, &packet);
-        let may_be_translated = direction != Direction::Loopback && forwards(&self.host);
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
         if course == Some(Course::Leaving) {
@@ -257,9 +260,14 @@ impl Stage {
         }
     }
 
-    /// Whether this machine passes packets on.
-    pub fn forwards(&self) -> bool {
-        forwards(&self.host)
+    /// Whether packets may be translated: this machine passes them on, or there are rules that do it.
+    pub fn may_translate(&self) -> bool {
+        self.translates || forwards(&self.host)
+    }
+
+    /// Takes in whether rules, by whomever, translate packets.
+    pub fn translate(&mut self, translates: bool) {
+        self.translates = translates;
     }
 
     /// Takes in what became of a translated flow.
@@ -286,6 +294,7 @@ impl Stage {
 
     /// Takes the kernel's report of a packet: that it dropped it, or that it lets it through the machine.
     pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
+        let may_translate = self.may_translate();
         let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
         let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
         let packet = packet::parse(event.link(), event.packet, event.original_len);
@@ -304,7 +313,7 @@ impl Stage {
             Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
         };
         // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
-        let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || forwards(&self.host);
+        let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || may_translate;
         let fingerprint = by_content.then(|| packet::fingerprint(event.link(), event.packet));
         let time = event.time.unwrap_or(now);
         let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };

@@ -11,6 +11,7 @@ mod own;
 mod routes;
 mod session;
 mod sockets;
+mod translation;
 mod ways;
 
 pub use arrivals::{Arrivals, Ends};
@@ -18,6 +19,7 @@ pub use conntrack::Counts as ConntrackCounts;
 pub use own::Own;
 pub use session::{Session, session_of};
 pub use sockets::Protocol;
+pub use translation::translates;
 pub use ways::Ways;
 
 use connections::{Connection, Opener, Phase};

@@ -34,6 +34,7 @@ mod monitor;
 mod needs;
 mod nflog;
 mod open;
+mod redirect;
 mod scans;
 mod store;
 mod stream;
@@ -73,6 +74,7 @@ fn cases() -> Vec<Case> {
         needs::CASES,
         nflog::CASES,
         open::CASES,
+        redirect::CASES,
         scans::CASES,
         store::CASES,
         tui::CASES,

@@ -1,6 +1,6 @@
 //! Frames that wait, oldest first, and which of them a report may be about: by its time, or by what is in them.
 
-use super::{Seen, is_same, stamp};
+use super::{Seen, is_same, is_translated, stamp};
 use crate::packet::Fingerprint;
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
@@ -54,19 +54,28 @@ impl Frames {
 
     /// Takes the frame out that a report is about by its time, if that is one of the next.
     pub fn take(&mut self, reported: &Seen) -> Option<Seen> {
-        let is_it = |(_, seen): &(u64, Seen)| bears_stamp_of(seen, reported);
-        let place = self.waiting.iter().take(DISORDER).position(is_it)?;
+        self.take_if(|seen| bears_stamp_of(seen, reported))
+    }
+
+    /// The same of a report of a packet whose destination was translated in between.
+    pub fn take_translated(&mut self, reported: &Seen) -> Option<Seen> {
+        self.take_if(|seen| stamp(seen) == stamp(reported) && is_translated(seen, reported))
+    }
+
+    fn take_if(&mut self, is_it: impl Fn(&Seen) -> bool) -> Option<Seen> {
+        let place = self.waiting.iter().take(DISORDER).position(|(_, seen)| is_it(seen))?;
         let (number, seen) = self.waiting.remove(place)?;
         self.forget(number, &seen);
         Some(seen)
     }
 
-    /// Whether a report bears the time of a frame that is the same.
+    /// Whether a report bears the time of a frame that is the same, or was before it was translated.
     pub fn has_stamp_of(&self, reported: &Seen) -> bool {
         let time = stamp(reported);
         let place = self.waiting.partition_point(|(_, seen)| stamp(seen) < time);
         let near = self.waiting.iter().skip(place.saturating_sub(DISORDER)).take(2 * DISORDER);
-        near.into_iter().any(|(_, seen)| bears_stamp_of(seen, reported))
+        let mut near = near.into_iter().map(|(_, seen)| seen).filter(|seen| stamp(seen) == time);
+        near.any(|seen| is_same(seen, reported) || is_translated(seen, reported))
     }
 
     /// Writes down what is in the frames, as far as that has not been done.

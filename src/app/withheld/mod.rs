@@ -226,8 +226,10 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let seen = self.frames.pop_front_if(|seen| stamp(seen) <= settled)?;
-        Some(match self.incoming.take(&seen, &mut self.frames, |_| true) {
-            Some(by) => Settled::Dropped(seen, None, by),
+        let report = self.incoming.take(&seen, &mut self.frames, |_| true);
+        let report = report.or_else(|| self.incoming.take_translated(&seen, &mut self.frames));
+        Some(match report {
+            Some((reported, by)) => Settled::Dropped(as_rules_see(seen, &reported), None, by),
             None if self.forwarded.take(&seen, Some(&mut self.frames)) => Settled::Entered(seen),
             None => Settled::Passed(seen, None),
         })
@@ -254,6 +256,8 @@ impl Withheld {
     fn join(&mut self, reported: Seen, by: By) -> Settled {
         let frame = self.frames.take(&reported).map(|seen| (seen, None));
         let frame = frame.or_else(|| self.fragments.take(&reported));
+        let translated = || Some((as_rules_see(self.frames.take_translated(&reported)?, &reported), None));
+        let frame = frame.or_else(translated);
         match frame {
             Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),
             None => Settled::Unseen(reported, by),
@@ -277,6 +281,28 @@ pub fn is_same(held: &Seen, reported: &Seen) -> bool {
         && (held.src, held.dst, held.protocol) == (reported.src, reported.dst, reported.protocol)
         && (held.len == reported.len || held.src.is_ipv6() && held.len == reported.len.saturating_add(FRAGMENT_HEADER))
         && (held.transport == reported.transport || reported.transport == Transport::None)
+}
+
+/// Whether a whole packet at the tap is the one that was reported with its destination translated: to another address or
+/// port of this very machine.
+pub fn is_translated(held: &Seen, reported: &Seen) -> bool {
+    let (Net::Ip(ip), Net::Ip(behind)) = (&held.packet.net, &reported.packet.net) else { return false };
+    [held.direction, reported.direction] == [Direction::Incoming; 2]
+        && held.interface == reported.interface
+        && ip.fragment.is_none()
+        && (ip.src, ip.protocol, ip.len) == (behind.src, behind.protocol, behind.len)
+        && held.fingerprint.is_some()
+        && held.fingerprint == reported.fingerprint
+}
+
+/// A packet at the tap as the rules saw it, by its report: with its destination translated, if it is.
+fn as_rules_see(held: Seen, reported: &Seen) -> Seen {
+    match (held.packet.net, reported.packet.net) {
+        (Net::Ip(_), Net::Ip(_)) if is_translated(&held, reported) => {
+            Seen { packet: Packet { net: reported.packet.net, ..held.packet }, ..held }
+        }
+        _ => held,
+    }
 }
 
 #[cfg(test)]

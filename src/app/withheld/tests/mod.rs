@@ -2,6 +2,7 @@
 
 mod crossing;
 mod fragments;
+mod translated;
 
 use super::*;
 use crate::engine::{Decision, Hit, RuleNumber, State, Step};
