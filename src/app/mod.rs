@@ -37,6 +37,7 @@ mod stage;
 mod steering;
 pub mod threads;
 mod tracking;
+mod translated;
 mod vigil;
 mod withheld;
 

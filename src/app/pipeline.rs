@@ -1,5 +1,6 @@
 //! One packet in; a decision, counts and at most two lines out. The same for a live interface and a capture file.
 
+use super::explanation::Form;
 use super::hits::{Hit, Hits};
 use super::seeding::Seeds;
 use crate::alert::{ALERTS, Alert, Oddity};
@@ -304,7 +305,12 @@ impl Pipeline {
 
     /// Counts a verdict and writes its line, with the reason of the decision.
     pub fn write(&mut self, packet: &Packet, around: &Circumstances<'_>, judgement: &Judgement, verdict: Verdict) {
-        let Judgement { decision, epoch } = judgement;
+        self.write_of_form(packet, around, &Form { packet: *packet, judgement: *judgement }, verdict);
+    }
+
+    /// The same with the reason of a decision on a form of the packet.
+    pub fn write_of_form(&mut self, packet: &Packet, around: &Circumstances<'_>, form: &Form, verdict: Verdict) {
+        let Form { packet: judged, judgement: Judgement { decision, epoch } } = form;
         let sets = iter::once(&mut self.rules).chain(&mut self.replaced);
         let Some(rules) = sets.into_iter().find(|rules| rules.epoch == *epoch) else {
             let forgotten = RuleInfo { id: "replaced".into(), step: decision.step };
@@ -318,7 +324,7 @@ impl Pipeline {
         let (Some(log), Some(rule)) = (&mut self.log, rules.texts.get(number)) else { return };
         let standing = decision.standing_reason();
         let line = PacketLine { seen: around.sighting(packet), verdict, uid: around.uid, rule, standing };
-        log.packet(&line, |out| match &packet.net {
+        log.packet(&line, |out| match &judged.net {
             Net::Ip(ip) => rules.matcher.write_reason(decision, ip, out),
             _ => out.extend_from_slice(b"no IP packet"),
         });

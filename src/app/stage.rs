@@ -16,6 +16,7 @@ use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::remembered::Remembered;
 use super::seeding::Seeds;
 use super::tracking::Tracking;
+use super::translated::Translated;
 use super::withheld::{HOLD, Seen, UNTIL_REPORTED, Withheld};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
@@ -122,6 +123,8 @@ pub struct Stage {
     known: BTreeMap<u32, Interface>,
     /// What is on its way through.
     forwarding: Forwarding,
+    /// What is translated from or to this machine.
+    translated: Translated,
     /// Rules of others translate packets, although this machine may pass none on.
     translates: bool,
     /// What is kept for the kernel's verdicts, if rules are enforced.
@@ -150,6 +153,7 @@ impl Stage {
             interfaces,
             known: BTreeMap::new(),
             forwarding: Forwarding::default(),
+            translated: Translated::default(),
             translates: false,
             truth: None,
             conntrack: Conntrack::new(Instant::now()),
@@ -273,11 +277,13 @@ impl Stage {
     /// Takes in what became of a translated flow.
     pub fn translation(&mut self, change: &Change, now: Timestamp) {
         self.forwarding.change(&self.host, change, now);
+        self.translated.change(&self.host, change, now);
     }
 
     /// Takes in which translated flows there are.
     pub fn translated(&mut self, flows: &[Flow], now: Timestamp) {
         self.forwarding.changed_to(&self.host, flows, now);
+        self.translated.changed_to(&self.host, flows, now);
     }
 
     /// Whether packets wait for the kernel's verdict.
@@ -429,7 +435,7 @@ impl Stage {
             lost_reports: self.lost.reports,
             differences: self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default(),
             forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
-            untold_flows: self.forwarding.forgotten().div_ceil(2),
+            untold_flows: self.forwarding.forgotten().div_ceil(2) + self.translated.forgotten(),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,

@@ -156,6 +156,19 @@ pub enum Transport {
     None,
 }
 
+impl Transport {
+    /// The same header with other ports, where the protocol has any.
+    #[must_use]
+    pub fn with_ports(self, of: impl FnOnce(Ports) -> Ports) -> Self {
+        match self {
+            Self::Tcp(tcp) => Self::Tcp(Tcp { ports: of(tcp.ports), ..tcp }),
+            Self::Udp(ports) => Self::Udp(of(ports)),
+            Self::Sctp(ports) => Self::Sctp(of(ports)),
+            other => other,
+        }
+    }
+}
+
 /// Source and destination port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {

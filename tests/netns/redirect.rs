@@ -2,21 +2,27 @@
 //! behind that, the tap in front of it, and each has one line.
 
 use crate::Case;
-use crate::common::Running;
+use crate::common::{PATIENCE, Running};
 use crate::enforce::{count, enforce, wait_for_lines};
 use crate::variant;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     ("a_redirected_packet_that_is_dropped_has_one_line", a_dropped_one_has_one_line),
     ("a_redirected_packet_that_a_router_drops_has_one_line", a_router_tells_of_a_dropped_one_once),
+    ("a_redirected_connection_has_one_line_for_each_packet", a_connection_has_one_line_for_each_packet),
+    ("a_redirected_connection_to_a_router_has_one_line_for_each_packet", a_router_tells_of_each_packet_once),
+    ("the_answer_to_a_redirected_packet_that_is_rejected_is_allowed", the_answer_to_a_rejected_one_is_allowed),
 ];
 
 /// Where packets for [`ASKED`] go.
 const LED_TO: u16 = 9022;
 const ASKED: u16 = 2222;
+/// Datagrams of a connection in each direction.
+const EXCHANGES: usize = 5;
 
 fn redirect() {
     for tool in ["iptables", "ip6tables"] {
@@ -79,4 +85,76 @@ fn tells_of_dropped_ones_once(world: &World) {
     assert!(!all.contains("not dropped by the kernel") && !all.contains("event=difference"), "{all}");
     ends_without_differences(pfw);
     std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
+}
+
+fn a_connection_has_one_line_for_each_packet() {
+    let world = World::new();
+    redirect();
+    tells_of_each_packet_once(&world);
+}
+
+fn a_router_tells_of_each_packet_once() {
+    let world = World::new().with_server();
+    redirect();
+    tells_of_each_packet_once(&world);
+}
+
+/// What is allowed to the port that packets are led to, and nothing else: the replies have to be known as such.
+fn tells_of_each_packet_once(world: &World) {
+    let allow = format!(r#"{{ "id": "led", "action": "allow", "direction": "in", "dst_port": {LED_TO} }}"#);
+    let pfw = enforce(world, &format!(r#"{{ "default_policy": "deny", "rules": [{allow}] }}"#), []);
+    for (host, peer) in sides() {
+        let here = SocketAddr::new(host.ip(), LED_TO);
+        let server = UdpSocket::bind(here).expect("a free port");
+        let listener = TcpListener::bind(here).expect("a free port");
+        let client = on_peer(|| UdpSocket::bind((peer, 4000)).expect("a free port"));
+        client.set_read_timeout(Some(PATIENCE)).expect("set");
+        client.connect(host).expect("connected");
+        for _ in 0..EXCHANGES {
+            client.send(b"hello").expect("sent");
+            let (_, from) = server.recv_from(&mut [0; 5]).expect("it comes here");
+            server.send_to(b"hello", from).expect("sent");
+            client.recv(&mut [0; 5]).expect("answered");
+        }
+        let mut stream = on_peer(|| TcpStream::connect_timeout(&host, PATIENCE).expect("it is allowed"));
+        let (mut accepted, _) = listener.accept().expect("a client");
+        stream.write_all(b"hello").expect("sent");
+        accepted.read_exact(&mut [0; 5]).expect("received");
+    }
+    // The lines are about what is on the wire, the reasons about what the rules see.
+    let (asked, led) = (format!(":{ASKED} "), "rule=led ");
+    wait_for_lines(world, 2 * EXCHANGES, &["[ALLOWED] incoming eth0 UDP", ":4000 > ", &asked, led]);
+    wait_for_lines(world, 2 * EXCHANGES, &["[ALLOWED] outgoing eth0 UDP", &asked, "> ", ":4000 ", "rule=reply "]);
+    wait_for_lines(world, 2, &["[ALLOWED] incoming eth0 TCP", &asked, "flags=S ", led]);
+    wait_for_lines(world, 2, &["[ALLOWED] outgoing eth0 TCP", &asked, "flags=SA ", "rule=reply "]);
+    let all = world.log().join("\n");
+    assert_eq!(count(world, &[":4000 "]), 4 * EXCHANGES, "{all}");
+    ends_without_differences(pfw);
+}
+
+fn the_answer_to_a_rejected_one_is_allowed() {
+    let world = World::new();
+    redirect();
+    let reject = format!(r#"{{ "id": "no", "action": "reject", "direction": "in", "dst_port": {LED_TO} }}"#);
+    let rules = format!(r#"{{ "default_policy": {{ "in": "allow", "out": "deny" }}, "rules": [{reject}] }}"#);
+    let pfw = enforce(&world, &rules, []);
+    for (host, peer) in sides() {
+        on_peer(|| {
+            let refused = TcpStream::connect_timeout(&host, PATIENCE);
+            assert!(refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused), "it is answered");
+            let socket = UdpSocket::bind((peer, 0)).expect("a free port");
+            socket.set_read_timeout(Some(PATIENCE)).expect("set");
+            socket.connect(host).expect("connected");
+            socket.send(b"x").expect("sent");
+            let refused = socket.recv(&mut [0; 1]);
+            assert!(refused.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused), "it is answered");
+        });
+    }
+    let led = format!(":{LED_TO} ");
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 TCP", &led, "rule=no "]);
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", &led, "rule=no "]);
+    wait_for_lines(&world, 2, &["[ALLOWED] outgoing eth0 TCP", "rule=guard:reject-answer "]);
+    wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMP ", "rule=guard:reject-answer "]);
+    wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMPv6 ", "rule=guard:reject-answer "]);
+    ends_without_differences(pfw);
 }

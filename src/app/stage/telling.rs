@@ -6,6 +6,7 @@ use crate::app::explanation::Form;
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{Seen, Settled};
 use crate::engine::{Direction, RuleInfo, Step};
+use crate::packet::Packet;
 use crate::record::Verdict;
 
 impl Stage {
@@ -17,6 +18,14 @@ impl Stage {
             Settled::Dropped(seen, judgement, by) => {
                 let form = self.form(seen, *judgement);
                 self.tell_dropped(seen, &[form], by);
+            }
+            Settled::Translated(seen, behind, by) => {
+                if let Some(truth) = &mut self.truth {
+                    truth.note_translated(seen, behind);
+                }
+                let seen = Seen { packet: Packet { net: behind.net, ..seen.packet }, ..*seen };
+                let form = self.form(&seen, None);
+                self.tell_dropped(&seen, &[form], by);
             }
             Settled::Repeated(_) => self.duplicates += 1,
             Settled::Unseen(seen, by) => {
@@ -51,7 +60,8 @@ impl Stage {
 
     /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
     fn judge_early(&mut self, seen: Seen) {
-        let judgement = (!self.may_pass(&seen)).then(|| self.form(&seen, None).judgement);
+        let packet = self.translated.as_rules_see(&seen).unwrap_or(seen.packet);
+        let judgement = (!self.may_pass(&seen)).then(|| self.form(&Seen { packet, ..seen }, None).judgement);
         if let Some(truth) = &mut self.truth {
             truth.withheld.keep(seen, judgement);
         }
@@ -68,6 +78,8 @@ impl Stage {
             Place::OnItsWayThrough => return,
             Place::Nowhere if judgement.is_none() => self.form_of_invalid(seen),
             Place::Here | Place::Nowhere => self.form(seen, judgement),
+            // Its line is about what is on the wire.
+            Place::Behind(packet) => self.form(&Seen { packet, ..*seen }, judgement),
         };
         self.tell_own(seen, form);
     }

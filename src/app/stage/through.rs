@@ -17,7 +17,8 @@ impl Stage {
     /// flow, if it has one, is where the rules see it.
     pub(super) fn place(&mut self, seen: &Seen) -> Place {
         let Net::Ip(ip) = &seen.packet.net else { return Place::Here };
-        if !self.may_pass(seen) {
+        let behind = self.translated.as_rules_see(seen);
+        if behind.is_none() && !self.may_pass(seen) {
             return Place::Here;
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
@@ -25,6 +26,7 @@ impl Stage {
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
             Some(Does::Opens) => {}
+            None if let Some(behind) = behind => return Place::Behind(behind),
             None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
@@ -123,12 +125,7 @@ impl Stage {
         let Net::Ip(ip) = seen.packet.net else { return None };
         let [(src, src_port), (dst, dst_port)] = self.forwarding.other_ends(&ip, seen.time)?.pair();
         let ports = Ports { src: src_port, dst: dst_port };
-        let transport = match ip.transport {
-            Transport::Tcp(tcp) => Transport::Tcp(Tcp { ports, ..tcp }),
-            Transport::Udp(_) => Transport::Udp(ports),
-            Transport::Sctp(_) => Transport::Sctp(ports),
-            other => other,
-        };
+        let transport = ip.transport.with_ports(|_| ports);
         Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
@@ -156,6 +153,8 @@ pub(super) enum Place {
     Here,
     /// To this machine, but to no connection: the kernel calls it invalid, whatever is known of it here.
     Nowhere,
+    /// To this machine, which sees it in this form: its address or port here is translated.
+    Behind(Packet),
     /// To a flow that goes through this machine.
     OnItsWayThrough,
 }
@@ -207,6 +206,16 @@ impl Truth {
         }
         if let Some(ends) = Ends::of_packet(ip) {
             self.rejected.remember(ends, (), seen.time.plus(ANSWER_TIME), now);
+        }
+    }
+
+    /// Takes in what a dropped packet was on the wire: its answer is translated back.
+    pub(super) fn note_translated(&mut self, seen: &Seen, behind: &Packet) {
+        let ends = |packet: &Packet| if let Net::Ip(ip) = &packet.net { Ends::of_packet(ip) } else { None };
+        if let Some((on_wire, _)) =
+            ends(&seen.packet).zip(ends(behind)).filter(|(_, behind)| self.rejected.knows(behind, seen.time))
+        {
+            self.rejected.remember(on_wire, (), seen.time.plus(ANSWER_TIME), seen.time);
         }
     }
 }

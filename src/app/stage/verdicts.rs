@@ -53,19 +53,19 @@ impl Stage {
                 return self.explain(seen, forms, blocked, None);
             }
             let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-            return self.pipeline.write(&seen.packet, &around, &blocked.judgement, Verdict::WouldBlock);
+            return self.pipeline.write_of_form(&seen.packet, &around, blocked, Verdict::WouldBlock);
         }
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        let Some(Form { judgement, .. }) = forms.first() else { return };
-        self.pipeline.write(&seen.packet, &around, judgement, Verdict::Allowed);
+        let Some(form) = forms.first() else { return };
+        self.pipeline.write_of_form(&seen.packet, &around, form, Verdict::Allowed);
     }
 
     /// Tells of a packet that the kernel dropped.
     pub(super) fn tell_dropped(&mut self, seen: &Seen, forms: &[Form], by: &By) {
-        if let Some(Form { judgement, .. }) = forms.iter().find(|form| self.was_foretold(form, by)) {
+        if let Some(form) = forms.iter().find(|form| self.was_foretold(form, by)) {
             let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
             let around = Circumstances { uid: by.uid, ..around };
-            self.pipeline.write(&seen.packet, &around, judgement, Verdict::Blocked);
+            self.pipeline.write_of_form(&seen.packet, &around, form, Verdict::Blocked);
         } else if let Some(form) = forms.first() {
             self.explain(seen, forms, form, Some(by));
         }

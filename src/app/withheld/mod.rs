@@ -89,6 +89,9 @@ pub enum Settled {
     Passed(Seen, Option<Judgement>),
     /// The tap saw it, and it was dropped. With its judgement, if it was due before.
     Dropped(Seen, Option<Judgement>, By),
+    /// The tap saw it, and it was dropped in this form: its destination was translated to another address or port of this
+    /// machine in between.
+    Translated(Seen, Packet, By),
     /// A fragment that came once more after its datagram had been dropped, whose line stands for it too: the kernel waits
     /// for the rest of another, and discards it in the end.
     Repeated(Seen),
@@ -229,7 +232,8 @@ impl Withheld {
         let report = self.incoming.take(&seen, &mut self.frames, |_| true);
         let report = report.or_else(|| self.incoming.take_translated(&seen, &mut self.frames));
         Some(match report {
-            Some((reported, by)) => Settled::Dropped(as_rules_see(seen, &reported), None, by),
+            Some((reported, by)) if is_translated(&seen, &reported) => Settled::Translated(seen, reported.packet, by),
+            Some((_, by)) => Settled::Dropped(seen, None, by),
             None if self.forwarded.take(&seen, Some(&mut self.frames)) => Settled::Entered(seen),
             None => Settled::Passed(seen, None),
         })
@@ -256,11 +260,12 @@ impl Withheld {
     fn join(&mut self, reported: Seen, by: By) -> Settled {
         let frame = self.frames.take(&reported).map(|seen| (seen, None));
         let frame = frame.or_else(|| self.fragments.take(&reported));
-        let translated = || Some((as_rules_see(self.frames.take_translated(&reported)?, &reported), None));
-        let frame = frame.or_else(translated);
         match frame {
             Some((seen, judgement)) => Settled::Dropped(seen, judgement, by),
-            None => Settled::Unseen(reported, by),
+            None => match self.frames.take_translated(&reported) {
+                Some(seen) => Settled::Translated(seen, reported.packet, by),
+                None => Settled::Unseen(reported, by),
+            },
         }
     }
 }
@@ -293,16 +298,7 @@ pub fn is_translated(held: &Seen, reported: &Seen) -> bool {
         && (ip.src, ip.protocol, ip.len) == (behind.src, behind.protocol, behind.len)
         && held.fingerprint.is_some()
         && held.fingerprint == reported.fingerprint
-}
-
-/// A packet at the tap as the rules saw it, by its report: with its destination translated, if it is.
-fn as_rules_see(held: Seen, reported: &Seen) -> Seen {
-    match (held.packet.net, reported.packet.net) {
-        (Net::Ip(_), Net::Ip(_)) if is_translated(&held, reported) => {
-            Seen { packet: Packet { net: reported.packet.net, ..held.packet }, ..held }
-        }
-        _ => held,
-    }
+        && !is_same(held, reported)
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@ fn with(content: u64, seen: Seen) -> Seen {
     Seen { fingerprint: Some(Fingerprint { whole: content, head: content }), ..seen }
 }
 
-/// A frame as the rules see it, by its report.
-fn behind(frame: Seen, reported: Seen) -> Seen {
-    Seen { packet: reported.packet, ..frame }
+/// It was dropped in the form of its report.
+fn dropped_as(frame: Seen, reported: Seen) -> Settled {
+    Settled::Translated(frame, reported.packet, BY)
 }
 
 #[test]
 fn a_report_of_another_port_is_of_the_frame_with_its_stamp_and_its_content() {
     let (frame, reported) = (with(1, udp(at(5), 2222)), with(1, udp(at(5), 22)));
     let other = with(2, udp(at(5), 2222));
-    assert_eq!(release([other, frame], [reported]), [dropped(behind(frame, reported)), passed(other)]);
+    assert_eq!(release([other, frame], [reported]), [dropped_as(frame, reported), passed(other)]);
     let elsewhen = with(1, udp(at(4), 2222));
     let unseen = Settled::Unseen(reported, BY);
     assert_eq!(release([elsewhen], [reported]), [passed(elsewhen), unseen.clone()], "the stamp is another");
@@ -37,7 +37,7 @@ fn a_frame_that_is_what_was_reported_comes_before_one_that_may_be_translated_to_
 fn a_segment_without_a_stamp_is_found_by_its_content() {
     let (frame, reported) = (with(1, tcp(at(5), 2222)), with(1, tcp(at(90), 22)));
     let other = with(2, tcp(at(4), 2222));
-    assert_eq!(release([other, frame], [reported]), [passed(other), dropped(behind(frame, reported))]);
+    assert_eq!(release([other, frame], [reported]), [passed(other), dropped_as(frame, reported)]);
     let late = with(1, tcp(at(5).plus(UNTIL_REPORTED).plus(Duration::from_millis(1)), 22));
     assert_eq!(release([frame], [late]), [passed(frame), Settled::Unseen(late, BY)]);
 }
