@@ -229,14 +229,21 @@ impl Withheld {
     /// The next frame that is not later than `settled`.
     fn frame_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let seen = self.frames.pop_front_if(|seen| stamp(seen) <= settled)?;
-        let report = self.incoming.take(&seen, &mut self.frames, |_| true);
-        let report = report.or_else(|| self.incoming.take_translated(&seen, &mut self.frames));
-        Some(match report {
+        Some(match self.report_of(&seen) {
             Some((reported, by)) if is_translated(&seen, &reported) => Settled::Translated(seen, reported.packet, by),
             Some((_, by)) => Settled::Dropped(seen, None, by),
             None if self.forwarded.take(&seen, Some(&mut self.frames)) => Settled::Entered(seen),
             None => Settled::Passed(seen, None),
         })
+    }
+
+    /// The report of a frame's packet, if one waits; mostly none does.
+    fn report_of(&mut self, seen: &Seen) -> Option<(Seen, By)> {
+        if self.incoming.is_empty() {
+            return None;
+        }
+        let report = self.incoming.take(seen, &mut self.frames, |_| true);
+        report.or_else(|| self.incoming.take_translated(seen, &mut self.frames))
     }
 
     /// The next fragment that has waited long enough.
