@@ -1,36 +1,32 @@
 //! What a frame of a live interface meets: which packet it is, whether it has its line here, and the pipeline.
 
+mod counts;
+mod report;
 mod telling;
 mod through;
+mod truth;
 mod verdicts;
 
-use super::audit::Audit;
+use self::truth::Truth;
 use super::conntrack::Conntrack;
 use super::doubts::Doubts;
 use super::forwarding::{self, Course, Forwarding};
-use super::generations::Generations;
-use super::hits::Hits;
 use super::kernel_rules::KernelRules;
-use super::own::{Does, Own};
 use super::pipeline::{Circumstances, Interface, Pipeline};
-use super::remembered::Remembered;
 use super::seeding::Seeds;
 use super::tracking::Tracking;
 use super::translated::Translated;
-use super::withheld::{HOLD, Seen, UNTIL_REPORTED, Withheld};
+use super::withheld::{HOLD, Seen, UNTIL_REPORTED};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
-use crate::conntrack::{Change, Ends, Flow};
-use crate::control::report::AuditReport;
+use crate::conntrack::{Change, Flow};
 use crate::detect::Ban;
 use crate::engine::{Direction, Matcher};
-use crate::firewall::{Reported, read_nflog_prefix};
-use crate::host::{Arrivals, Host};
-use crate::nflog::{Event, Hook};
-use crate::packet::{self, Malformed, Net, PacketType};
-use crate::record::{Cause, Differences, EscapedName, Lost, LostCause, PfwEvent, PfwLine, Summary};
+use crate::host::Host;
+use crate::packet::{self, Malformed, PacketType};
+use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine};
 use crate::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,54 +58,6 @@ pub struct LostSoFar {
     pub frames: u64,
     /// Reports of dropped packets.
     pub reports: u64,
-}
-
-/// Packets that were rejected and whose answer may still be seen. One that is forgotten makes a difference of its
-/// answer.
-const MAX_REJECTED: usize = 1 << 14;
-
-/// How long after a packet was rejected its answer is seen at the latest: the kernel sends it at once.
-const ANSWER_TIME: Duration = Duration::from_secs(1);
-
-/// The kernel's verdicts, and what waits for them.
-struct Truth {
-    withheld: Withheld,
-    /// The kernel does not report what it drops: its counters are all there is.
-    unreported: bool,
-    generations: Generations,
-    /// The time of the latest frame that was read, and of the latest report.
-    tap_read: Timestamp,
-    reports_read: Timestamp,
-    /// Packets from and to this machine that the kernel does not translate.
-    own: Own,
-    /// The ends of packets that were rejected.
-    rejected: Remembered<Ends>,
-    /// Forwarded packets that the tap saw coming in.
-    forwarded: u64,
-    /// Packets with which the kernel did otherwise than was predicted.
-    differences: Differences,
-    /// What routing makes of packets that no rule dropped.
-    arrivals: Arrivals,
-    /// Rules whose differences were logged, with the cause.
-    told: BTreeSet<(Arc<str>, Cause)>,
-}
-
-impl Default for Truth {
-    fn default() -> Self {
-        Self {
-            unreported: false,
-            withheld: Withheld::default(),
-            generations: Generations::default(),
-            tap_read: Timestamp::default(),
-            reports_read: Timestamp::default(),
-            own: Own::default(),
-            rejected: Remembered::new(MAX_REJECTED),
-            forwarded: 0,
-            differences: Differences::default(),
-            arrivals: Arrivals::default(),
-            told: BTreeSet::new(),
-        }
-    }
 }
 
 /// The live counterpart of a replay's stage. It lives on the capture thread.
@@ -170,7 +118,7 @@ impl Stage {
     /// Lets the kernel have the last word from now on: its reports, or, if it makes none, its counters.
     #[must_use]
     pub fn enforcing(self, reported: bool) -> Self {
-        Self { truth: Some(Truth { unreported: !reported, ..Truth::default() }), ..self }
+        Self { truth: Some(Truth::new(reported)), ..self }
     }
 
     /// Puts other rules in force when their time comes. Those that were to come later are not to come any more.
@@ -298,49 +246,6 @@ impl Stage {
         }
     }
 
-    /// Takes the kernel's report of a packet: that it dropped it, or that it lets it through the machine.
-    pub fn report(&mut self, event: &Event<'_>, now: Timestamp) {
-        let may_translate = self.may_translate();
-        let prefix = std::str::from_utf8(event.prefix).ok().and_then(read_nflog_prefix);
-        let Some(((generation, reported), truth)) = prefix.zip(self.truth.as_mut()) else { return };
-        let packet = packet::parse(event.link(), event.packet, event.original_len);
-        let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
-        // In front of routing the rule tells what the hook does not. The tap goes by the machine's addresses, and must
-        // have seen the same, or the packet would have a line for each.
-        let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
-        let hook = if stopped { Hook::Forward } else { event.hook };
-        let link = self.interfaces.get(interface);
-        let direction = direction_of(hook, link.is_some_and(|link| link.loopback));
-        let by = match reported {
-            Reported::Dropped(number) | Reported::Stopped(number) => {
-                let name = link.map_or("", |link| &*link.name);
-                Some(truth.note_dropped((generation, number), event, (&packet, direction, name)))
-            }
-            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
-        };
-        // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
-        let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || may_translate;
-        let fingerprint = by_content.then(|| packet::fingerprint(event.link(), event.packet));
-        let time = event.time.unwrap_or(now);
-        let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
-        truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());
-        if let (Reported::Begins, Net::Ip(ip)) = (reported, &packet.net) {
-            self.forwarding.passes(ip, time);
-        }
-        match by {
-            by if hook == Hook::Forward => truth.withheld.report_forwarded(seen, by),
-            // The kernel stamps what comes in, and the tap sees that; what goes out has neither.
-            Some(by) if event.hook == Hook::Output || event.time.is_none() => truth.report_outgoing(seen, by, now),
-            Some(by) => truth.report_incoming(seen, by, now),
-            // What goes out is stamped at the tap alone.
-            None if reported == Reported::Opens && event.hook == Hook::Output => {
-                truth.own.report(seen, Does::Opens, now);
-            }
-            None if reported == Reported::Opens => self.begins(&seen),
-            None => truth.report_own(seen, now),
-        }
-    }
-
     /// Writes the lines of the packets about which all is known.
     ///
     /// `tap_idle` says since when there has been nothing to be read from the tap, and `reports_idle` when all reports
@@ -419,32 +324,6 @@ impl Stage {
         log.flush_if_due(instant);
     }
 
-    /// Owns up, at the end, to drops of which the kernel's counters alone tell.
-    pub fn own_up(&mut self, now: Timestamp) {
-        let Audit { unaccounted, unreported, .. } = self.audit();
-        let (from, to) = self.doubts.span().unwrap_or((self.asked, now));
-        if let Some(log) = self.pipeline.log().filter(|_| unaccounted > 0 && !unreported) {
-            log.lost(Lost { n: unaccounted, cause: LostCause::Reports, from, to });
-        }
-    }
-
-    /// What was counted so far, without the hits of rules and what the kernel's counters say.
-    pub fn counts(&self) -> Summary {
-        let mut summary = Summary {
-            lost_kernel: self.lost.frames,
-            lost_reports: self.lost.reports,
-            differences: self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default(),
-            forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
-            untold_flows: self.forwarding.forgotten().div_ceil(2) + self.translated.forgotten(),
-            duplicates: self.duplicates,
-            other_host: self.other_host,
-            not_for_stack: self.not_for_stack,
-            ..self.pipeline.counts().clone()
-        };
-        self.conntrack.add_to(&mut summary);
-        summary
-    }
-
     /// A page of the connections that are tracked.
     pub fn connections(&self, from: usize, now: Timestamp) -> Tracking {
         let (page, total, matcher) = self.pipeline.connections(from, now);
@@ -454,29 +333,6 @@ impl Stage {
     /// Sources that are to be banned since this was asked last.
     pub fn take_bans(&mut self) -> Vec<Ban> {
         self.pipeline.take_bans()
-    }
-
-    /// How often each rule decided so far.
-    pub fn hits(&self) -> Hits {
-        self.pipeline.hits()
-    }
-
-    /// What is told to who asks for the audit.
-    pub fn audit_report(&mut self) -> AuditReport {
-        let lost_log = self.pipeline.log().map_or(0, |log| log.handle().counts().lost_log());
-        let differences = self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default();
-        self.audit().report(differences, lost_log)
-    }
-
-    /// What became of all frames.
-    pub fn summary(&mut self) -> Summary {
-        self.conntrack.read(Instant::now());
-        let audit = self.audit();
-        let Audit { sum, unaccounted, .. } = audit;
-        let (kernel_counters, kernel_reports) = (sum.dropped, sum.reported);
-        let Summary { rules, alerts, .. } = self.pipeline.summary();
-        let summary = Summary { kernel_counters, kernel_reports, unaccounted, rules, alerts, ..self.counts() };
-        if audit.unreported { audit.instead_of_reports(summary) } else { summary }
     }
 }
 
@@ -506,16 +362,6 @@ fn around<'a>(
 ) -> Circumstances<'a> {
     let interface = know(known, interfaces, pipeline, seen.interface);
     Circumstances { time: seen.time, direction: seen.direction, interface, uid: None, discards: |_, _| false }
-}
-
-/// Which way a packet goes that was dropped at a hook.
-fn direction_of(hook: Hook, loopback: bool) -> Direction {
-    match hook {
-        _ if loopback => Direction::Loopback,
-        Hook::Forward => Direction::Forwarded,
-        Hook::Output | Hook::PostRouting => Direction::Outgoing,
-        Hook::PreRouting | Hook::Input => Direction::Incoming,
-    }
 }
 
 /// What the kernel discards before any rule: only what comes from outside can be at fault.

@@ -1,16 +1,14 @@
 //! What passes through the machine or answers for it: packets that the tap alone can't place.
 
-use super::{ANSWER_TIME, Stage, Truth, around};
+use super::{Stage, around};
 use crate::app::explanation::Form;
 use crate::app::forwarding;
-use crate::app::kernel_rules::KernelRule;
 use crate::app::own::Does;
 use crate::app::pipeline::Circumstances;
-use crate::app::withheld::{By, Passage, Seen};
+use crate::app::withheld::{Passage, Seen};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
-use crate::packet::{Ip, Net, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
-use crate::time::Timestamp;
+use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 
 impl Stage {
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
@@ -77,7 +75,7 @@ impl Stage {
     /// Whether a packet is what the kernel answers one with that it has rejected.
     pub(super) fn answers_a_rejected(&self, seen: &Seen) -> bool {
         let Net::Ip(ip) = &seen.packet.net else { return false };
-        let was_rejected = |ends: &Ends| self.truth.as_ref().is_some_and(|truth| truth.rejected.knows(ends, seen.time));
+        let was_rejected = |ends: &Ends| self.truth.as_ref().is_some_and(|truth| truth.has_rejected(ends, seen.time));
         may_be_an_answer(&seen.packet)
             && seen.direction != Direction::Incoming
             && (Ends::of_packet(ip).is_some_and(|ends| was_rejected(&ends))
@@ -171,59 +169,10 @@ pub(super) fn may_be_an_answer(packet: &Packet) -> bool {
     }
 }
 
-impl Truth {
-    /// Takes the report of a packet that was dropped behind the tap.
-    pub(super) fn report_incoming(&mut self, seen: Seen, by: By, now: Timestamp) {
-        self.note_rejected(&seen, by, now);
-        self.withheld.report_incoming(seen, by);
-    }
-
-    /// Takes the report of a packet that was dropped before any tap.
-    pub(super) fn report_outgoing(&mut self, seen: Seen, by: By, now: Timestamp) {
-        self.note_rejected(&seen, by, now);
-        self.withheld.report_outgoing(seen, by);
-    }
-
-    /// Takes the report of a packet that the kernel does not translate.
-    pub(super) fn report_own(&mut self, seen: Seen, now: Timestamp) {
-        let is_icmp =
-            matches!(seen.packet.net, Net::Ip(ip) if matches!(ip.protocol, Protocol::ICMP | Protocol::ICMPV6));
-        let (direction, does) = match seen.direction {
-            // An answer that is led astray: wherever it was to go by, it leaves.
-            Direction::Loopback => (Direction::Outgoing, Does::Nothing),
-            // It may be an error about a connection.
-            other if is_icmp => (other, Does::Nothing),
-            other => (other, Does::FitsNothing),
-        };
-        self.own.report(Seen { direction, ..seen }, does, now);
-    }
-
-    /// If the rule answers what it blocks, that is coming.
-    fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
-        let Net::Ip(ip) = &seen.packet.net else { return };
-        if !self.generations.rule(&by).is_some_and(KernelRule::rejects) {
-            return;
-        }
-        if let Some(ends) = Ends::of_packet(ip) {
-            self.rejected.remember(ends, (), seen.time.plus(ANSWER_TIME), now);
-        }
-    }
-
-    /// Takes in what a dropped packet was on the wire: its answer is translated back.
-    pub(super) fn note_translated(&mut self, seen: &Seen, behind: &Packet) {
-        let ends = |packet: &Packet| if let Net::Ip(ip) = &packet.net { Ends::of_packet(ip) } else { None };
-        if let Some((on_wire, _)) =
-            ends(&seen.packet).zip(ends(behind)).filter(|(_, behind)| self.rejected.knows(behind, seen.time))
-        {
-            self.rejected.remember(on_wire, (), seen.time.plus(ANSWER_TIME), seen.time);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{About, Icmp};
+    use crate::packet::{About, Icmp, Protocol};
     use std::net::IpAddr;
 
     fn error(protocol: Protocol, src: IpAddr, kind: u8, code: u8) -> Packet {

@@ -1,14 +1,11 @@
 //! The kernel's verdicts on packets, held against what was predicted of them, and against its own counters.
 
-use super::{Stage, Truth, around};
-use crate::app::audit::Audit;
+use super::{Stage, around};
 use crate::app::explanation::{Case, Form};
-use crate::app::generations::Counted;
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
-use crate::engine::{Direction, RuleInfo, Step};
-use crate::nflog::Event;
-use crate::packet::{self, Malformed, Net, Packet};
+use crate::engine::{Direction, RuleInfo};
+use crate::packet::Malformed;
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -16,26 +13,6 @@ use std::time::Instant;
 
 /// Rules, with a cause, whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
-
-impl Truth {
-    /// Counts a report of a dropped packet. What it tells beside that, `number` being the one it came with.
-    pub(super) fn note_dropped(
-        &mut self,
-        (generation, number): (u32, u32),
-        event: &Event<'_>,
-        (packet, direction, interface): (&Packet, Direction, &str),
-    ) -> By {
-        let mut by = By { generation, number, uid: event.uid, corrupt: false };
-        if let (Some(kernel), Net::Ip(ip)) = (self.generations.kernel(&by), &packet.net) {
-            by.number = kernel.number_of(number, ip, direction, interface);
-        }
-        self.generations.reported(&by);
-        // Before that step nothing hangs on what connection tracking makes of a packet.
-        let tracked = self.generations.rule(&by).is_some_and(|rule| rule.info.step > Step::Reply);
-        by.corrupt = tracked && packet::has_wrong_checksum(packet, event.packet);
-        by
-    }
-}
 
 impl Stage {
     /// Tells of a packet that no rule of ours dropped.
@@ -117,19 +94,5 @@ impl Stage {
         };
         let reason = format!("the kernel {did} {}; cause: {}", rule.id, cause.name());
         self.note(&PfwLine { time, event: PfwEvent::Difference, interface: None, reason: &reason });
-    }
-
-    /// Takes the kernel's counters of its rules.
-    pub fn count(&mut self, counted: &Counted) {
-        if let Some(truth) = &mut self.truth {
-            truth.generations.counted(counted);
-        }
-    }
-
-    /// What the kernel dropped, held against what it reported and what was logged.
-    pub fn audit(&self) -> Audit {
-        let Some(truth) = &self.truth else { return Audit::default() };
-        let audit = truth.generations.audit(self.lost.reports);
-        if truth.unreported { audit.of_counters_alone() } else { audit }
     }
 }
