@@ -48,15 +48,19 @@ fn enforce(world: &World, rules: &str) -> Running {
     Running::start(command)
 }
 
-/// The lines about packets of these protocols, once nothing more comes.
-fn lines(world: &World, protocols: &[&str]) -> Vec<String> {
-    std::thread::sleep(Duration::from_millis(500));
-    let of = |line: &String| protocols.iter().any(|protocol| line.contains(&format!(" {protocol} ")));
-    world.lines(&[]).into_iter().filter(of).collect()
+/// The lines with any of these words, once there are `n` of them and nothing more comes.
+fn lines(world: &World, n: usize, words: &[&str]) -> Vec<String> {
+    let has_any = |line: &String| words.iter().any(|word| line.contains(&format!(" {word} ")));
+    let found = || world.lines(&[]).into_iter().filter(has_any).collect::<Vec<_>>();
+    wait_for(&format!("{n} lines with any of {words:?}"), || (found().len() >= n).then_some(()));
+    // One too many would come now.
+    std::thread::sleep(Duration::from_millis(300));
+    found()
 }
 
-/// Holds lines to be exactly these: each contains the words of one of `expected`, in any order.
-fn expect(mut lines: Vec<String>, expected: &[&[&str]]) {
+/// Holds the lines with any of these words to be exactly these: each contains those of one of `expected`, in any order.
+fn expect(world: &World, words: &[&str], expected: &[&[&str]]) {
+    let mut lines = lines(world, expected.len(), words);
     let all = lines.join("\n");
     for words in expected {
         let found = lines.iter().position(|line| words.iter().all(|word| line.contains(word)));
@@ -122,7 +126,8 @@ fn a_forwarded_flow_has_one_line() {
         sh(&format!("ip netns exec peer ping -q -c 3 -i 0.05 {server}"));
     }
     expect(
-        lines(&world, &["TCP", "UDP"]),
+        &world,
+        &["TCP", "UDP"],
         &[
             &["[ALLOWED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), "flags=S ", "rule=forwarded"],
             &["[ALLOWED] forwarded eth0 TCP", PEER6, &format!("> [{SERVER6}]:80 "), "flags=S "],
@@ -130,12 +135,9 @@ fn a_forwarded_flow_has_one_line() {
             &["[ALLOWED] forwarded eth0 UDP", &format!("[{PEER6}]:4000 > [{SERVER6}]:7777 ")],
         ],
     );
-    let pings: Vec<_> = lines(&world, &["ICMP", "ICMPv6"])
-        .into_iter()
-        .filter(|line| line.contains("type=8 ") || line.contains("type=128 "))
-        .collect();
     expect(
-        pings,
+        &world,
+        &["type=8", "type=128"],
         &[&["[ALLOWED] forwarded eth0 ICMP ", PEER4, SERVER4], &["[ALLOWED] forwarded eth0 ICMPv6 ", PEER6, SERVER6]],
     );
     let said = end(pfw);
@@ -162,7 +164,8 @@ fn publish(world: &World) {
         ports.push(port);
     }
     expect(
-        lines(world, &["TCP"]),
+        world,
+        &["TCP"],
         &[
             &["[ALLOWED] forwarded eth0 TCP", PEER4, &ports[0], &format!("> {SERVER4}:80 "), "flags=S "],
             &["[ALLOWED] forwarded eth0 TCP", PEER6, &ports[1], &format!("> [{SERVER6}]:80 "), "flags=S "],
@@ -193,7 +196,8 @@ fn masquerade(world: &World) {
         ));
     }
     expect(
-        lines(world, &["TCP"]),
+        world,
+        &["TCP"],
         &[
             &["[ALLOWED] forwarded eth1 TCP", &ports[0], &format!("> {PEER4}:8081 "), "flags=S "],
             &["[ALLOWED] forwarded eth1 TCP", &ports[1], &format!("> [{PEER6}]:8081 "), "flags=S "],
@@ -213,7 +217,8 @@ fn a_published_port_is_blocked_by_both_its_numbers() {
         }
         let rule = format!("rule=block_ports:{number} ");
         expect(
-            lines(&world, &["TCP"]),
+            &world,
+            &["TCP"],
             &[
                 &["[BLOCKED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), &rule],
                 &["[BLOCKED] forwarded eth0 TCP", PEER6, &format!("> [{SERVER6}]:80 "), &rule],
@@ -238,10 +243,10 @@ fn blocked_ends_of_forwarded_traffic_are_logged_once() {
         if let Some(end) = blocked {
             assert!(is_refused("peer", socket(HOST4, 8080)));
             let rule = format!("rule=block_ips:{end} ");
-            expect(lines(&world, &["TCP"]), &[&["[BLOCKED] forwarded eth0 TCP", PEER4, SERVER4, &rule]]);
+            expect(&world, &["TCP"], &[&["[BLOCKED] forwarded eth0 TCP", PEER4, SERVER4, &rule]]);
         } else {
             drop(connect("peer", socket(HOST4, 8080)));
-            expect(lines(&world, &["TCP"]), &[&["[ALLOWED] forwarded eth0 TCP", PEER4, SERVER4]]);
+            expect(&world, &["TCP"], &[&["[ALLOWED] forwarded eth0 TCP", PEER4, SERVER4]]);
         }
         end(pfw);
         std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
@@ -258,7 +263,7 @@ fn translated_flows_that_were_open_before_have_no_line() {
     (0..20).for_each(|_| exchange(&mut stream));
     drop(stream);
     serving.join().expect("served");
-    expect(lines(&world, &["TCP"]), &[]);
+    expect(&world, &["TCP"], &[]);
     end(pfw);
 }
 
@@ -286,7 +291,7 @@ fn forwarded_packets_of_no_flow_have_a_line_each() {
         }
     });
     let words: &[&str] = &["[ALLOWED] forwarded eth0 ICMP", "type=0", "state invalid"];
-    expect(lines(&world, &["ICMP"]), &[words; 3]);
+    expect(&world, &["ICMP"], &[words; 3]);
     end(pfw);
 }
 
@@ -307,7 +312,8 @@ fn errors_and_fragments_of_translated_flows_have_no_line() {
     server.send(&[7; 4000]).expect("sent");
     assert!(server.recv(&mut [0; 8]).is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused));
     expect(
-        lines(&world, &["UDP", "ICMP"]),
+        &world,
+        &["UDP", "ICMP"],
         &[
             &["[ALLOWED] forwarded eth0 UDP", &format!("{PEER4}:4000 > {SERVER4}:80 ")],
             &["[ALLOWED] forwarded eth1 UDP", &format!("{SERVER4}:5000 > {PEER4}:9 ")],
@@ -346,7 +352,7 @@ fn many_flows_and_drops_at_once_are_told_apart() {
         });
     });
     drop(own);
-    let lines = lines(&world, &["UDP", "TCP"]);
+    let lines = lines(&world, 3 * EACH, &["UDP", "TCP"]);
     let count = |words: &[&str]| lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
     let counts = [
         count(&["[BLOCKED] forwarded eth0 UDP", ":443 ", "rule=block_ports:443/udp "]),
@@ -364,10 +370,7 @@ fn what_others_drop_behind_pfw_has_one_line() {
     sh("iptables -A FORWARD -p tcp --dport 80 -j DROP");
     let pfw = enforce(&world, "{}");
     assert!(is_refused("peer", socket(HOST4, 8080)));
-    expect(
-        lines(&world, &["TCP"]),
-        &[&["[ALLOWED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), "flags=S "]],
-    );
+    expect(&world, &["TCP"], &[&["[ALLOWED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), "flags=S "]]);
     end(pfw);
 }
 
@@ -384,7 +387,7 @@ fn a_published_port_that_is_blocked_later() {
     stream.set_read_timeout(Some(Duration::from_millis(300))).expect("set");
     stream.write_all(b"hello").expect("sent");
     assert!(stream.read_exact(&mut [0; 5]).is_err(), "cut at once");
-    let lines = lines(&world, &["TCP"]);
+    let lines = lines(&world, 2, &["TCP"]);
     assert!(lines.iter().any(|line| line.contains("[BLOCKED] forwarded eth0 TCP") && line.contains(SERVER4)));
     assert!(lines.iter().all(|line| line.contains(" forwarded ")), "{}", lines.join("\n"));
     end(pfw);
@@ -398,10 +401,10 @@ fn own_traffic_of_a_router_keeps_its_lines() {
     translate();
     let pfw = enforce(&world, r#"{ "block_ports": [9999] }"#);
     sh(&format!("ping -q -c 2 -i 0.05 {PEER4} && ping -q -c 2 -i 0.05 {SERVER4}"));
-    let pings = lines(&world, &["ICMP"]);
     let (out, back) = ("[ALLOWED] outgoing", "[ALLOWED] incoming");
     expect(
-        pings,
+        &world,
+        &["ICMP"],
         &[
             &[out, "eth0", PEER4],
             &[out, "eth0", PEER4],
@@ -439,7 +442,7 @@ fn a_dropped_datagram_in_fragments_has_one_line() {
         }
         wait_for("the allowed datagrams", || receivers[0].recv(&mut [0; 8000]).ok());
     }
-    let lines = lines(&world, &["UDP"]);
+    let lines = lines(&world, 2 * (2 + 6), &["UDP"]);
     for address in [format!("{PEER4}:4000 > {HOST4}:9001 "), format!("[{PEER6}]:4000 > [{HOST6}]:9001 ")] {
         let blocked =
             lines.iter().filter(|line| line.contains("[BLOCKED] incoming eth0 UDP") && line.contains(&address));
@@ -467,11 +470,7 @@ fn the_answer_of_a_reject_is_allowed() {
         let refused = TcpStream::connect_timeout(&socket(peer, 114), Duration::from_millis(400));
         assert!(refused.is_err());
     }
-    let count = |words: &[&str]| {
-        let lines = lines(&world, &["TCP", "UDP", "ICMP", "ICMPv6"]);
-        let count = lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
-        (count, lines.join("\n"))
-    };
+    let lines = lines(&world, 12, &["TCP", "UDP", "ICMP", "ICMPv6"]);
     for (words, expected) in [
         (&["[BLOCKED] incoming eth0 TCP", ":113 ", "rule=no "][..], 2),
         (&["[BLOCKED] incoming eth0 UDP", ":113 ", "rule=no "], 2),
@@ -481,8 +480,8 @@ fn the_answer_of_a_reject_is_allowed() {
         (&["[BLOCKED] outgoing eth0 TCP", ":114 ", "rule=never "], 2),
         (&["[ALLOWED] loopback lo TCP", ":114 ", "rule=guard:reject-answer"], 2),
     ] {
-        let (found, lines) = count(words);
-        assert_eq!(found, expected, "{words:?} in\n{lines}");
+        let found = lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+        assert_eq!(found, expected, "{words:?} in\n{}", lines.join("\n"));
     }
     end(pfw);
 }
