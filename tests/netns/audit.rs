@@ -3,7 +3,7 @@
 
 use crate::Case;
 use crate::common::{Running, run_in, wait_for};
-use crate::enforce::{count, enforce, wait_for_lines};
+use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use serde_json::Value;
 use std::io;
@@ -92,8 +92,7 @@ fn a_blocked_line_names_the_entry() {
     let blocked = count(&world, &["[BLOCKED] incoming eth0 UDP", ":4002 "]);
     let told = count(&world, &["[BLOCKED] incoming eth0 UDP", ":4002 ", "reason=\"peer 10.77.0.2 is in block_", "("]);
     assert_eq!(told, blocked, "{}", world.log().join("\n"));
-    let (_, said) = pfw.stop(libc::SIGTERM);
-    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
+    ends_as_predicted(pfw);
 }
 
 fn a_blocked_line_names_the_given_id() {
@@ -104,8 +103,7 @@ fn a_blocked_line_names_the_given_id() {
         on_peer(|| UdpSocket::bind((peer, 4000)).and_then(|socket| socket.send_to(b"x", (host, 9))).expect("sent"));
     }
     wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", "rule=that-one "]);
-    let (_, said) = pfw.stop(libc::SIGTERM);
-    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
+    ends_as_predicted(pfw);
 }
 
 /// The number that the summary gives under a name.

@@ -1,8 +1,8 @@
 //! Bans, made by the tools that people scan with and by those who guess passwords: who is banned, who never is, and how
 //! it ends.
 
-use crate::common::{Running, run_in, wait_for};
-use crate::enforce::enforce;
+use crate::common::{run_in, wait_for};
+use crate::enforce::{ends_as_predicted, enforce};
 use crate::world::{HOST4, PEER4, World, on_peer, sh, try_sh};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -61,12 +61,6 @@ fn status(world: &World) -> String {
     run_in(world.folder.path(), ["status"]).stdout
 }
 
-fn end(pfw: Running) {
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences"), "{said}");
-}
-
 fn a_scan_by_connections_bans_its_source_and_one_without_does_not() {
     let world = World::new();
     let pfw = enforce(&world, BAN, []);
@@ -85,7 +79,7 @@ fn a_scan_by_connections_bans_its_source_and_one_without_does_not() {
     wait_for_event(&world, "ban-ended");
     wait_for("the end of the ban", || reaches(8080).then_some(()));
     assert!(!status(&world).contains("is banned"), "{}", status(&world));
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn who_guesses_is_banned_over_a_reload() {
@@ -102,7 +96,7 @@ fn who_guesses_is_banned_over_a_reload() {
     assert!(!reaches(22), "the ban stays");
     assert!(status(&world).contains("(brute_force)"), "{}", status(&world));
     assert!(!std::fs::read_to_string(&file).expect("readable").contains(PEER4), "the file has no bans");
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn who_is_allowed_is_not_banned() {
@@ -114,7 +108,7 @@ fn who_is_allowed_is_not_banned() {
     let line = wait_for_event(&world, "ban-spared");
     assert!(line.contains("not banned, allow_ips has it"), "{line}");
     assert!(reaches(22) && !has_event(&world, "banned"));
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn what_would_be_banned_is_said_and_nobody_is() {
@@ -125,7 +119,7 @@ fn what_would_be_banned_is_said_and_nobody_is() {
     let line = wait_for_event(&world, "would-ban");
     assert!(line.contains(&format!("would ban {PEER4} for 6 s (scan.")), "{line}");
     assert!(reaches(8080) && !has_event(&world, "banned"));
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn a_ban_is_taken_back_by_hand() {
@@ -139,5 +133,5 @@ fn a_ban_is_taken_back_by_hand() {
     assert_eq!(taken_back.code, 0, "{taken_back:?}");
     assert!(reaches(22) && !status(&world).contains("is banned"));
     assert!(try_sh(&format!("grep -q {PEER4} {}", world.path("rules.json").display())).status.code() == Some(1));
-    end(pfw);
+    ends_as_predicted(pfw);
 }

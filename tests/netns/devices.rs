@@ -3,7 +3,7 @@
 
 use crate::Case;
 use crate::capture::send_tagged;
-use crate::enforce::{count, enforce, ping, wait_for_lines};
+use crate::enforce::{count, ends_as_predicted, enforce, ping, wait_for_lines};
 use crate::firewall::everything;
 use crate::firewall::life::rules_of_others;
 use crate::variant::{BOTH, choose};
@@ -58,8 +58,7 @@ fn on_a_bridge() {
         wait_for_lines(&world, 1, &["[ALLOWED] incoming br0 UDP", ":6000 > "]);
         assert_eq!(count(&world, &[" ICMP "]), 5, "{}", world.log().join("\n"));
         assert_eq!(count(&world, &[" eth0 "]), 0, "{}", world.log().join("\n"));
-        let (_, said) = pfw.stop(libc::SIGTERM);
-        assert!(!said.contains("differences"), "{said}");
+        ends_as_predicted(pfw);
     }
 }
 
@@ -115,8 +114,7 @@ fn on_a_vlan() {
         wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0.5 UDP", ":6000 > ", "rule=block_ports:5001/udp"]);
         wait_for_lines(&world, 4, &["[ALLOWED] ", " eth0 ICMP "]);
         assert_eq!(count(&world, &[" eth0 ", "10.79.0."]), 0, "{}", world.log().join("\n"));
-        let (_, said) = pfw.stop(libc::SIGTERM);
-        assert!(!said.contains("differences"), "{said}");
+        ends_as_predicted(pfw);
     }
 }
 
@@ -127,8 +125,7 @@ fn a_tagged_frame_has_one_line() {
     send_tagged(&[7, 0x6000, 7, 0x6000]);
     wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 ", &format!("{PEER4} > {HOST4}"), "rule=block_protocols:253"]);
     assert_eq!(count(&world, &[&format!("{PEER4} > {HOST4}")]), 2, "{}", world.log().join("\n"));
-    let (_, said) = pfw.stop(libc::SIGTERM);
-    assert!(!said.contains("differences"), "{said}");
+    ends_as_predicted(pfw);
 }
 
 /// Tables as firewalld and Docker make them with nftables itself.

@@ -3,8 +3,8 @@
 
 use crate::Case;
 use crate::audit::send_raw;
-use crate::common::{Running, wait_for};
-use crate::enforce::{count, enforce, wait_for_lines};
+use crate::common::wait_for;
+use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 
@@ -17,12 +17,6 @@ pub const CASES: &[Case] = &[
 /// mDNS, which nobody here has joined.
 const GROUP4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0xfb);
-
-fn ends_without_differences(pfw: Running) {
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
-}
 
 fn what_routing_discards() {
     let world = World::new();
@@ -41,7 +35,7 @@ fn what_routing_discards() {
     wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP 10.77.0.2:5353", "rule=block_ips", reason]);
     wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP [fd77::2]:5353", "rule=default_policy", reason]);
     wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 UDP", ":9 ", "rule=block_ips"]);
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
 }
 
 /// The guards in front of all else ask for ICMP types, for which iptables drops what has none.
@@ -60,7 +54,7 @@ fn a_cut_off_header_has_no_verdict() {
     wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", ":9 "]);
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMP ", PEER4]), 0, "{:?}", world.log());
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 TCP", PEER4]), 0, "{:?}", world.log());
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn an_error_is_no_answer_of_a_reject() {
@@ -72,5 +66,5 @@ fn an_error_is_no_answer_of_a_reject() {
     on_peer(|| UdpSocket::bind((PEER4, 0)).and_then(|socket| socket.send_to(b"x", ("203.0.113.5", 9))).expect("sent"));
     wait_for_lines(&world, 1, &["[BLOCKED] outgoing eth0 ICMP", "type=3", "rule=block_ips"]);
     assert_eq!(count(&world, &["rule=guard:reject-answer"]), 0, "{:?}", world.log());
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
 }

@@ -2,6 +2,7 @@
 
 use crate::Case;
 use crate::common::{Running, pfw, wait_for};
+use crate::enforce::ends_as_predicted;
 use crate::firewall::long_list;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use std::net::UdpSocket;
@@ -83,9 +84,7 @@ fn what_is_stopped_on_its_way_is_forwarded() {
     send_from_peer("0.0.0.0", HOST4, 20, 20);
     expect_lines(&world, 20, &["[BLOCKED] incoming eth0 UDP 10.77.0.2:4000 > 10.77.0.1:5000", "rule=block_ips"]);
     assert_eq!(world.lines(&["UDP", PEER4]).len(), 40, "one line for each");
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences"), "{said}");
+    ends_as_predicted(pfw);
 }
 
 fn a_long_list_is_gone_however_it_ends() {

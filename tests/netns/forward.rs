@@ -3,6 +3,7 @@
 
 use crate::Case;
 use crate::common::{PATIENCE, Running, pfw, wait_for};
+use crate::enforce::ends_as_predicted;
 use crate::variant;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on, on_peer, sh};
 use std::io::{Read, Write};
@@ -69,14 +70,6 @@ fn expect(world: &World, words: &[&str], expected: &[&[&str]]) {
     assert!(lines.is_empty(), "more than was expected:\n{}\nof\n{all}", lines.join("\n"));
 }
 
-/// Ends pfw, and holds that nothing went otherwise than it had predicted.
-fn end(pfw: Running) -> String {
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences") && !said.contains("lost reports"), "{said}");
-    said
-}
-
 fn socket(address: &str, port: u16) -> SocketAddr {
     SocketAddr::new(address.parse::<IpAddr>().expect("an address"), port)
 }
@@ -140,7 +133,7 @@ fn a_forwarded_flow_has_one_line() {
         &["type=8", "type=128"],
         &[&["[ALLOWED] forwarded eth0 ICMP ", PEER4, SERVER4], &["[ALLOWED] forwarded eth0 ICMPv6 ", PEER6, SERVER6]],
     );
-    let said = end(pfw);
+    let said = ends_as_predicted(pfw);
     assert!(said.contains("seen forwarded"), "{said}");
 }
 
@@ -149,7 +142,7 @@ fn a_published_port_has_one_line_for_each_flow() {
     translate();
     let pfw = enforce(&world, r#"{ "block_ports": [9999] }"#);
     publish(&world);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 /// Two connections to the published port, one of each family.
@@ -178,7 +171,7 @@ fn a_masqueraded_flow_has_one_line() {
     translate();
     let pfw = enforce(&world, r#"{ "block_ports": [9999] }"#);
     masquerade(&world);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 /// Two connections from the server to the peer, who takes them for the host's.
@@ -224,7 +217,7 @@ fn a_published_port_is_blocked_by_both_its_numbers() {
                 &["[BLOCKED] forwarded eth0 TCP", PEER6, &format!("> [{SERVER6}]:80 "), &rule],
             ],
         );
-        end(pfw);
+        ends_as_predicted(pfw);
         drop(listeners);
         std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
     }
@@ -248,7 +241,7 @@ fn blocked_ends_of_forwarded_traffic_are_logged_once() {
             drop(connect("peer", socket(HOST4, 8080)));
             expect(&world, &["TCP"], &[&["[ALLOWED] forwarded eth0 TCP", PEER4, SERVER4]]);
         }
-        end(pfw);
+        ends_as_predicted(pfw);
         std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
     }
     serving.join().expect("served");
@@ -264,7 +257,7 @@ fn translated_flows_that_were_open_before_have_no_line() {
     drop(stream);
     serving.join().expect("served");
     expect(&world, &["TCP"], &[]);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn forwarded_packets_of_no_flow_have_a_line_each() {
@@ -292,7 +285,7 @@ fn forwarded_packets_of_no_flow_have_a_line_each() {
     });
     let words: &[&str] = &["[ALLOWED] forwarded eth0 ICMP", "type=0", "state invalid"];
     expect(&world, &["ICMP"], &[words; 3]);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn errors_and_fragments_of_translated_flows_have_no_line() {
@@ -319,7 +312,7 @@ fn errors_and_fragments_of_translated_flows_have_no_line() {
             &["[ALLOWED] forwarded eth1 UDP", &format!("{SERVER4}:5000 > {PEER4}:9 ")],
         ],
     );
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 /// Datagrams to each port, and connections.
@@ -361,7 +354,7 @@ fn many_flows_and_drops_at_once_are_told_apart() {
         lines.len(),
     ];
     assert_eq!(counts, [EACH, EACH, EACH, 3 * EACH]);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn what_others_drop_behind_pfw_has_one_line() {
@@ -371,7 +364,7 @@ fn what_others_drop_behind_pfw_has_one_line() {
     let pfw = enforce(&world, "{}");
     assert!(is_refused("peer", socket(HOST4, 8080)));
     expect(&world, &["TCP"], &[&["[ALLOWED] forwarded eth0 TCP", PEER4, &format!("> {SERVER4}:80 "), "flags=S "]]);
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn a_published_port_that_is_blocked_later() {
@@ -390,7 +383,7 @@ fn a_published_port_that_is_blocked_later() {
     let lines = lines(&world, 2, &["TCP"]);
     assert!(lines.iter().any(|line| line.contains("[BLOCKED] forwarded eth0 TCP") && line.contains(SERVER4)));
     assert!(lines.iter().all(|line| line.contains(" forwarded ")), "{}", lines.join("\n"));
-    end(pfw);
+    ends_as_predicted(pfw);
     drop(stream);
     // Its end can reach the server now.
     serving.join().expect("served");
@@ -416,7 +409,7 @@ fn own_traffic_of_a_router_keeps_its_lines() {
             &[back, "eth1", SERVER4],
         ],
     );
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn legacy_tables_tell_of_translated_flows_too() {
@@ -427,7 +420,7 @@ fn legacy_tables_tell_of_translated_flows_too() {
     publish(&world);
     std::fs::write(world.path("firewall.log"), "").expect("emptied");
     masquerade(&world);
-    let said = end(pfw);
+    let said = ends_as_predicted(pfw);
     assert!(said.contains("legacy"), "{said}");
 }
 
@@ -453,7 +446,7 @@ fn a_dropped_datagram_in_fragments_has_one_line() {
             lines.iter().filter(|line| line.contains("[ALLOWED] incoming eth0 UDP") && line.contains(address));
         assert_eq!(allowed.count(), 6, "three fragments each\n{}", lines.join("\n"));
     }
-    end(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn the_answer_of_a_reject_is_allowed() {
@@ -483,5 +476,5 @@ fn the_answer_of_a_reject_is_allowed() {
         let found = lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
         assert_eq!(found, expected, "{words:?} in\n{}", lines.join("\n"));
     }
-    end(pfw);
+    ends_as_predicted(pfw);
 }

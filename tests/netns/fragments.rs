@@ -2,8 +2,8 @@
 //! before any rule sees it, and reports it as one.
 
 use crate::Case;
-use crate::common::{Running, wait_for};
-use crate::enforce::{count, enforce, wait_for_lines};
+use crate::common::wait_for;
+use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::variant::choose;
 use crate::verdict::raw::Sender;
 use crate::verdict::wire::{Body, Flaw, Segment, Spec};
@@ -66,13 +66,6 @@ fn send(sender: &Sender, packets: &[Vec<u8>], to: IpAddr, pause: Duration) {
     }
 }
 
-/// Ends pfw, and holds that nothing went otherwise than it had predicted.
-fn end(world: &World, pfw: Running) {
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences") && !said.contains("lost reports"), "{said}\n{}", world.log().join("\n"));
-}
-
 fn odd_fragments_have_one_line(variant: &str) {
     let world = World::new();
     choose(variant);
@@ -91,7 +84,7 @@ fn odd_fragments_have_one_line(variant: &str) {
     }
     wait_for_lines(&world, usize::from(port - 1000), &["[BLOCKED] incoming eth0", "rule=block_ips:"]);
     assert_eq!(count(&world, &["frag="]), 0, "{}", world.log().join("\n"));
-    end(&world, pfw);
+    ends_as_predicted(pfw);
 }
 
 /// Waits for the line of a dropped datagram.
@@ -123,7 +116,7 @@ fn fragments_that_no_rule_has_seen_are_no_difference() {
     send(&sender, &cut.fragments(8), cut.dst, Duration::ZERO);
     wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0", "frag=0+", "rule=block_ips:"]);
     wait_for_lines(&world, 6 + 5, &["[ALLOWED] incoming eth0", "rule=block_ips:", NOT_WHOLE]);
-    end(&world, pfw);
+    ends_as_predicted(pfw);
 }
 
 fn a_datagram_that_comes_in_slowly_is_no_difference() {
@@ -151,5 +144,5 @@ fn a_datagram_that_comes_in_slowly_is_no_difference() {
     // How fast the first three came in fact nobody knows.
     assert!((2 * 3..=4 * 3).contains(&not_whole()), "{}", world.log().join("\n"));
     assert_eq!(count(&world, &["frag="]), not_whole(), "{}", world.log().join("\n"));
-    end(&world, pfw);
+    ends_as_predicted(pfw);
 }

@@ -2,8 +2,8 @@
 //! behind that, the tap in front of it, and each has one line.
 
 use crate::Case;
-use crate::common::{PATIENCE, Running};
-use crate::enforce::{count, enforce, wait_for_lines};
+use crate::common::PATIENCE;
+use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::variant;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh};
 use std::io::{ErrorKind, Read, Write};
@@ -42,12 +42,6 @@ fn sides() -> [(SocketAddr, IpAddr); 2] {
     })
 }
 
-fn ends_without_differences(pfw: Running) {
-    let (code, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("differences") && !said.contains("unaccounted"), "{said}");
-}
-
 fn a_dropped_one_has_one_line() {
     let world = World::new();
     for variant in variant::BOTH {
@@ -83,7 +77,7 @@ fn tells_of_dropped_ones_once(world: &World) {
     let all = world.log().join("\n");
     assert_eq!(count(world, &[&format!(":{ASKED} ")]), 0, "a second line for what was dropped:\n{all}");
     assert!(!all.contains("not dropped by the kernel") && !all.contains("event=difference"), "{all}");
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
     std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
 }
 
@@ -129,7 +123,7 @@ fn tells_of_each_packet_once(world: &World) {
     wait_for_lines(world, 2, &["[ALLOWED] outgoing eth0 TCP", &asked, "flags=SA ", "rule=reply "]);
     let all = world.log().join("\n");
     assert_eq!(count(world, &[":4000 "]), 4 * EXCHANGES, "{all}");
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
 }
 
 fn the_answer_to_a_rejected_one_is_allowed() {
@@ -156,5 +150,5 @@ fn the_answer_to_a_rejected_one_is_allowed() {
     wait_for_lines(&world, 2, &["[ALLOWED] outgoing eth0 TCP", "rule=guard:reject-answer "]);
     wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMP ", "rule=guard:reject-answer "]);
     wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMPv6 ", "rule=guard:reject-answer "]);
-    ends_without_differences(pfw);
+    ends_as_predicted(pfw);
 }
