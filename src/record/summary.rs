@@ -57,6 +57,8 @@ pub struct Summary {
     pub forwarded: u64,
     /// Translated flows through this machine that found no room: their packets were taken for its own.
     pub untold_flows: u64,
+    /// Datagrams in fragments that found no room: of what was dropped, fragments may have a line of their own.
+    pub untold_datagrams: u64,
     /// Frames for other hosts: seen, neither judged nor logged.
     pub other_host: u64,
     /// Further sightings of packets that were judged elsewhere (bridge and port, `lo` twice).
@@ -123,6 +125,7 @@ impl fmt::Display for Summary {
             ("not IP", self.non_ip),
             ("seen forwarded", self.forwarded),
             ("flows not told", self.untold_flows),
+            ("datagrams not told", self.untold_datagrams),
             ("for other hosts", self.other_host),
             ("logged elsewhere", self.duplicates),
             ("not for the IP stack", self.not_for_stack),

@@ -14,7 +14,7 @@ const MAX_DROPPED: usize = 1 << 12;
 /// Datagrams of which it is remembered how much of them was seen, of those that may be dropped: some megabytes.
 /// One that finds no room passes for one that never became whole, and of the line of its first fragment, once that is
 /// written, a report knows nothing.
-const MAX_BEGUN: usize = 1 << 12;
+pub(super) const MAX_BEGUN: usize = 1 << 12;
 
 /// What tells the fragments of a datagram from those of others (RFC 791 section 3.2, RFC 8200 section 4.5: IPv6 has no
 /// protocol in it).
@@ -149,6 +149,11 @@ impl Datagrams {
     /// A fragment of a datagram was dropped by itself, or the datagram was: what comes of it is of another.
     pub(super) fn forget(&mut self, datagram: &Datagram) {
         self.begun.end(datagram, Timestamp::MIN);
+    }
+
+    /// Datagrams that found no room.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.begun.forgotten() + self.dropped.forgotten()
     }
 
     /// Whether a fragment looks like one of a datagram that was dropped just before.

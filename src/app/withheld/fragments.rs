@@ -142,6 +142,11 @@ impl Fragments {
         came_in && Datagram::of(&seen.packet).is_some() && !self.datagrams.is_whole(seen)
     }
 
+    /// Datagrams that could not be followed.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.datagrams.forgotten()
+    }
+
     /// Takes out what was reported: a fragment, or all of a datagram, which is one packet to the rules. Of that the
     /// first fragment told what was predicted.
     pub(super) fn take(&mut self, reported: &Seen) -> Option<Judged> {

@@ -176,6 +176,11 @@ impl Withheld {
         self.fragments.is_unfinished(seen)
     }
 
+    /// Datagrams in fragments that found no room among those that are followed.
+    pub fn forgotten(&self) -> u64 {
+        self.fragments.forgotten()
+    }
+
     /// Whether more waits than there is room for.
     fn is_crowded(&self) -> bool {
         let held =

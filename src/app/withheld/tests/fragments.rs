@@ -1,6 +1,7 @@
 //! Fragments: of a datagram that is dropped, and beside one.
 
 use super::*;
+use crate::app::withheld::datagrams::MAX_BEGUN;
 
 /// What is let go until `settled`, of fragments that are to be blocked.
 fn release_blocked(withheld: &mut Withheld, settled: Timestamp) -> Vec<Settled> {
@@ -53,6 +54,15 @@ fn fragments_of_an_allowed_datagram_pass_beside_a_dropped_one() {
         [dropped_whole(whole), passed(allowed[0]), passed(allowed[1])],
         "of the same ends, and of one stamp"
     );
+}
+
+#[test]
+fn datagrams_that_find_no_room_are_counted() {
+    let mut withheld = Withheld::default();
+    let room = u32::try_from(MAX_BEGUN).expect("small");
+    (0..room + 3).for_each(|id| withheld.hold(part(at(1), id, 0, 80)));
+    release_blocked(&mut withheld, at(2));
+    assert_eq!(withheld.forgotten(), 3);
 }
 
 #[test]
