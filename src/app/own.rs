@@ -1,6 +1,9 @@
 //! Packets from and to this machine that look as if they were part of a flow on its way through: the kernel tells of
-//! each that it does not translate.
+//! each that it does not translate, and of each that this machine sends from an address of others.
 
+mod posing;
+
+use self::posing::Posing;
 use super::withheld::{Frames, Incoming, Seen, is_first_of, is_same, stamp};
 use crate::engine::Direction;
 use crate::packet::{Ip, Net};
@@ -33,6 +36,7 @@ pub struct Own {
     incoming: Incoming<Does>,
     /// They bear the time at which they were read.
     outgoing: Incoming<Does>,
+    posing: Posing,
 }
 
 impl Own {
@@ -44,6 +48,21 @@ impl Own {
             reports.pop_until(Timestamp::MAX);
         }
         reports.push(seen, does);
+    }
+
+    /// Takes a report of a packet that this machine sends from an address of others. Its time is that of reading.
+    pub fn report_posing(&mut self, reported: &Seen) {
+        self.posing.report(reported);
+    }
+
+    /// Whether a packet that goes out, and did not come in as it is, was sent by this machine from an address of others.
+    pub fn is_posing(&mut self, seen: &Seen) -> bool {
+        self.posing.covers(seen)
+    }
+
+    /// How many connections from addresses of others found no room.
+    pub fn forgotten(&self) -> u64 {
+        self.posing.forgotten()
     }
 
     /// The report of a packet that the tap saw, if there is one. It is of use once. `behind` are the frames behind.

@@ -183,7 +183,7 @@ impl Stage {
             Some(Course::In) => Direction::Incoming,
             Some(Course::Out) => Direction::Outgoing,
             Some(Course::Entering) => Direction::Forwarded,
-            Some(Course::Leaving) if self.truth.is_some() && through::may_be_an_answer(&packet) => Direction::Outgoing,
+            Some(Course::Leaving) if self.truth.is_some() => Direction::Forwarded,
             Some(Course::Leaving) => return self.duplicates += 1,
         };
         let known = know(&mut self.known, &self.interfaces, &self.pipeline, interface);
@@ -194,7 +194,11 @@ impl Stage {
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
         if course == Some(Course::Leaving) {
-            truth.withheld.hold(Seen { direction: Direction::Forwarded, ..seen });
+            if truth.withheld.has_entered(&seen) {
+                return self.duplicates += 1;
+            }
+            // It is part of what came in otherwise, or this machine's own.
+            truth.withheld.hold(seen);
         } else if direction == Direction::Forwarded {
             // Its line comes from the kernel, if it has one.
             let is_whole = self.pipeline.examine(&packet, &around);

@@ -163,6 +163,8 @@ pub enum Reported {
     Own,
     /// The same, and it would open a connection.
     Opens,
+    /// This machine sends it from an address that is another's. It may be dropped yet.
+    Posing,
 }
 
 /// Digits of a rule's number in a prefix.
@@ -175,6 +177,8 @@ const BEGINS: &str = "begins";
 const OWN: &str = "inside";
 /// See [`PASSED`].
 const OPENS: &str = "opened";
+/// See [`PASSED`].
+const POSING: &str = "posing";
 /// What stands behind the number of a rule that stopped a packet on its way through.
 const STOPPED: &str = ":fwd";
 
@@ -190,6 +194,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Begins => format!("pfw:{generation:08x}:{BEGINS}"),
         Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
         Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
+        Reported::Posing => format!("pfw:{generation:08x}:{POSING}"),
     }
 }
 
@@ -218,6 +223,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
         None if what == BEGINS => Reported::Begins,
         None if what == OWN => Reported::Own,
         None if what == OPENS => Reported::Opens,
+        None if what == POSING => Reported::Posing,
         None => Reported::Dropped(hex(what, 6)?),
     };
     Some((hex(generation, 8)?, reported))
@@ -251,6 +257,7 @@ mod tests {
             (Reported::Begins, "pfw:0000feed:begins"),
             (Reported::Own, "pfw:0000feed:inside"),
             (Reported::Opens, "pfw:0000feed:opened"),
+            (Reported::Posing, "pfw:0000feed:posing"),
         ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);
             assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));

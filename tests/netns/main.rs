@@ -34,6 +34,7 @@ mod monitor;
 mod needs;
 mod nflog;
 mod open;
+mod posing;
 mod redirect;
 mod scans;
 mod store;
@@ -74,6 +75,7 @@ fn cases() -> Vec<Case> {
         needs::CASES,
         nflog::CASES,
         open::CASES,
+        posing::CASES,
         redirect::CASES,
         scans::CASES,
         store::CASES,

@@ -17,7 +17,9 @@ impl Stage {
             lost_reports: self.lost.reports,
             differences: self.truth.as_ref().map(|truth| truth.differences).unwrap_or_default(),
             forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
-            untold_flows: self.forwarding.forgotten().div_ceil(2) + self.translated.forgotten(),
+            untold_flows: self.forwarding.forgotten().div_ceil(2)
+                + self.translated.forgotten()
+                + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten()),
             untold_datagrams: self.truth.as_ref().map_or(0, |truth| truth.withheld.forgotten()),
             duplicates: self.duplicates,
             other_host: self.other_host,

@@ -29,7 +29,7 @@ impl Stage {
                 let name = link.map_or("", |link| &*link.name);
                 Some(truth.note_dropped((generation, number), event, (&packet, direction, name)))
             }
-            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens => None,
+            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens | Reported::Posing => None,
         };
         // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
         let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || may_translate;
@@ -50,6 +50,7 @@ impl Stage {
                 truth.own.report(seen, Does::Opens, now);
             }
             None if reported == Reported::Opens => self.begins(&seen),
+            None if reported == Reported::Posing => truth.own.report_posing(&seen),
             None => truth.report_own(seen, now),
         }
     }

@@ -61,7 +61,8 @@ impl Stage {
     /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
     fn judge_early(&mut self, seen: Seen) {
         let packet = self.translated.as_rules_see(&seen).unwrap_or(seen.packet);
-        let judgement = (!self.may_pass(&seen)).then(|| self.form(&Seen { packet, ..seen }, None).judgement);
+        let is_placed = seen.direction != Direction::Forwarded && !self.may_pass(&seen);
+        let judgement = is_placed.then(|| self.form(&Seen { packet, ..seen }, None).judgement);
         if let Some(truth) = &mut self.truth {
             truth.withheld.keep(seen, judgement);
         }
@@ -70,9 +71,13 @@ impl Stage {
     /// Tells of a packet that the tap saw and the kernel did not drop.
     fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         if seen.direction == Direction::Forwarded {
-            let Some(answer) = self.as_answer(seen) else { return self.duplicates += 1 };
-            let form = self.form(&answer, None);
-            return self.tell_own(&answer, form);
+            let Some(own) = self.as_own(seen) else { return self.duplicates += 1 };
+            let around = around(&mut self.known, &self.interfaces, &self.pipeline, &own);
+            if self.pipeline.examine(&own.packet, &around) {
+                let form = self.form(&own, None);
+                self.tell_own(&own, form);
+            }
+            return;
         }
         let form = match self.place(seen) {
             Place::OnItsWayThrough => return,

@@ -25,6 +25,7 @@ impl Stage {
             Some(Does::FitsNothing) => return Place::Nowhere,
             Some(Does::Opens) => {}
             None if let Some(behind) = behind => return Place::Behind(behind),
+            None if self.is_posing(seen) => {}
             None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
@@ -57,12 +58,19 @@ impl Stage {
         seen.direction != Direction::Loopback && self.forwarding.covers(ip, seen.time)
     }
 
-    /// A packet that was seen leaving as one that had come in, if it is this machine's own answer to one that it rejected:
-    /// that bears the address of who is answered for.
-    pub(super) fn as_answer(&mut self, seen: &Seen) -> Option<Seen> {
-        let answer = Seen { direction: Direction::Outgoing, ..*seen };
+    /// A packet that was seen leaving between the ends of others that had come in, if it is this machine's own: the answer
+    /// to one that it rejected, which bears the address of who is answered for, or what it sends as another.
+    pub(super) fn as_own(&mut self, seen: &Seen) -> Option<Seen> {
+        let own = Seen { direction: Direction::Outgoing, ..*seen };
         let truth = self.truth.as_mut()?;
-        truth.own.take(&answer, truth.withheld.frames()).map(|_| answer)
+        let is_own = truth.own.is_posing(&own) || truth.own.take(&own, truth.withheld.frames()).is_some();
+        is_own.then_some(own)
+    }
+
+    /// Whether a packet goes out that this machine sends from an address of others.
+    fn is_posing(&mut self, seen: &Seen) -> bool {
+        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing);
+        truth.is_some_and(|truth| truth.own.is_posing(seen))
     }
 
     /// Takes in that a packet would open a connection to this machine.

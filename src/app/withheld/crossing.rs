@@ -35,10 +35,23 @@ pub(super) struct Crossings {
     gone: u64,
     /// The numbers of reports without a frame, by fingerprint: of the whole and of the head.
     alone: HashMap<u64, VecDeque<u64>, RandomState>,
-    /// Packets that came in for another machine, with their times, by what they were: the reports about them are not
-    /// about what only looks like them.
-    entering: Box<[(u64, Timestamp)]>,
+    /// Packets that came in for another machine: the reports about them are not about what only looks like them.
+    entering: Box<[Entered]>,
     hasher: RandomState,
+}
+
+/// A packet that came in for another machine.
+#[derive(Clone, Copy, Debug)]
+struct Entered {
+    /// [What it was](Crossings::exactly).
+    key: u64,
+    time: Timestamp,
+    interface: u32,
+    ttl: u8,
+}
+
+impl Entered {
+    const NONE: Self = Self { key: 0, time: Timestamp::MIN, interface: 0, ttl: 0 };
 }
 
 impl Default for Crossings {
@@ -47,7 +60,7 @@ impl Default for Crossings {
             reports: VecDeque::new(),
             gone: 0,
             alone: HashMap::default(),
-            entering: vec![(0, Timestamp::MIN); ENTERING].into(),
+            entering: vec![Entered::NONE; ENTERING].into(),
             hasher: RandomState::default(),
         }
     }
@@ -56,27 +69,36 @@ impl Default for Crossings {
 impl Crossings {
     /// Takes in that a packet came in for another machine.
     pub(super) fn entering(&mut self, seen: &Seen) {
-        let Some(key) = self.exactly(seen) else { return };
+        let Some((key, ttl)) = self.exactly(seen) else { return };
         if let Some(slot) = self.entering.get_mut(slot(key)) {
-            *slot = (key, seen.time);
+            *slot = Entered { key, time: seen.time, interface: seen.interface, ttl };
         }
     }
 
     /// Whether a report is about a packet that came in as it is.
     fn came_in_so(&self, reported: &Seen) -> bool {
         let since = reported.time.minus(UNTIL_REPORTED);
-        self.exactly(reported).is_some_and(|key| {
-            self.entering
-                .get(slot(key))
-                .is_some_and(|&(known, time)| known == key && (since..=reported.time).contains(&time))
+        self.entered(reported).is_some_and(|(entered, _)| {
+            entered.interface == reported.interface && (since..=reported.time).contains(&entered.time)
         })
     }
 
-    /// What a packet is, to where it goes included.
-    fn exactly(&self, seen: &Seen) -> Option<u64> {
+    /// Whether a packet that goes out came in as it is, for another machine, and was handed on.
+    pub(super) fn has_entered(&self, leaving: &Seen) -> bool {
+        self.entered(leaving).is_some_and(|(entered, ttl)| entered.ttl == ttl.wrapping_add(1))
+    }
+
+    /// What came in as a packet is, with the time to live that that has now.
+    fn entered(&self, seen: &Seen) -> Option<(&Entered, u8)> {
+        let (key, ttl) = self.exactly(seen)?;
+        self.entering.get(slot(key)).filter(|entered| entered.key == key).map(|entered| (entered, ttl))
+    }
+
+    /// What a packet is, to where it goes included, and its time to live.
+    fn exactly(&self, seen: &Seen) -> Option<(u64, u8)> {
         let Net::Ip(ip) = &seen.packet.net else { return None };
         let fingerprint = seen.fingerprint?;
-        Some(self.hasher.hash_one((fingerprint, seen.interface, ip.dst, Ends::of_packet(ip))))
+        Some((self.hasher.hash_one((fingerprint, ip.dst, Ends::of_packet(ip))), ip.ttl))
     }
 
     /// Takes a report in.

@@ -146,6 +146,11 @@ impl Withheld {
         self.forwarded.entering(seen);
     }
 
+    /// Whether a packet that goes out came in as it is, for another machine.
+    pub fn has_entered(&self, leaving: &Seen) -> bool {
+        self.forwarded.has_entered(leaving)
+    }
+
     /// Takes a report of a packet on its way through, and of the rule that dropped it, if one did.
     pub fn report_forwarded(&mut self, seen: Seen, by: Option<By>) {
         self.forwarded.push(seen, by);

@@ -143,6 +143,9 @@ impl Steps<'_, '_> {
         self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
         if direction == RuleDirection::Out {
             self.misled_answers();
+            // A transparent proxy sends from the addresses of others, and to the tap looks like one who forwards.
+            let posing = outside.with("-m addrtype ! --src-type LOCAL");
+            self.writer.report("own", Reported::Posing, &posing);
         }
     }
 

@@ -153,6 +153,7 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
                 let led = "-m conntrack --ctstate SNAT,DNAT";
                 own.push(format!("-o lo -p tcp {led} -m tcp --tcp-flags RST RST log inside # own"));
                 own.push(format!("-o lo -p {icmp} {led} -m conntrack --ctstate RELATED log inside # own"));
+                own.push(format!("{outside} -m addrtype ! --src-type LOCAL log posing # own"));
             }
             assert_eq!(chain(&plan_with("{}", true), family, name), own);
             assert!(chain(&lists, family, name).starts_with(&own), "in front of all");
@@ -194,7 +195,7 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
         rules
     };
     for family in Family::BOTH {
-        for (name, reports) in [("PFW-IN", 3), ("PFW-OUT", 5)] {
+        for (name, reports) in [("PFW-IN", 3), ("PFW-OUT", 6)] {
             let (own, blocking) =
                 decisive(&plan, family, name).into_iter().partition::<Vec<_>, _>(|rule| rule.ends_with("# own"));
             assert_eq!((own.len(), blocking), (reports, expected(family, false)));
