@@ -5,7 +5,7 @@
 use super::family::Family;
 use crate::rules::RuleDirection;
 
-/// The comment of the first rule of each own chain.
+/// The comment of the rule that marks an own chain: the last one, unless somebody has put others behind it.
 pub(super) const MARKER: &str = "pfw:managed";
 /// The comment of each own jump.
 pub(super) const JUMP: &str = "pfw:jump";

@@ -55,7 +55,7 @@ impl Table {
                 table.add(section, chain, specification);
             }
         }
-        let own = |rules: &[String]| rules.first().is_some_and(|first| is_marker(first));
+        let own = |rules: &[String]| rules.iter().rev().any(|rule| is_marker(rule));
         let (chains, strangers) = table.chains.into_iter().partition(|(_, rules)| own(rules));
         table.chains = chains;
         table.strangers = strangers.into_iter().map(|(name, rules)| (name, rules.len())).collect();
@@ -321,6 +321,18 @@ mod tests {
         assert_eq!(table.hooks[0], HookState { jumps: 1, in_front: Some("-p tcp -j ufw-x".to_owned()) });
         assert_eq!(table.hooks[2], HookState::default());
         assert_eq!(table.adopt_empty().chains.len(), 3);
+    }
+
+    #[test]
+    fn a_mark_counts_wherever_in_its_chain_it_stands() {
+        let rules = ["-m comment --comment \"pfw:managed\"", "-s 10.0.0.1/32 -j DROP", "-s 10.0.0.2/32 -j DROP"];
+        for place in 0..rules.len() {
+            let mut rules = rules.to_vec();
+            rules[..=place].rotate_left(1);
+            let saved: String = rules.iter().map(|rule| format!("-A PFW-IN {rule}\n")).collect();
+            let table = Table::read(&format!("*filter\n:PFW-IN - [0:0]\n{saved}COMMIT\n"));
+            assert_eq!((table.chains.len(), table.strangers.len()), (1, 0), "{saved}");
+        }
     }
 
     #[test]

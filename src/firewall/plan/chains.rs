@@ -53,7 +53,11 @@ impl<'a> Writer<'a> {
         Self { family, options, ledger, chains: Vec::new(), current: String::new(), further: 0, shared: None }
     }
 
-    pub(super) fn finish(self) -> Vec<Chain> {
+    /// The chains, each with its mark: behind all its rules, so that what they decide about does not pass it.
+    pub(super) fn finish(mut self) -> Vec<Chain> {
+        for chain in &mut self.chains {
+            chain.rules.push(KernelRule { text: marker(), number: None, drops: false });
+        }
         self.chains
     }
 
@@ -242,8 +246,7 @@ impl<'a> Writer<'a> {
     }
 
     fn add_chain(&mut self, name: String) {
-        let marker = KernelRule { text: marker(), number: None, drops: false };
-        self.chains.push(Chain { name, rules: vec![marker] });
+        self.chains.push(Chain { name, rules: Vec::new() });
     }
 }
 

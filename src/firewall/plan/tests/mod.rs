@@ -40,7 +40,7 @@ fn plan(text: &str) -> Plan {
 fn chain(plan: &Plan, family: Family, name: &str) -> Vec<String> {
     let chain =
         plan.chains(family).iter().find(|chain| chain.name == name).unwrap_or_else(|| panic!("no chain {name}"));
-    let (marker, rules) = chain.rules.split_first().expect("a marker");
+    let (marker, rules) = chain.rules.split_last().expect("a marker");
     assert_eq!(marker.text, "-m comment --comment pfw:managed");
     rules.iter().map(|rule| brief(&rule.text)).collect()
 }
