@@ -402,7 +402,8 @@ impl Watch {
     }
 
     fn tell(&mut self, event: &LinkEvent) {
-        if matches!(event, LinkEvent::AddressesChanged) {
+        // Routes by an interface go with it, and of those of IPv4 the kernel does not tell.
+        if matches!(event, LinkEvent::AddressesChanged | LinkEvent::Down { .. } | LinkEvent::Vanished { .. }) {
             // The main thread compiles; if it has gone, so do we soon.
             let _ = self.events.send(signals::Event::AddressesChanged);
         }

@@ -402,7 +402,7 @@ impl Office {
         };
         self.acting = self.acting.next(ruleset, Arc::new(host));
         self.enforce_acting(desk);
-        self.decide_by_these("this machine's addresses have changed");
+        self.decide_by_these("this machine's addresses or gateways have changed");
     }
 
     /// Gives the kernel the rules without what has expired. The engine was told ahead of time; the kernel is now.

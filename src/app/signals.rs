@@ -24,7 +24,7 @@ pub enum Event {
     ReopenLog,
     /// The user confirms that the rules may stay.
     Confirmed,
-    /// This machine's addresses have changed.
+    /// This machine's addresses or default gateways may have changed.
     AddressesChanged,
     /// A program that this one started has ended (SIGCHLD).
     ChildEnded,

@@ -11,6 +11,17 @@ use std::sync::Arc;
 /// How often a list is asked for again because the kernel's answer was overrun or changed under its hands.
 const ATTEMPTS: usize = 10;
 
+/// What is subscribed to: links, addresses and routes.
+const GROUPS: i32 = libc::RTMGRP_LINK
+    | libc::RTMGRP_IPV4_IFADDR
+    | libc::RTMGRP_IPV6_IFADDR
+    | libc::RTMGRP_IPV4_ROUTE
+    | libc::RTMGRP_IPV6_ROUTE;
+
+/// Bytes of `struct rtmsg` (`linux/rtnetlink.h`), and where in it the length of the destination's prefix is.
+const ROUTE: usize = 12;
+const PREFIX_LENGTH: usize = 1;
+
 /// Something that happened to an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
@@ -48,7 +59,7 @@ pub enum LinkEvent {
         /// What is in the way.
         why: String,
     },
-    /// Addresses of this host came or went.
+    /// Addresses of this host, or its default routes, came or went.
     AddressesChanged,
 }
 
@@ -92,8 +103,7 @@ pub struct Watch {
 impl Watch {
     /// Subscribes and reads the list.
     pub fn open() -> io::Result<Self> {
-        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
-        let socket = Socket::open(libc::NETLINK_ROUTE, groups.cast_unsigned())?;
+        let socket = Socket::open(libc::NETLINK_ROUTE, GROUPS.cast_unsigned())?;
         let mut watch = Self { socket, interfaces: Arc::default(), events: Vec::new() };
         // The subscription came first: what changes while the list is read is in the notifications behind it.
         watch.read_list()?;
@@ -175,12 +185,23 @@ impl Watch {
                 (libc::RTM_DELLINK, Some(interface)) => {
                     events.extend(Arc::make_mut(interfaces).remove(interface.index));
                 }
-                (libc::RTM_NEWADDR | libc::RTM_DELADDR, _) if events.last() != Some(&LinkEvent::AddressesChanged) => {
+                _ if is_of_this_host(&message) && events.last() != Some(&LinkEvent::AddressesChanged) => {
                     events.push(LinkEvent::AddressesChanged);
                 }
                 _ => {}
             }
         })
+    }
+}
+
+/// Whether a message is about an address of this host, or about a route to everywhere.
+fn is_of_this_host(message: &Message<'_>) -> bool {
+    match message.kind {
+        libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
+        libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
+            message.split::<ROUTE>().is_some_and(|(route, _)| route.get(PREFIX_LENGTH) == Some(&0))
+        }
+        _ => false,
     }
 }
 

@@ -1,15 +1,16 @@
-//! The rules file is followed.
+//! What pfw follows while it runs: the rules file, block lists, and what spares from those.
 
 use super::{enforce, ping, status, steer};
 use crate::Case;
 use crate::common::wait_for;
-use crate::world::{PEER4, World, sh};
+use crate::world::{PEER4, PEER6, World, sh};
 use std::fs;
 use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     ("an_edited_file_is_in_force_within_a_second_and_a_bad_one_never", an_edited_file_is_in_force),
     ("a_block_list_is_followed_too", a_block_list_is_followed_too),
+    ("a_new_default_gateway_is_spared_by_block_lists_and_one_that_was_is_not", a_new_default_gateway_is_spared),
     ("what_pfw_writes_itself_is_not_read_again", what_pfw_writes_itself_is_not_read_again),
     ("a_file_that_others_can_write_is_not_followed", a_file_that_others_can_write_is_not_followed),
     ("without_watching_the_file_is_read_on_demand_alone", without_watching_it_is_read_on_demand_alone),
@@ -83,6 +84,19 @@ fn a_block_list_is_followed_too() {
     fs::write(world.path("other.txt"), format!("{PEER4}\n")).expect("written");
     until(true);
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_new_default_gateway_is_spared() {
+    let world = World::new();
+    fs::write(world.path("list.txt"), format!("{PEER4}\n{PEER6}\n")).expect("written");
+    let _running = enforce(&world, r#"{ "block_lists": ["list.txt"] }"#, []);
+    for (family, peer) in [("-4", PEER4), ("-6", PEER6)] {
+        assert!(!ping(peer), "{peer} is listed");
+        sh(&format!("ip {family} route add default via {peer}"));
+        wait_for("the gateway to be spared", || ping(peer).then_some(()));
+        sh(&format!("ip {family} route del default"));
+        wait_for("it to be one of the list again", || (!ping(peer)).then_some(()));
+    }
 }
 
 fn what_pfw_writes_itself_is_not_read_again() {
