@@ -37,6 +37,7 @@ mod open;
 mod posing;
 mod redirect;
 mod scans;
+mod service;
 mod store;
 mod stream;
 mod terminal;
@@ -78,6 +79,7 @@ fn cases() -> Vec<Case> {
         posing::CASES,
         redirect::CASES,
         scans::CASES,
+        service::CASES,
         store::CASES,
         tui::CASES,
         verdict::CASES,

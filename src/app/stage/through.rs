@@ -106,9 +106,9 @@ impl Stage {
     /// It is judged in the form that the rules see and in those that translation hides from them, as the kernel does
     /// it: as it came in, and as the other side of its flow knows it.
     pub(super) fn tell_forwarded(&mut self, passage: &Passage) {
-        let Passage { seen, by, original } = passage;
+        let Passage { seen, by, original, asked } = passage;
         // The source of a flow's first packet is not yet translated.
-        let hidden = [*original, by.as_ref().and_then(|_| self.as_others_see(seen))];
+        let hidden = [original.or(*asked), by.as_ref().and_then(|_| self.as_others_see(seen))];
         let mut forms = [self.foretell(seen, seen.packet); 3];
         for (form, packet) in forms.iter_mut().skip(1).zip(hidden.into_iter().flatten()) {
             *form = self.foretell(seen, packet);

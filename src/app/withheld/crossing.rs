@@ -3,6 +3,7 @@
 //! Where the destination of a packet is translated, it comes in as one for this machine. Neither its addresses nor its
 //! stamp (the kernel takes it away) are those of the report, but the rest of it is.
 
+use super::asked::{Asked, sent_to};
 use super::{By, Frames, HOLD_FRAGMENT, Seen, UNTIL_REPORTED, stamp};
 use crate::conntrack::Ends;
 use crate::engine::Direction;
@@ -21,6 +22,8 @@ pub struct Passage {
     pub by: Option<By>,
     /// The packet as it came in, where it seemed to be for this machine.
     pub original: Option<Packet>,
+    /// The same, where it was plainly for another one.
+    pub asked: Option<Packet>,
 }
 
 /// How many packets are remembered that came in for another machine: more than come in within [`UNTIL_REPORTED`] at a
@@ -37,6 +40,7 @@ pub(super) struct Crossings {
     alone: HashMap<u64, VecDeque<u64>, RandomState>,
     /// Packets that came in for another machine: the reports about them are not about what only looks like them.
     entering: Box<[Entered]>,
+    asked: Asked,
     hasher: RandomState,
 }
 
@@ -45,6 +49,7 @@ pub(super) struct Crossings {
 struct Entered {
     /// [What it was](Crossings::exactly).
     key: u64,
+    /// When it came in, as far as reports tell it.
     time: Timestamp,
     interface: u32,
     ttl: u8,
@@ -61,6 +66,7 @@ impl Default for Crossings {
             gone: 0,
             alone: HashMap::default(),
             entering: vec![Entered::NONE; ENTERING].into(),
+            asked: Asked::default(),
             hasher: RandomState::default(),
         }
     }
@@ -70,8 +76,9 @@ impl Crossings {
     /// Takes in that a packet came in for another machine.
     pub(super) fn entering(&mut self, seen: &Seen) {
         let Some((key, ttl)) = self.exactly(seen) else { return };
+        self.asked.entering(seen);
         if let Some(slot) = self.entering.get_mut(slot(key)) {
-            *slot = Entered { key, time: seen.time, interface: seen.interface, ttl };
+            *slot = Entered { key, time: stamp(seen), interface: seen.interface, ttl };
         }
     }
 
@@ -109,7 +116,13 @@ impl Crossings {
                 self.alone.entry(key).or_default().push_back(number);
             }
         }
-        self.reports.push_back(Passage { seen, by, original: None });
+        let asked = self.asked(&seen);
+        self.reports.push_back(Passage { seen, by, original: None, asked });
+    }
+
+    /// The packet of a report as it came in, if the tap saw that, and it was for another machine.
+    fn asked(&mut self, reported: &Seen) -> Option<Packet> {
+        self.asked.take(reported).map(|to| sent_to(&reported.packet, to))
     }
 
     /// Whether there are none.
@@ -124,7 +137,13 @@ impl Crossings {
 
     /// The first, if it is not later than `until`.
     pub(super) fn pop_until(&mut self, until: Timestamp) -> Option<Passage> {
-        let passage = self.reports.pop_front_if(|passage| stamp(&passage.seen) <= until)?;
+        let mut passage = self.reports.pop_front_if(|passage| stamp(&passage.seen) <= until)?;
+        if passage.original.is_none() && passage.asked.is_none() {
+            // The report may have been read first.
+            passage.asked = self.asked(&passage.seen);
+        }
+        // Nothing is hidden of one that is not translated.
+        passage.asked = passage.asked.filter(|asked| *asked != passage.seen.packet);
         if let Some(fingerprint) = passage.seen.fingerprint {
             self.forget(fingerprint, self.gone);
         }

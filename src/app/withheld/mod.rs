@@ -7,6 +7,7 @@
 //! the fragment that came last, so that nothing is known of the first before the last is there. But the packets behind
 //! them hang on what they open, so that they are [due](Settled::Due) to be judged in their turn.
 
+mod asked;
 mod crossing;
 mod datagrams;
 mod fragments;

@@ -16,7 +16,7 @@ fn cross(frames: &[Seen], reports: &[Seen]) -> Vec<Settled> {
 }
 
 fn crossed(seen: Seen, original: Option<Seen>) -> Settled {
-    Settled::Forwarded(Passage { seen, by: Some(BY), original: original.map(|seen| seen.packet) })
+    Settled::Forwarded(Passage { seen, by: Some(BY), original: original.map(|seen| seen.packet), asked: None })
 }
 
 #[test]
@@ -136,4 +136,45 @@ fn a_packet_on_loopback_is_not_the_one_of_the_same_ends_that_came_in() {
         all.push(settled);
     }
     assert_eq!(all, [passed(answer), dropped(tcp(at(2), 80))]);
+}
+
+/// What is released once reports have come of packets that pass through, `entering` being what came in for others, of
+/// which `late` was read after the reports.
+fn cross_from(entering: &[Seen], reports: &[Seen], late: bool) -> Vec<Option<Packet>> {
+    let mut withheld = Withheld::default();
+    let enter = |withheld: &mut Withheld| entering.iter().for_each(|seen| withheld.entering(seen));
+    if !late {
+        enter(&mut withheld);
+    }
+    reports.iter().for_each(|&seen| withheld.report_forwarded(seen, Some(BY)));
+    if late {
+        enter(&mut withheld);
+    }
+    let passages = release_until(&mut withheld, END).into_iter();
+    passages
+        .filter_map(|settled| if let Settled::Forwarded(passage) = settled { Some(passage.asked) } else { None })
+        .collect()
+}
+
+#[test]
+fn a_report_tells_where_a_packet_was_sent_to_that_came_in_for_another_machine() {
+    let to = |time, host: u8, port| {
+        let ip = Ip { dst: Ipv4Addr::new(10, 96, 0, host).into(), ..tcp_ip(port) };
+        known(seen(at(time), ip), 5)
+    };
+    let asked = |seen: Seen| Some(seen.packet);
+    let behind = |time| to(time, 1, 80);
+    for late in [false, true] {
+        assert_eq!(cross_from(&[to(1, 9, 8080)], &[behind(900)], late), [asked(to(1, 9, 8080))]);
+        assert_eq!(cross_from(&[to(1, 1, 8080)], &[behind(900)], late), [asked(to(1, 1, 8080))], "another port");
+        assert_eq!(cross_from(&[behind(1)], &[behind(900)], late), [None], "it is not translated");
+        assert_eq!(cross_from(&[to(1, 9, 8080)], &[behind(9_000)], late), [None], "long before");
+        let tried = [to(1, 9, 8080), to(2, 1, 80), to(3, 7, 8080)];
+        let reports = [behind(901), behind(902), behind(903)];
+        assert_eq!(cross_from(&tried, &reports, late), [None, asked(tried[0]), asked(tried[2])], "one each");
+    }
+    let exactly = Seen { time: at(900).plus(Duration::from_nanos(864)), ..to(1, 9, 8080) };
+    assert_eq!(cross_from(&[exactly], &[behind(900)], false), [asked(exactly)], "a report tells microseconds");
+    let elsewhere = Seen { interface: 3, ..to(1, 9, 8080) };
+    assert_eq!(cross_from(&[elsewhere], &[behind(900)], false), [None]);
 }

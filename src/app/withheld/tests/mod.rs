@@ -156,7 +156,7 @@ fn a_report_without_a_frame_has_its_line_in_the_order_of_time() {
     withheld.hold(udp(at(9), 80));
     withheld.report_incoming(udp(at(5), 81), BY);
     withheld.report_outgoing(udp(at(6), 82), BY);
-    let passage = Passage { seen: udp(at(7), 83), by: None, original: None };
+    let passage = Passage { seen: udp(at(7), 83), by: None, original: None, asked: None };
     withheld.report_forwarded(passage.seen, passage.by);
     assert_eq!(
         release_until(&mut withheld, END),
@@ -176,7 +176,7 @@ fn an_outgoing_or_forwarded_report_takes_no_frame() {
     let mut withheld = Withheld::default();
     withheld.hold(udp(at(5), 80));
     withheld.report_outgoing(udp(at(5), 80), BY);
-    let passage = Passage { seen: udp(at(5), 80), by: Some(BY), original: None };
+    let passage = Passage { seen: udp(at(5), 80), by: Some(BY), original: None, asked: None };
     withheld.report_forwarded(passage.seen, passage.by);
     assert_eq!(
         release_until(&mut withheld, END),
