@@ -146,7 +146,9 @@ fn cross_from(entering: &[Seen], reports: &[Seen], late: bool) -> Vec<Option<Pac
     if !late {
         enter(&mut withheld);
     }
-    reports.iter().for_each(|&seen| withheld.report_forwarded(seen, Some(BY)));
+    for &seen in reports {
+        withheld.report_forwarded(seen, Some(BY));
+    }
     if late {
         enter(&mut withheld);
     }
