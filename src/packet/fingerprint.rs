@@ -67,6 +67,9 @@ fn hash(protocol: Protocol, known_by: &[u8], payload: &[u8]) -> u64 {
         Protocol::TCP => [0..2, 4..16, 18..LOOKED_AT],
         Protocol::UDP | Protocol::UDPLITE => [0..2, 4..6, 8..LOOKED_AT],
         Protocol::SCTP => [0..2, 4..8, 12..LOOKED_AT],
+        // In an error the packet is translated too that it is about: its addresses, and what is behind them.
+        Protocol::ICMP if is_error(protocol, payload) => [0..2, 4..8, 8..18],
+        Protocol::ICMPV6 if is_error(protocol, payload) => [0..2, 4..8, 8..16],
         Protocol::ICMP | Protocol::ICMPV6 => [0..2, 4..8, 8..LOOKED_AT],
         _ => [0..2, 2..4, 4..LOOKED_AT],
     };
@@ -75,6 +78,15 @@ fn hash(protocol: Protocol, known_by: &[u8], payload: &[u8]) -> u64 {
         hasher.write(payload.get(range.start..end).unwrap_or_default());
     }
     hasher.finish()
+}
+
+/// Whether an ICMP message is about another packet: unreachable, source quench, redirect, time exceeded, parameter
+/// problem (RFC 792), and those of ICMPv6 with numbers below 128 (RFC 4443 section 2.1).
+fn is_error(protocol: Protocol, message: &[u8]) -> bool {
+    message.first().is_some_and(|&kind| match protocol {
+        Protocol::ICMP => matches!(kind, 3 | 4 | 5 | 11 | 12),
+        _ => kind < 128,
+    })
 }
 
 #[cfg(test)]
@@ -111,6 +123,22 @@ mod tests {
             of(IPV6, &bytes(&text)).unwrap()
         };
         assert_eq!(v6("40", "fd77", "1f90"), v6("3f", "fd88", "0050"));
+    }
+
+    #[test]
+    fn the_packet_that_an_error_is_about_is_translated_with_it() {
+        let error = |sum: &str, quoted: &str| {
+            v4(&format!(
+                "4500 0038 1234 4000 4001 0000 0a4d0002 0a4d0001  0303 {sum} 00000000
+                 4500 001d {quoted} 0a4d0002  08ae 0fa0 0009 1111"
+            ))
+        };
+        let outside = error("aaaa", "5678 4000 4011 2222 0a4d0001");
+        assert_eq!(outside, error("bbbb", "5678 4000 4011 3333 0a580001"));
+        assert_ne!(outside, error("aaaa", "5679 4000 4011 2222 0a4d0001"), "about another");
+        let asks =
+            |data: &str| v4(&format!("4500 0020 1234 4000 4001 0000 0a4d0002 0a4d0001  0800 aaaa 00010001 {data}"));
+        assert_ne!(asks("4500 001d"), asks("4500 001e"), "it is no error");
     }
 
     #[test]

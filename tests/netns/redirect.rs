@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const CASES: &[Case] = &[
     ("a_redirected_packet_that_is_dropped_has_one_line", a_dropped_one_has_one_line),
     ("a_redirected_packet_that_a_router_drops_has_one_line", a_router_tells_of_a_dropped_one_once),
+    ("a_redirected_datagram_in_fragments_that_is_dropped_has_one_line", fragments_that_are_dropped_have_one_line),
+    ("an_error_about_a_redirected_connection_that_is_dropped_has_one_line", an_error_that_is_dropped_has_one_line),
     ("a_redirected_connection_has_one_line_for_each_packet", a_connection_has_one_line_for_each_packet),
     ("a_redirected_connection_to_a_router_has_one_line_for_each_packet", a_router_tells_of_each_packet_once),
     ("the_answer_to_a_redirected_packet_that_is_rejected_is_allowed", the_answer_to_a_rejected_one_is_allowed),
@@ -151,4 +153,47 @@ fn the_answer_to_a_rejected_one_is_allowed() {
     wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMP ", "rule=guard:reject-answer "]);
     wait_for_lines(&world, 1, &["[ALLOWED] outgoing eth0 ICMPv6 ", "rule=guard:reject-answer "]);
     ends_as_predicted(pfw);
+}
+
+fn fragments_that_are_dropped_have_one_line() {
+    let world = World::new();
+    redirect();
+    let pfw = enforce(&world, &format!(r#"{{ "block_ports": [{LED_TO}] }}"#), []);
+    for (host, peer) in sides() {
+        on_peer(|| {
+            let socket = UdpSocket::bind((peer, 4000)).expect("a free port");
+            for port in [ASKED, 7777] {
+                socket.send_to(&[b'x'; 4000], (host.ip(), port)).expect("sent");
+            }
+        });
+    }
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", &format!(":{LED_TO} "), "rule=block_ports"]);
+    wait_for_lines(&world, 2, &["[ALLOWED] incoming eth0 UDP", ":7777 "]);
+    // Of what is allowed each fragment has a line.
+    wait_for_lines(&world, 6, &["[ALLOWED] incoming eth0 UDP"]);
+    ends_as_predicted(pfw);
+    let all = world.log().join("\n");
+    assert_eq!(count(&world, &["incoming eth0 UDP"]), 8, "{all}");
+}
+
+fn an_error_that_is_dropped_has_one_line() {
+    let world = World::new();
+    redirect();
+    let pfw = enforce(&world, r#"{ "block_protocols": ["icmp"] }"#, []);
+    for (host, peer) in sides() {
+        let server = UdpSocket::bind((host.ip(), LED_TO)).expect("a free port");
+        server.set_read_timeout(Some(PATIENCE)).expect("set");
+        let client = on_peer(|| UdpSocket::bind((peer, 4000)).expect("a free port"));
+        client.send_to(b"hello", host).expect("sent");
+        let (_, from) = server.recv_from(&mut [0; 5]).expect("it comes here");
+        drop(client);
+        // The peer says that nobody is there any more.
+        server.send_to(b"hello", from).expect("sent");
+    }
+    wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 ICMP ", "type=3", "rule=block_protocols:icmp "]);
+    wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 ICMPv6 ", "type=1", "rule=block_protocols:icmp "]);
+    ends_as_predicted(pfw);
+    let all = world.log().join("\n");
+    assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMP", "type=3"]), 0, "{all}");
+    assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMPv6", "type=1 "]), 0, "{all}");
 }

@@ -4,6 +4,7 @@
 use super::{FRAGMENT_HEADER, HOLD_FRAGMENT, Seen};
 use crate::app::pipeline::Judgement;
 use crate::app::remembered::Remembered;
+use crate::engine::Direction;
 use crate::packet::{Fragment, Ip, Net, Packet, Parts, Protocol, Transport, reassembly_timeout};
 use crate::time::Timestamp;
 use std::net::IpAddr;
@@ -133,7 +134,7 @@ impl Datagrams {
         let payload = payload.or_else(|| begun.and_then(|begun| begun.parts.of()));
         let told = begun.and_then(|begun| begun.first.as_ref());
         parts.chain(told).find(|(seen, _)| {
-            is_first_of(&seen.packet, &reported.packet)
+            (is_first_of(&seen.packet, &reported.packet) || is_translated_first_of(seen, reported))
                 && payload.is_none_or(|payload| is_len(&seen.packet, payload, &reported.packet))
         })
     }
@@ -184,6 +185,18 @@ pub fn is_first_of(part: &Packet, whole: &Packet) -> bool {
     part.fragment.is_some_and(|fragment| fragment.offset == 0)
         && (part.src, part.dst, part.protocol) == (whole.src, whole.dst, whole.protocol)
         && (whole.transport == Transport::None || begins(&part.transport, &whole.transport))
+}
+
+/// The same of one whose destination was translated in between: to another address or port of this very machine.
+fn is_translated_first_of(part: &Seen, whole: &Seen) -> bool {
+    let (Net::Ip(ip), Net::Ip(behind)) = (&part.packet.net, &whole.packet.net) else { return false };
+    let head = |seen: &Seen| seen.fingerprint.map(|fingerprint| fingerprint.head);
+    is_first(&part.packet)
+        && [part.direction, whole.direction] == [Direction::Incoming; 2]
+        && part.interface == whole.interface
+        && (ip.src, ip.protocol) == (behind.src, behind.protocol)
+        && head(part).is_some()
+        && head(part) == head(whole)
 }
 
 /// Whether a transport header in a first fragment, which may end anywhere in it, is that of the whole.
