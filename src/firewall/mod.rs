@@ -29,7 +29,7 @@ mod validation;
 mod words;
 
 pub use backoff::Backoff;
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, generation};
 pub use counters::{Counter, Ended};
 pub use error::{CommandError, End, Error};
 pub use family::Family;
