@@ -116,6 +116,11 @@ impl Board {
         read(&self.interfaces).clone()
     }
 
+    /// Ends the capture thread's wait: something is about to be left for it.
+    pub fn wake_capture(&self) {
+        self.capture.wake();
+    }
+
     /// Asks the capture thread for the hits of all rules.
     pub fn want_hits(&self) {
         // In this order: whoever sees the wish has been woken for it, and clears the alarm.

@@ -15,6 +15,7 @@ use super::enforcement::{Acting, Enforcement};
 use super::files::Files;
 use super::office::{InForce, Office};
 use super::orders::{Count, Orders};
+use super::pace::{Pace, SHORT_WAIT};
 use super::pipeline::Pipeline;
 use super::reports::Reports;
 use super::seeding::{Seeds, open_connections};
@@ -43,12 +44,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// How long the capture thread waits for frames at most. A line that is due is handed on after that, and an order to
-/// stop is seen; ten wake-ups a second cost an idle machine nothing measurable.
-const WAIT: Duration = Duration::from_millis(100);
-/// The same while packets wait for the kernel's verdict.
-const SHORT_WAIT: Duration = Duration::from_millis(10);
 
 /// How long after a packet was dropped its report has been read and its line written, unless more comes than can be
 /// read.
@@ -157,22 +152,28 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     };
     let mut pipeline =
         Pipeline::new(Arc::clone(&matcher), Some(log), options.selection).showing_bans(options.would_ban);
-    // What is opened from now on is seen. Before rules are enforced it has been said if these can't be read.
-    let mut say = |words: &str| {
-        if !options.enforce {
-            desk.say(&format!("pfw: {words}"));
-        }
-    };
-    let connections = open_connections(&mut say).open;
-    pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
+    seed(&mut pipeline, desk, options.enforce);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing(reports.is_some()) } else { stage };
     let capture = {
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
         let (watches_all, counts) = (names.is_empty(), Vec::new());
         let Options { enforce: enforces, would_ban, .. } = options;
-        let watch =
-            Watch { stage, source, reports, enforces, orders, board, alarm, events, watches_all, would_ban, counts };
+        let pace = Pace::default();
+        let watch = Watch {
+            stage,
+            source,
+            reports,
+            enforces,
+            orders,
+            board,
+            alarm,
+            events,
+            watches_all,
+            would_ban,
+            counts,
+            pace,
+        };
         threads::start_vital("capture", &sender, move || watch.run())?
     };
 
@@ -275,6 +276,18 @@ fn with_printer(log: Log, format: Format, events: &Sender<signals::Event>) -> Re
     Ok((log.with_printer(feed), Some(thread)))
 }
 
+/// Tells of the connections that are open: what is opened from now on is seen. Before rules are enforced it has been said if
+/// these can't be read.
+fn seed(pipeline: &mut Pipeline, desk: &mut impl Desk, enforce: bool) {
+    let mut say = |words: &str| {
+        if !enforce {
+            desk.say(&format!("pfw: {words}"));
+        }
+    };
+    let connections = open_connections(&mut say).open;
+    pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
+}
+
 /// The capture thread's part: frames and reports to the stage until it is told to stop, then what is left of both.
 struct Watch {
     stage: Stage,
@@ -283,7 +296,7 @@ struct Watch {
     enforces: bool,
     orders: Arc<Orders>,
     board: Arc<Board>,
-    /// Rings when somebody wants to see something on the board.
+    /// Rings when somebody wants to see something on the board, or has left rules.
     alarm: Alarm,
     events: Sender<signals::Event>,
     /// No interface was named.
@@ -292,6 +305,7 @@ struct Watch {
     would_ban: bool,
     /// Counters whose drops have not all been reported yet.
     counts: Vec<Count>,
+    pace: Pace,
 }
 
 /// Tells the main thread when the capture thread ends, however it does.
@@ -320,7 +334,7 @@ impl Watch {
     fn round(&mut self) -> std::io::Result<()> {
         self.take_orders();
         let stage = &mut self.stage;
-        let wait = if stage.is_waiting() { SHORT_WAIT } else { WAIT };
+        let wait = self.pace.wait(stage.is_waiting());
         let mut frames = 0_u32;
         self.source.poll(wait, &mut |frame| {
             frames += 1;
@@ -330,6 +344,7 @@ impl Watch {
         let now = Timestamp::now();
         let tap_idle = (frames == 0 && !self.source.has_frames()).then_some(now);
         let news = self.source.take_events();
+        self.pace.hear(frames > 0 || !news.is_empty() || !self.counts.is_empty());
         for event in &news {
             self.tell(event);
         }
@@ -352,9 +367,12 @@ impl Watch {
             self.stage.announce(rules);
         }
         for rules in self.orders.take() {
+            self.alarm.clear();
             self.stage.expect(rules);
+            self.pace.hear(true);
         }
         for note in self.orders.notes() {
+            self.pace.hear(true);
             self.stage.note(&PfwLine { time: note.time, event: note.event, interface: None, reason: &note.reason });
         }
         self.counts.extend(self.orders.counts());

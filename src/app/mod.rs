@@ -24,6 +24,7 @@ mod lockout;
 mod office;
 mod orders;
 mod own;
+mod pace;
 mod passing;
 mod pipeline;
 mod rate;

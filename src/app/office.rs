@@ -475,6 +475,8 @@ impl Office {
         let seeds = self.enforcement.as_mut().and_then(Enforcement::take_seeds).map(Arc::new);
         let enforced = self.enforcement.is_none() || self.regime.enforces();
         let host = Arc::clone(&self.acting.host);
+        // In this order: whoever takes the rules has been woken for them, and clears the alarm.
+        self.board.wake_capture();
         self.orders.put(Rules { matcher, host, from, why: why.into(), enforced, seeds });
     }
 }

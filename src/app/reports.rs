@@ -5,6 +5,7 @@ use super::enforcement::NFLOG_GROUPS;
 use super::stage::Stage;
 use super::withheld::HOLD;
 use crate::conntrack::{self, Change, Watch};
+use crate::firewall;
 use crate::host;
 use crate::nflog::{Counters, Reader};
 use crate::time::Timestamp;
@@ -16,8 +17,8 @@ use std::time::Duration;
 /// table, which can take a tenth of a second.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// How soon it is looked again for rules that translate, where there are none: the tables' names and chains are read,
-/// which takes less than a tenth of a millisecond.
+/// How soon it is looked again for rules that translate, where there are none: the tables' names are read, and the number
+/// of their latest change.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The sources of reports.
@@ -37,7 +38,7 @@ impl Reports {
     pub fn open() -> io::Result<Self> {
         let packets = Reader::open_free(NFLOG_GROUPS)?;
         let (now, before) = (Timestamp::now(), packets.counters());
-        let translations = Translations::Unasked { look_at: now };
+        let translations = Translations::Unasked { look_at: now, known: None };
         Ok(Self { packets, translations, before, is_losing: false, sound: now })
     }
 
@@ -103,6 +104,8 @@ enum Translations {
     Unasked {
         /// When it is to be looked again for who translates.
         look_at: Timestamp,
+        /// The latest change to the tables of `nf_tables` when they were looked at.
+        known: Option<u32>,
     },
     /// The kernel tells.
     Told {
@@ -118,10 +121,12 @@ impl Translations {
     /// Hands what has changed to the stage. Where nothing is to be had, packets of translated flows look like this
     /// machine's own, which is said once and no reason to watch nothing at all.
     fn read(&mut self, stage: &mut Stage, now: Timestamp) {
-        if let Self::Unasked { look_at } = self {
+        if let Self::Unasked { look_at, known } = self {
             if *look_at <= now && !stage.may_translate() {
                 *look_at = now.plus(LOOK_AGAIN);
-                stage.translate(host::translates());
+                // Asked first: what changes from here on is found the next time.
+                let before = std::mem::replace(known, firewall::generation());
+                stage.translate(host::translates(known.is_none() || *known != before));
             }
             if !stage.may_translate() {
                 return;

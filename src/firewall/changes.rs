@@ -83,7 +83,7 @@ impl Changes {
 }
 
 /// The number of the latest change; `None` where the kernel has no `nf_tables`.
-pub(super) fn generation() -> Option<u32> {
+pub fn generation() -> Option<u32> {
     let mut socket = Socket::open(libc::NETLINK_NETFILTER, 0).ok()?;
     socket.send(Request::new(GET_GENERATION, 0).body(&HEADER)).ok()?;
     let mut change = None;

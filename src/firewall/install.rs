@@ -1,5 +1,6 @@
 //! A plan in force: put in, replaced, watched, taken out.
 
+use super::at_once::at_once;
 use super::changes::{self, Change};
 use super::counters::{Counter, Departures, Ended, Tally};
 use super::entries;
@@ -11,10 +12,9 @@ use super::lock::Lock;
 use super::names::{Hook, TableName};
 use super::plan::{Growth, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
-use super::specimen::specimen;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
-use super::trial::{Forms, trial};
+use super::validation::Validated;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +26,8 @@ pub struct Installed {
     plan: Plan,
     /// The tables as they were read back when they had been put there.
     printed: BTreeMap<Family, Table>,
+    /// What the tools have read of rules so far.
+    validated: Validated,
     /// The tables are as printed up to this generation of `nf_tables`, as far as is known.
     known: Cell<Option<u32>>,
     /// Held for as long as this lives.
@@ -89,8 +91,8 @@ impl Installed {
         }
         let guardian = Some(Guardian::spawn(&tools, &lock)?);
         // From here on `Drop` undoes.
-        let (printed, known) = (BTreeMap::new(), Cell::new(None));
-        let mut installed = Self { tools, plan, printed, known, lock, guardian };
+        let (printed, validated, known) = (BTreeMap::new(), Validated::default(), Cell::new(None));
+        let mut installed = Self { tools, plan, printed, validated, known, lock, guardian };
         for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
             remove_rules(tools, Emptied::Unknown)?;
         }
@@ -270,7 +272,8 @@ impl Installed {
         let grown = growth.as_ref().map_or(Ok(()), entries::grow);
         let result = grown.and_then(|()| self.change_all(plan, &before));
         match result {
-            Ok((changed, ended)) => {
+            Ok((changed, validated, ended)) => {
+                self.validated = validated;
                 let leaves_sets = !self.is_in_force() || self.plan.sets().iter().any(|set| !plan.has_set(&set.name));
                 self.learn(generation, changed.values().map(|changed| changed.commits).sum());
                 self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
@@ -287,56 +290,56 @@ impl Installed {
         }
     }
 
-    /// The tables as they are printed then, and what was counted before.
+    /// The tables as they are printed then, what the tools have read, and what was counted before.
     fn change_all(
         &self,
         plan: &Plan,
         before: &BTreeMap<Family, Table>,
-    ) -> Result<(BTreeMap<Family, Changed>, Ended), Error> {
+    ) -> Result<(BTreeMap<Family, Changed>, Validated, Ended), Error> {
         let made: Vec<_> = plan.sets().iter().filter(|set| !self.has(set)).collect();
         kernel::make_sets(&self.tools, &plan.set_text_of(|set| !self.has(set)), &made)?;
-        self.validate(plan, before)?;
+        let validated = self.validate(plan, before)?;
         // Where nothing departs nobody listens: it would cost the kernel a message for each new rule.
         let departures = if self.is_in_force() { self.departures() } else { None };
         let mut all = BTreeMap::new();
         let mut tallies = [Tally::new(&self.plan), Tally::apart_from(plan, &self.plan)];
+        // What is dropped from then on to the change is counted by nobody who will be asked.
+        let counts = departures.is_none() && self.is_in_force();
+        let tools = &self.tools;
         // First where it makes a difference.
-        let (same, new): (Vec<_>, Vec<_>) = self.tools.families().partition(|&family| self.is_as_now(plan, family));
-        for family in new.into_iter().chain(same) {
-            if let Some(table) = before.get(&family) {
-                if departures.is_none() && self.is_in_force() {
-                    // What is dropped from here on to the change is counted by nobody who will be asked.
-                    let [old, _] = &mut tallies;
-                    self.count(family, old)?;
-                }
-                let changed = kernel::change(&self.tools, family, &self.wanted(plan, family), table)?;
+        let (same, new): (Vec<_>, Vec<_>) = tools.families().partition(|&family| self.is_as_now(plan, family));
+        for families in [new, same] {
+            let tables = families.into_iter().filter_map(|family| Some((family, before.get(&family)?)));
+            let ways = tables.map(|(family, table)| (family, (self.wanted(plan, family), table)));
+            let changed = at_once(tools, ways, |family, (wanted, table)| {
+                let counted = counts.then(|| kernel::save(tools, family, &["-c"])).transpose()?;
                 // Where there was nothing to do it is as it was.
-                all.insert(family, changed.unwrap_or_else(|| Changed { table: table.clone(), commits: 0 }));
+                let unchanged = || Changed { table: table.clone(), commits: 0 };
+                Ok((counted, kernel::change(tools, family, &wanted, table)?.unwrap_or_else(unchanged)))
+            })?;
+            for (family, (counted, changed)) in changed {
+                let [old, _] = &mut tallies;
+                if let Some(saved) = counted {
+                    old.add_saved(family, &saved);
+                }
+                all.insert(family, changed);
             }
         }
         if let Some(departures) = departures {
             departures.add_to(&mut tallies);
         }
         let [old, new] = tallies.map(Tally::finish);
-        Ok((all, Ended { old, new }))
+        Ok((all, validated, Ended { old, new }))
     }
 
     /// Has the tools read what is new in a plan, before any table is changed; at the start also what may come later.
-    fn validate(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<(), Error> {
-        let specimen = specimen(plan.options());
-        for (&family, table) in before {
-            let of = |plan| self.wanted(plan, family).transaction(table);
-            let (transaction, known) = if self.is_in_force() {
-                let known = &self.plan.forms(family) | &specimen.forms(family);
-                (of(plan), known)
-            } else {
-                (of(plan).map(|transaction| transaction + &of(&specimen).unwrap_or_default()), Forms::default())
-            };
-            if let Some(untried) = transaction.and_then(|transaction| trial(&transaction, known)) {
-                kernel::test(&self.tools, family, &untried)?;
-            }
+    fn validate(&self, plan: &Plan, before: &BTreeMap<Family, Table>) -> Result<Validated, Error> {
+        let ways = before.iter().map(|(&family, table)| (family, (self.wanted(plan, family), table))).collect();
+        if self.is_in_force() {
+            self.validated.and(&self.tools, &ways)
+        } else {
+            Validated::at_start(&self.tools, &ways, plan.options())
         }
-        Ok(())
     }
 
     /// The tables now. They need not be read where nobody has changed them since they were.
@@ -344,8 +347,9 @@ impl Installed {
         if generation.is_some() && generation == self.known.get() {
             return Ok(self.printed.clone());
         }
-        let read = |family| Ok((family, kernel::table(&self.tools, family)?.adopt_empty()));
-        self.tools.families().map(read).collect()
+        let tools = &self.tools;
+        let families = tools.families().map(|family| (family, ()));
+        at_once(tools, families, |family, ()| Ok(kernel::table(tools, family)?.adopt_empty()))
     }
 
     /// Whether a set is one of the plan in force.

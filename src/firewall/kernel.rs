@@ -92,13 +92,19 @@ pub(super) fn sets(tools: &Tools, only: Option<&str>) -> Result<BTreeMap<String,
     Ok(found)
 }
 
+/// Makes sets by `text`.
+pub(super) fn fill_sets(tools: &Tools, text: &str) -> Result<(), Error> {
+    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
+    Invocation { program, args: &["restore"], input: text }.run()?;
+    Ok(())
+}
+
 /// Makes sets by `text`, and makes sure that those `planned` are there. None of their names may be taken: a set is never filled that somebody else made.
 pub(super) fn make_sets(tools: &Tools, text: &str, planned: &[&PlannedSet]) -> Result<(), Error> {
     if planned.is_empty() {
         return Ok(());
     }
-    let program = tools.ipset().ok_or_else(|| Error::Missing(vec!["ipset".to_owned()]))?;
-    Invocation { program, args: &["restore"], input: text }.run()?;
+    fill_sets(tools, text)?;
     let only = if let [one] = planned { Some(one.name.as_str()) } else { None };
     let there = sets(tools, only)?;
     for set in planned {

@@ -4,6 +4,7 @@
 //! The only room that starts programs, and the only one that knows netfilter's words. Rules of others are never
 //! touched: pfw has chains of its own, known by name and mark, and one jump to each from the built-in chains.
 
+mod at_once;
 mod backoff;
 mod changes;
 mod counters;
@@ -24,10 +25,11 @@ mod specimen;
 mod table;
 mod tools;
 mod trial;
+mod validation;
 mod words;
 
 pub use backoff::Backoff;
-pub use changes::{Change, Changes};
+pub use changes::{Change, Changes, generation};
 pub use counters::{Counter, Ended};
 pub use error::{CommandError, End, Error};
 pub use family::Family;

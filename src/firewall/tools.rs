@@ -101,6 +101,14 @@ impl Tools {
         Ok(all)
     }
 
+    /// Some of that version, which are nowhere.
+    #[cfg(test)]
+    pub(super) fn named(version: &str) -> Self {
+        let nowhere = Tables { restore: PathBuf::new(), save: PathBuf::new() };
+        let version = version.to_owned();
+        Self { variant: Variant::Usual, version, v4: nowhere.clone(), v6: Some(nowhere), ipset: None }
+    }
+
     /// The variant that was asked for.
     pub fn variant(&self) -> Variant {
         self.variant

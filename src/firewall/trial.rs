@@ -8,14 +8,14 @@
 
 use super::names::TableName;
 use super::words::form;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Forms of rules, each with the table that it is in.
 pub(super) type Forms = HashSet<(TableName, String)>;
 
-/// The part of a transaction that is to be validated where rules of the forms `known` have been taken; `None` if that
-/// is nothing.
-pub(super) fn trial(transaction: &str, mut known: Forms) -> Option<String> {
+/// The part of a transaction that is to be validated where rules of the forms `known` have been taken, which all of its
+/// forms are then; `None` if that is nothing.
+pub(super) fn trial(transaction: &str, known: &mut Forms) -> Option<String> {
     let mut trial = String::new();
     for section in transaction.split_inclusive("COMMIT\n") {
         let mut has_news = false;
@@ -31,6 +31,26 @@ pub(super) fn trial(transaction: &str, mut known: Forms) -> Option<String> {
         }
     }
     (!trial.is_empty()).then_some(trial)
+}
+
+/// The same with one section for each table, for each of which the kernel lets the tool wait. What is only taken out is
+/// left out.
+pub(super) fn merged(trial: &str) -> String {
+    let mut sections: BTreeMap<&str, [Vec<&str>; 2]> = BTreeMap::new();
+    let mut table = "";
+    for line in trial.lines().filter(|line| *line != "COMMIT" && !line.starts_with("-X ")) {
+        if line.starts_with('*') {
+            table = line;
+            continue;
+        }
+        let [headers, others] = sections.entry(table).or_default();
+        let place = if line.starts_with(':') { headers } else { others };
+        if !place.contains(&line) {
+            place.push(line);
+        }
+    }
+    let section = |(table, lines): (&str, [Vec<&str>; 2])| format!("{table}\n{}\nCOMMIT\n", lines.concat().join("\n"));
+    sections.into_iter().map(section).collect()
 }
 
 /// The chain and the specification of a rule that a line appends.
@@ -50,15 +70,29 @@ mod tests {
     #[test]
     fn one_rule_of_each_new_form_is_tried_in_the_tables_that_have_any() {
         let both = [RAW, FILTER].concat();
-        let tried = trial(&both, Forms::new()).expect("all is new");
+        let tried = trial(&both, &mut Forms::new()).expect("all is new");
         assert_eq!(tried, both.replace("-A PFW-IN -s 192.0.2.2/32 -j DROP\n", ""));
         let known = |table| (table, form("-s 10.0.0.0/8 -j DROP"));
-        let tried = trial(&both, Forms::from([known(TableName::Raw), known(TableName::Filter)]));
+        let tried = trial(&both, &mut Forms::from([known(TableName::Raw), known(TableName::Filter)]));
         assert_eq!(
             tried.as_deref(),
             Some("*filter\n:PFW-IN - [0:0]\n-A PFW-IN -p tcp -j DROP\n-X PFW-OLD\nCOMMIT\n"),
             "the raw table has nothing new"
         );
-        assert_eq!(trial(RAW, Forms::from([known(TableName::Raw)])), None);
+        assert_eq!(trial(RAW, &mut Forms::from([known(TableName::Raw)])), None);
+    }
+
+    #[test]
+    fn what_is_tried_together_has_one_section_for_each_table() {
+        let more = "*filter\n:PFW-IN - [0:0]\n:PFW-B0 - [0:0]\n-A PFW-B0 -j DROP\n-A PFW-IN -p tcp -j DROP\nCOMMIT\n";
+        assert_eq!(
+            merged(&[RAW, FILTER, more].concat()),
+            [
+                "*filter\n:PFW-IN - [0:0]\n:PFW-B0 - [0:0]\n-A PFW-IN -s 192.0.2.1/32 -j DROP\n\
+                 -A PFW-IN -p tcp -j DROP\n-A PFW-IN -s 192.0.2.2/32 -j DROP\n-A PFW-B0 -j DROP\nCOMMIT\n",
+                RAW
+            ]
+            .concat()
+        );
     }
 }

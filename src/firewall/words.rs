@@ -78,9 +78,11 @@ impl<'a> Fingerprint<'a> {
 }
 
 /// Options whose value is a number, an address, or a text that any rule of the same form may have.
-const VALUED: [&str; 15] = [
+const VALUED: [&str; 17] = [
     "-s",
     "-d",
+    "--src-range",
+    "--dst-range",
     "--comment",
     "--nflog-prefix",
     "--match-set",

@@ -28,8 +28,6 @@ pub use sets::PlannedSet;
 
 use super::family::Family;
 use super::names::{Hook, TableName, set_aside, without_marks};
-use super::trial::Forms;
-use super::words::form;
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -173,15 +171,6 @@ impl Plan {
     pub(super) fn is_alike(&self, taken: &Self, family: Family, table: TableName) -> bool {
         let of = |plan: &Self| plan.unmarked(family, table);
         of(self) == of(taken)
-    }
-
-    /// The forms of its rules of a family.
-    pub(super) fn forms(&self, family: Family) -> Forms {
-        let rules = |chain: &'_ Chain| {
-            let table = TableName::of_chain(&chain.name);
-            chain.rules.iter().map(|rule| (table, form(&rule.text))).collect::<Vec<_>>()
-        };
-        self.chains(family).iter().flat_map(rules).collect()
     }
 
     fn unmarked(&self, family: Family, table: TableName) -> Vec<(String, Vec<String>)> {

@@ -80,7 +80,8 @@ pub fn sabotage() {
             real=$(basename $(readlink -f /usr/sbin/$family-$verb)); ln -s $real /run/real/$family-$verb; done; done
         cat >/run/script <<'END'
 #!/bin/sh
-n=0; if echo "$0 $*" | grep -q -- "$(cat /run/which)"; then n=$(cat /run/calls); n=$((n + 1)); echo $n >/run/calls; fi
+n=0; if echo "$0 $*" | grep -q -- "$(cat /run/which)"; then
+    exec 9>>/run/counting; flock 9; n=$(cat /run/calls); n=$((n + 1)); echo $n >/run/calls; exec 9>&-; fi
 if [ "$n" = "$(cat /run/fail)" ]; then . /run/how; fi
 exec /run/real/$(basename $0) "$@"
 END
