@@ -329,8 +329,8 @@ mod tests {
         for place in 0..rules.len() {
             let mut rules = rules.to_vec();
             rules[..=place].rotate_left(1);
-            let saved: String = rules.iter().map(|rule| format!("-A PFW-IN {rule}\n")).collect();
-            let table = Table::read(&format!("*filter\n:PFW-IN - [0:0]\n{saved}COMMIT\n"));
+            let saved = format!("*filter\n:PFW-IN - [0:0]\n-A PFW-IN {}\nCOMMIT\n", rules.join("\n-A PFW-IN "));
+            let table = Table::read(&saved);
             assert_eq!((table.chains.len(), table.strangers.len()), (1, 0), "{saved}");
         }
     }

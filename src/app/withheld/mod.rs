@@ -164,11 +164,12 @@ impl Withheld {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
-            && self.fragments.is_empty()
-            && self.incoming.is_empty()
-            && self.outgoing.is_empty()
-            && self.forwarded.is_empty()
+        self.frames.is_empty() && self.is_untold()
+    }
+
+    /// Whether nothing waits but frames that were not looked at yet.
+    fn is_untold(&self) -> bool {
+        self.fragments.is_empty() && self.incoming.is_empty() && self.outgoing.is_empty() && self.forwarded.is_empty()
     }
 
     /// Whether what was let go since this was asked last waited so long that its lines are due in the file.
@@ -197,6 +198,23 @@ impl Withheld {
     /// The next packet about which all is known: tap and reports have been read up to `settled`.
     pub fn release(&mut self, settled: Timestamp) -> Option<Settled> {
         let settled = if self.is_crowded() { Timestamp::MAX } else { settled };
+        self.passed_until(settled).or_else(|| self.told_until(settled))
+    }
+
+    /// The next whole packet that is not later than `settled`, where no report waits and no fragment: mostly it is so, and
+    /// the code for the others, thirty kilobytes of it, would be cold in the processor's cache.
+    #[inline]
+    fn passed_until(&mut self, settled: Timestamp) -> Option<Settled> {
+        if !self.is_untold() {
+            return None;
+        }
+        let is_whole = |seen: &Seen| stamp(seen) <= settled && Datagram::of(&seen.packet).is_none();
+        Some(Settled::Passed(self.frames.pop_front_if(is_whole)?, None))
+    }
+
+    /// The next packet about which all is known, of whatever kind.
+    #[inline(never)]
+    fn told_until(&mut self, settled: Timestamp) -> Option<Settled> {
         // What was reported of the same time comes first: it tells of the frames behind it.
         let until = self.frames.front().map_or(settled, |seen| stamp(seen).min(settled));
         self.due_until(settled)
