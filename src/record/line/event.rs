@@ -312,9 +312,11 @@ pub struct PfwLine<'a> {
 /// What happens to pfw itself, by the name that lines carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PfwEvent {
-    /// pfw is ready.
+    /// pfw sees packets.
     Started,
-    /// A rule set is in effect.
+    /// The kernel has the rules; before that, lines are predictions.
+    Enforcing,
+    /// Another rule set is in effect.
     RulesLoaded,
     /// A rule set was refused; the one before stays.
     RulesRefused,
@@ -365,6 +367,7 @@ impl PfwEvent {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Started => "started",
+            Self::Enforcing => "enforcing",
             Self::RulesLoaded => "rules-loaded",
             Self::RulesRefused => "rules-refused",
             Self::EnforcementPaused => "enforcement-paused",
