@@ -110,6 +110,11 @@ impl Enforcement {
         Ok(Self { installed, nflog_group, keep, repairs, seeds: None, told, names, counted })
     }
 
+    /// From when on the kernel has had the rules in force.
+    pub fn since(&self) -> Timestamp {
+        self.installed.since()
+    }
+
     /// What the engine is to be told of open connections, once.
     pub fn take_seeds(&mut self) -> Option<Seeds> {
         self.seeds.take()

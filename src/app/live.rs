@@ -150,8 +150,9 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
         Some(opened) => opened.serve(log, facts, &board, record.handle(), &sender).map(|(log, it)| (log, Some(it)))?,
         None => (log, None),
     };
-    let mut pipeline =
-        Pipeline::new(Arc::clone(&matcher), Some(log), options.selection).showing_bans(options.would_ban);
+    let pipeline = Pipeline::new(Arc::clone(&matcher), Some(log), options.selection).showing_bans(options.would_ban);
+    // The kernel does not have the rules yet.
+    let mut pipeline = pipeline.resting(options.enforce);
     seed(&mut pipeline, desk, options.enforce);
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing(reports.is_some()) } else { stage };
@@ -321,7 +322,8 @@ impl Drop for Bell {
 impl Watch {
     fn run(mut self) -> Result<Summary> {
         let _bell = Bell(self.events.clone());
-        let what = if self.enforces { "watching; rules are enforced" } else { "watching; nothing is blocked" };
+        let what =
+            if self.enforces { "watching; the rules are being put in force" } else { "watching; nothing is blocked" };
         self.stage.note(&about_pfw(PfwEvent::Started, what));
         // What is translated is known before the first frame.
         self.read_reports(None).context("cannot read what the kernel reports")?;
@@ -334,7 +336,7 @@ impl Watch {
     fn round(&mut self) -> std::io::Result<()> {
         self.take_orders();
         let stage = &mut self.stage;
-        let wait = self.pace.wait(stage.is_waiting());
+        let wait = self.pace.wait(stage.is_waiting(Timestamp::now()));
         let mut frames = 0_u32;
         self.source.poll(wait, &mut |frame| {
             frames += 1;

@@ -142,6 +142,9 @@ impl Office {
     /// Gives the user some time to confirm; without it the rules may stay. What the ready line says must be true when it
     /// is said, so this comes before.
     pub fn open(&mut self, desk: &mut impl Desk, confirm: Option<Duration>) {
+        if let Some(enforcement) = &self.enforcement {
+            self.decide_by_these(enforcement.since(), "the rules are in force");
+        }
         self.expect_confirmation(confirm.map(|time| Instant::now() + time));
         if self.confirm_by.is_none() {
             self.may_stay(desk);
@@ -369,10 +372,10 @@ impl Office {
         if self.is_enforcing() && regime.enforces() {
             self.ask_back(desk, &acting, asker)?;
         }
-        self.enforce(desk, &acting, regime).map_err(|error| failure(&error))?;
+        let from = self.enforce(desk, &acting, regime).map_err(|error| failure(&error))?;
         self.acting = acting;
         self.regime = regime;
-        self.decide_by_these(why);
+        self.decide_by_these(from, why);
         self.tell_rules();
         Ok(())
     }
@@ -401,29 +404,32 @@ impl Office {
             None => Arc::clone(&self.acting.ruleset),
         };
         self.acting = self.acting.next(ruleset, Arc::new(host));
-        self.enforce_acting(desk);
-        self.decide_by_these("this machine's addresses or gateways have changed");
+        // If it has failed, what is decided is another thing than what the kernel does, and counted so.
+        let from = self.enforce_acting(desk).unwrap_or_else(|_| Timestamp::now());
+        self.decide_by_these(from, "this machine's addresses or gateways have changed");
     }
 
     /// Gives the kernel the rules without what has expired. The engine was told ahead of time; the kernel is now.
     fn expire(&mut self, desk: &mut impl Desk) {
         let InForce { ruleset, host, matcher } = &self.acting;
         self.acting.matcher = Arc::new(matcher.next(ruleset, host, Timestamp::now()));
-        self.enforce_acting(desk);
+        // What fails was said.
+        let _ = self.enforce_acting(desk);
         self.expires_at = self.acting.matcher.valid_until();
         self.is_expiry_prepared = false;
     }
 
-    /// Gives the kernel the rules that act. What fails is said.
-    fn enforce_acting(&mut self, desk: &mut impl Desk) {
+    /// Gives the kernel the rules that act; from when on it has them. What fails is said.
+    fn enforce_acting(&mut self, desk: &mut impl Desk) -> Result<Timestamp> {
         let InForce { ruleset, matcher, host } = &self.acting;
         let acting = InForce { ruleset: Arc::clone(ruleset), matcher: Arc::clone(matcher), host: Arc::clone(host) };
-        let _ = self.enforce(desk, &acting, self.regime);
+        self.enforce(desk, &acting, self.regime)
     }
 
-    /// Gives the kernel these rules, or none while enforcement rests; says it if that fails.
-    fn enforce(&mut self, desk: &mut impl Desk, next: &InForce, regime: Regime) -> Result<()> {
-        let Some(enforcement) = &mut self.enforcement else { return Ok(()) };
+    /// Gives the kernel these rules, or none while enforcement rests; says it if that fails. From when on it has them.
+    fn enforce(&mut self, desk: &mut impl Desk, next: &InForce, regime: Regime) -> Result<Timestamp> {
+        // Where nothing is enforced there is nothing to wait for.
+        let Some(enforcement) = &mut self.enforcement else { return Ok(Timestamp::MIN) };
         let orders = &self.orders;
         let mut words = Vec::new();
         let mut say = |said: &str| words.push(said.to_owned());
@@ -435,13 +441,14 @@ impl Office {
             let nothing = Arc::new(Matcher::new(&Ruleset::default(), &next.host, Timestamp::now()));
             enforcement.replace(None, &nothing, announce, &mut say)
         };
+        let since = enforcement.since();
         for words in &words {
             self.remark(desk, words);
         }
         let counted = replaced
             .inspect_err(|error| self.remark(desk, &format!("{error:#}; the rules that were in force stay")))?;
         self.orders.count(counted, None);
-        Ok(())
+        Ok(since)
     }
 
     /// Says what somebody should look at, and keeps it for who asks.
@@ -450,13 +457,13 @@ impl Office {
         self.board.change(|notice| notice.remark(words));
     }
 
-    /// The next packet is decided by the rules that act.
-    fn decide_by_these(&mut self, why: &str) {
+    /// Packets are decided by the rules that act from then on.
+    fn decide_by_these(&mut self, from: Timestamp, why: &str) {
         let InForce { matcher, .. } = &self.acting;
         self.expires_at = matcher.valid_until();
         self.is_expiry_prepared = false;
         let matcher = Arc::clone(matcher);
-        self.hand_over(matcher, Timestamp::MIN, why);
+        self.hand_over(matcher, from, why);
     }
 
     /// Compiles the rules as they will be when the next entry has expired, ahead of time: a packet of the very moment

@@ -135,6 +135,13 @@ impl Pipeline {
         Self { detector, ..self }
     }
 
+    /// Has the rules be predictions as long as they rest: they are to be enforced, and are not yet.
+    #[must_use]
+    pub fn resting(mut self, rests: bool) -> Self {
+        self.rules.enforced = !rests;
+        self
+    }
+
     /// Tells of bans even where the rules ask for none.
     #[must_use]
     pub fn showing_bans(mut self, shows: bool) -> Self {

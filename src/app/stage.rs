@@ -16,7 +16,7 @@ use super::pipeline::{Circumstances, Interface, Pipeline};
 use super::seeding::Seeds;
 use super::tracking::Tracking;
 use super::translated::Translated;
-use super::withheld::{HOLD, Seen, UNTIL_REPORTED};
+use super::withheld::{HOLD, HOLD_FRAGMENT, Seen, UNTIL_REPORTED};
 use crate::capture::Frame;
 use crate::capture::interfaces::{Interfaces, LinkEvent, Sighting};
 use crate::conntrack::{Change, Flow};
@@ -238,9 +238,11 @@ impl Stage {
         self.translated.changed_to(&self.host, flows, now);
     }
 
-    /// Whether packets wait for the kernel's verdict.
-    pub fn is_waiting(&self) -> bool {
-        self.truth.as_ref().is_some_and(|truth| !truth.withheld.is_empty())
+    /// Whether packets wait for the kernel's verdict, or rules for those before them.
+    pub fn is_waiting(&self, now: Timestamp) -> bool {
+        let is_coming = |rules: &Rules| rules.from <= now;
+        let waits = |truth: &Truth| !truth.withheld.is_empty() || self.coming.front().is_some_and(is_coming);
+        self.truth.as_ref().is_some_and(waits)
     }
 
     /// Takes the names of rules that are about to be in the kernel.
@@ -259,7 +261,10 @@ impl Stage {
         // Of what a report tells, other frames may be that come in after the first.
         let tap = tap_idle.map_or(truth.tap_read.minus(UNTIL_REPORTED), |since| since.minus(HOLD));
         let idle = reports_idle.map_or(Timestamp::MIN, |since| since.minus(HOLD));
-        self.settle_until(tap.min(idle.max(truth.reports_read.minus(UNTIL_REPORTED))));
+        let settled = tap.min(idle.max(truth.reports_read.minus(UNTIL_REPORTED)));
+        self.settle_until(settled);
+        // Nothing waits any more that was before.
+        self.change_rules(settled.minus(HOLD_FRAGMENT));
         let is_urgent = tap_idle.is_some() && self.truth.as_mut().is_some_and(|truth| truth.withheld.is_urgent());
         if let Some(log) = self.pipeline.log().filter(|_| is_urgent) {
             log.flush();

@@ -15,6 +15,7 @@ use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 use super::validation::Validated;
+use crate::time::Timestamp;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,6 +31,8 @@ pub struct Installed {
     validated: Validated,
     /// The tables are as printed up to this generation of `nf_tables`, as far as is known.
     known: Cell<Option<u32>>,
+    /// When the kernel had all of the rules in force.
+    since: Timestamp,
     /// Held for as long as this lives.
     lock: Lock,
     /// `None` once there is nothing left to undo.
@@ -92,7 +95,8 @@ impl Installed {
         let guardian = Some(Guardian::spawn(&tools, &lock)?);
         // From here on `Drop` undoes.
         let (printed, validated, known) = (BTreeMap::new(), Validated::default(), Cell::new(None));
-        let mut installed = Self { tools, plan, printed, validated, known, lock, guardian };
+        let since = Timestamp::now();
+        let mut installed = Self { tools, plan, printed, validated, known, since, lock, guardian };
         for tools in others.iter().filter(|others| others.is_legacy() != installed.tools.is_legacy()) {
             remove_rules(tools, Emptied::Unknown)?;
         }
@@ -147,6 +151,11 @@ impl Installed {
             self.guardian = Some(Guardian::spawn(&self.tools, &self.lock)?);
         }
         Ok(is_gone)
+    }
+
+    /// When the kernel had all of the plan in force.
+    pub fn since(&self) -> Timestamp {
+        self.since
     }
 
     /// The plan in force.
@@ -275,6 +284,7 @@ impl Installed {
             Ok((changed, validated, ended)) => {
                 self.validated = validated;
                 let leaves_sets = !self.is_in_force() || self.plan.sets().iter().any(|set| !plan.has_set(&set.name));
+                self.since = changed.values().map(|changed| changed.at).max().unwrap_or_else(Timestamp::now);
                 self.learn(generation, changed.values().map(|changed| changed.commits).sum());
                 self.printed = changed.into_iter().map(|(family, changed)| (family, changed.table)).collect();
                 if leaves_sets {
@@ -314,7 +324,7 @@ impl Installed {
             let changed = at_once(tools, ways, |family, (wanted, table)| {
                 let counted = counts.then(|| kernel::save(tools, family, &["-c"])).transpose()?;
                 // Where there was nothing to do it is as it was.
-                let unchanged = || Changed { table: table.clone(), commits: 0 };
+                let unchanged = || Changed { table: table.clone(), commits: 0, at: Timestamp::now() };
                 Ok((counted, kernel::change(tools, family, &wanted, table)?.unwrap_or_else(unchanged)))
             })?;
             for (family, (counted, changed)) in changed {

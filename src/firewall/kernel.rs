@@ -7,6 +7,7 @@ use super::plan::PlannedSet;
 use super::process::Invocation;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
+use crate::time::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(super) struct Changed {
     pub(super) table: Table,
     /// How many transactions it took.
     pub(super) commits: u32,
+    /// When the last of them had been carried out.
+    pub(super) at: Timestamp,
 }
 
 /// Brings the tables of a family from `current` to `wanted`, and makes sure that they got there. `None` if there was
@@ -57,10 +60,11 @@ pub(super) fn change(
 ) -> Result<Option<Changed>, Error> {
     let Some(transaction) = wanted.transaction(current) else { return Ok(None) };
     Invocation { program: tools.restore(family), args: &RESTORE, input: &transaction }.run()?;
+    let at = Timestamp::now();
     let table = table(tools, family)?;
     let commits = u32::try_from(transaction.matches("COMMIT\n").count()).unwrap_or(0);
     match wanted.difference(&table) {
-        None => Ok(Some(Changed { table, commits })),
+        None => Ok(Some(Changed { table, commits, at })),
         Some(what) => Err(Error::Different { family, what }),
     }
 }

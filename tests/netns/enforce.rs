@@ -5,11 +5,16 @@ use crate::common::{PATIENCE, Running, pfw, run_in, wait_for};
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 pub const CASES: &[Case] = &[
     ("a_blocked_ping_is_dropped_and_logged_with_its_rule", a_blocked_ping_is_dropped_and_logged),
     ("each_packet_has_exactly_one_line", each_packet_has_exactly_one_line),
+    (
+        "what_comes_before_the_rules_are_in_force_is_a_prediction",
+        what_comes_before_the_rules_are_in_force_is_a_prediction,
+    ),
     ("a_reload_changes_the_kernel_and_the_log", a_reload_changes_the_kernel_and_the_log),
     ("nothing_stays_behind_however_it_ends", nothing_stays_behind_however_it_ends),
     ("keep_leaves_the_rules_and_clean_removes_them", keep_leaves_the_rules),
@@ -78,6 +83,32 @@ fn a_blocked_ping_is_dropped_and_logged() {
     let (code, said) = pfw.stop(libc::SIGINT);
     assert_eq!(code, 0, "{said}");
     assert!(ping(PEER4, 1) && ping(PEER6, 1), "after it everything works again");
+}
+
+fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
+    let world = World::new();
+    let is_enough = AtomicBool::new(false);
+    let sender = on_peer(|| UdpSocket::bind((PEER4, 4000)).expect("a free port"));
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let until = Instant::now() + PATIENCE;
+            while !is_enough.load(Ordering::Relaxed) && Instant::now() < until {
+                sender.send_to(b"x", (HOST4, 9001)).expect("sent");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
+        wait_for("a blocked one", || (count(&world, &["[BLOCKED]", ":9001 "]) > 0).then_some(()));
+        is_enough.store(true, Ordering::Relaxed);
+        sending.join().expect("all sent");
+        ends_as_predicted(pfw);
+    });
+    let log = world.log();
+    let place = |word: &str| log.iter().position(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}"));
+    let loaded = place("[PFW] event=rules-loaded");
+    assert!(log[..loaded].iter().any(|line| line.contains("[WOULD-BLOCK]")), "{}", log.join("\n"));
+    assert!(!log[loaded..].iter().any(|line| line.contains("[WOULD-BLOCK]")), "{}", log.join("\n"));
+    assert_eq!(count(&world, &["[ALLOWED]", ":9001 "]), 0, "{}", log.join("\n"));
 }
 
 /// Datagrams to each port: as many as a receiver's buffer holds.

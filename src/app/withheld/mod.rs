@@ -38,7 +38,7 @@ pub const HOLD: Duration = BATCH_TIME.saturating_add(Duration::from_millis(30));
 pub const UNTIL_REPORTED: Duration = Duration::from_millis(5);
 
 /// How much longer a fragment is held back: the rest of its datagram is on its way.
-const HOLD_FRAGMENT: Duration = Duration::from_millis(30);
+pub const HOLD_FRAGMENT: Duration = Duration::from_millis(30);
 
 /// The same for one whose datagram may be dropped: it is to be blocked, or its first fragment has not come. Those of one
 /// that takes longer have lines of their own although it is dropped then. Their lines are [urgent](Withheld::is_urgent),
