@@ -24,6 +24,9 @@ pub const NETWORK_ORDER: u16 = 1 << 14;
 /// The bits of an attribute's type that tell something about its payload (`NLA_TYPE_MASK`).
 const TYPE_MASK: u16 = 0x3fff;
 
+/// `NETLINK_GET_STRICT_CHK` (`linux/netlink.h`).
+const GET_STRICT: libc::c_int = 12;
+
 /// A netlink socket.
 pub struct Socket {
     fd: OwnedFd,
@@ -77,6 +80,16 @@ impl Socket {
             step(libc::BPF_RET | libc::BPF_K, 0, 0, of_kind),
         ];
         sys::attach_filter(self.as_fd(), &program)
+    }
+
+    /// Has the kernel take what a request for a list names for what is asked for (`NETLINK_GET_STRICT_CHK`): else some
+    /// lists are of all that there is.
+    ///
+    /// # Errors
+    ///
+    /// On kernels before Linux 4.20.
+    pub fn ask_for_the_named_alone(&self) -> io::Result<()> {
+        sys::set_option(self.as_fd(), libc::SOL_NETLINK, GET_STRICT, &1_i32)
     }
 
     /// Asks for room for `bytes` of messages that wait to be read. The system's limit for users holds where the process

@@ -9,8 +9,9 @@ use super::generations::Generations;
 use super::kernel_rules::{KernelRule, KernelRules};
 use super::pipeline::Judgement;
 use super::withheld::{By, Seen};
+use crate::alert::Alert;
 use crate::engine::{Context, Decision, Direction, Matcher, RuleInfo, State, Step};
-use crate::host::Ends;
+use crate::host::{Arrival, Discard};
 use crate::packet::{Ip, Net, Packet, Protocol};
 use crate::record::Cause;
 use std::sync::Arc;
@@ -127,12 +128,12 @@ impl Case<'_> {
         (Cause::TimeOut, State::New)
     }
 
-    /// Explains that no rule dropped it. `is_discarded` tells whether routing discards what has these ends; it is
+    /// Explains that no rule dropped it. `discard` tells why routing discards a packet, if it does; it is
     /// `unfinished` if it is a fragment of a datagram that is not whole, which the kernel shows to no rule.
     pub fn passed(
         &self,
         generations: &Generations,
-        is_discarded: impl FnOnce(Ends) -> bool,
+        discard: impl FnOnce(Arrival) -> Option<Discard>,
         unfinished: bool,
     ) -> Explanation {
         let mut reply_allowed = false;
@@ -146,8 +147,8 @@ impl Case<'_> {
             reply_allowed = reply_allowed || allows(State::Reply) || allows(State::Related);
         }
         let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
-        if let Some(why) = self.why_discarded(is_discarded) {
-            let reason = format!("discarded by the kernel before any rule: {why}");
+        if let Some(why) = self.why_discarded(discard) {
+            let reason = format!("discarded by the kernel before any rule: {}", why.words());
             return Explanation { rule, reason, cause: None };
         }
         if unfinished {
@@ -165,15 +166,11 @@ impl Case<'_> {
     }
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
-    fn why_discarded(&self, is_discarded: impl FnOnce(Ends) -> bool) -> Option<&'static str> {
+    fn why_discarded(&self, discard: impl FnOnce(Arrival) -> Option<Discard>) -> Option<Discard> {
         let is_simple = self.seen.direction == Direction::Incoming && self.forms.len() == 1;
         let ip = self.ip().filter(|_| is_simple)?;
-        let ends = Ends { src: ip.src, dst: ip.dst, interface: self.seen.interface };
-        is_discarded(ends).then_some(if ip.dst.is_multicast() {
-            "nobody here has joined that group"
-        } else {
-            "no packet comes in by that interface from or to such an address"
-        })
+        let source_routed = self.seen.packet.odd.is_some_and(|odd| odd.alert == Alert::Ipv4SourceRoute);
+        discard(Arrival { src: ip.src, dst: ip.dst, interface: self.seen.interface, source_routed })
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.
@@ -322,11 +319,11 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
         let forms = form(&seen, decision);
-        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| false, false);
+        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| None, false);
         assert_eq!(unexplained.cause, Some(Cause::Unexplained));
         assert_eq!(unexplained.reason, "not dropped by the kernel");
         generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
-        let explained = case(&seen, &forms, decision).passed(&generations, |_| false, false);
+        let explained = case(&seen, &forms, decision).passed(&generations, |_| None, false);
         assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
     }
 
@@ -335,8 +332,11 @@ mod tests {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
-        let explained =
-            case(&seen, &form(&seen, decision), decision).passed(&generations, |ends| ends.interface == 1, false);
+        let explained = case(&seen, &form(&seen, decision), decision).passed(
+            &generations,
+            |arrival| (arrival.interface == 1).then_some(Discard::NoRoute),
+            false,
+        );
         let reason =
             "discarded by the kernel before any rule: no packet comes in by that interface from or to such an address";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
@@ -347,7 +347,7 @@ mod tests {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
-        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| false, true);
+        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| None, true);
         let reason = "no rule has seen it: its datagram is not whole yet";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
     }
@@ -359,6 +359,6 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
         let forms = form(&seen, decision);
-        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| false, false).cause, Some(Cause::TimeOut));
+        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| None, false).cause, Some(Cause::TimeOut));
     }
 }

@@ -224,15 +224,15 @@ pub fn is_from_another(host: &Host, packet: &Packet) -> bool {
     matches!(&packet.net, Net::Ip(ip) if forwards(host, ip.src))
 }
 
-/// Whether a packet from or to `address` can only be on its way through: this machine forwards, and the address is not
-/// its own.
+/// Whether a packet from or to `address` can only be on its way through: this machine forwards, and routing does not take
+/// in what is sent to the address.
 fn forwards(host: &Host, address: IpAddr) -> bool {
-    host.forwards(address.is_ipv4()) && !address.is_multicast() && !host.owns(address)
+    host.forwards(address.is_ipv4()) && !address.is_multicast() && !host.takes_in(address)
 }
 
 /// Whether a flow goes through the machine: neither who opened it nor who answers is the machine itself.
 fn passes(host: &Host, flow: &Flow) -> bool {
-    !host.owns(flow.original.src) && !host.owns(flow.responder())
+    !host.takes_in(flow.original.src) && !host.takes_in(flow.responder())
 }
 
 fn datagram(packet: &Ip) -> Option<Datagram> {

@@ -62,7 +62,7 @@ impl Tracking {
 
     /// Which way its opener's packets go.
     fn direction(&self, one: &Tracked) -> Direction {
-        match (self.host.owns(one.opener), self.host.owns(one.other)) {
+        match (self.host.takes_in(one.opener), self.host.takes_in(one.other)) {
             (true, true) => Direction::Loopback,
             (true, false) => Direction::Outgoing,
             (false, false) if self.host.forwards(one.opener.is_ipv4()) && !one.other.is_multicast() => {

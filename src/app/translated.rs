@@ -135,7 +135,7 @@ fn own_end(host: &Host, flow: &Flow) -> Option<(Ends, OwnEnd)> {
     // In place of a port ICMP has what each side asks, which is not translated.
     let is_icmp = matches!(original.protocol, Protocol::ICMP | Protocol::ICMPV6);
     let end = |address, port| (address, if is_icmp { 0 } else { port });
-    let (on_wire, own) = match (host.owns(original.src), host.owns(reply.src)) {
+    let (on_wire, own) = match (host.takes_in(original.src), host.takes_in(reply.src)) {
         (false, true) => {
             let outside = end(original.dst, original.ports.dst);
             (original.ends(), OwnEnd { outside, inside: end(reply.src, reply.ports.src) })

@@ -1,11 +1,13 @@
 //! Whether a packet that came in gets as far as the rules: the kernel is asked what it would do with it now.
 //!
 //! The tap sees every packet in front of routing, which discards some without a word: those to a group that nobody here
-//! has joined, those from or to an address that can't be at the other end of this interface (`ip_route_input_slow`,
-//! `ip6_rcv_core`, `ip6_mc_input`).
+//! has joined, those from or to an address that can't be at the other end of this interface, those for another
+//! machine that are not passed on, and those that say themselves which way they are to take (`ip_route_input_slow`,
+//! `ip_forward`, `ip_rcv_options`, `ip6_rcv_core`, `ip6_mc_input`, `ip6_forward`).
 
-use super::ways::question;
+use super::ways::{HEADER, NEW_ROUTE, question};
 use crate::netlink::{Message, Socket};
+use pnet::datalink;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -25,57 +27,110 @@ const FRESH: Duration = Duration::from_millis(100);
 pub struct Arrivals {
     socket: Option<Socket>,
     /// The latest answer, when it was given and to what.
-    latest: Option<(Instant, Ends, bool)>,
+    latest: Option<(Instant, Arrival, Option<Discard>)>,
 }
 
-/// Where a packet comes from and goes to, and the index of the interface that it came in by.
+/// What routing goes by with a packet that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ends {
+pub struct Arrival {
     /// Its source.
     pub src: IpAddr,
     /// Its destination.
     pub dst: IpAddr,
-    /// The interface.
+    /// The index of the interface.
     pub interface: u32,
+    /// Whether it says itself by which hosts it is to go (RFC 791 section 3.1).
+    pub source_routed: bool,
+}
+
+/// Why a packet is discarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Discard {
+    /// It is for a group.
+    NotJoined,
+    /// There is no way from or to such an address by that interface.
+    NoRoute,
+    /// The way leads to another machine, and was not taken: what is passed on came for this station alone, to a machine
+    /// that passes packets on.
+    ForAnother,
+    /// Hardly any machine has senders choose the way.
+    SourceRouted,
+}
+
+impl Discard {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::NotJoined => "nobody here has joined that group",
+            Self::NoRoute => "no packet comes in by that interface from or to such an address",
+            Self::ForAnother => "it is for another machine, and the kernel does not pass it on",
+            Self::SourceRouted => "it has a source route, which the kernel does not accept",
+        }
+    }
 }
 
 impl Arrivals {
-    /// Whether routing discards a packet. What can't be told does not count as that. Some microseconds' work.
-    pub fn are_discarded(&mut self, ends: Ends, now: Instant) -> bool {
+    /// Why routing discards a packet that is for this machine, as far as its addresses and frame tell; `None` if it does
+    /// not, or that can't be told. Some microseconds' work.
+    pub fn why_discarded(&mut self, arrival: Arrival, now: Instant) -> Option<Discard> {
         if let Some((at, asked, answer)) = self.latest
-            && asked == ends
+            && asked == arrival
             && now.duration_since(at) < FRESH
         {
             return answer;
         }
-        let answer = self.ask(ends);
-        self.latest = Some((now, ends, answer));
+        let answer = self.ask(arrival);
+        self.latest = Some((now, arrival, answer));
         answer
     }
 
-    fn ask(&mut self, ends: Ends) -> bool {
-        match (ends.src, ends.dst) {
-            (IpAddr::V6(src), IpAddr::V6(dst)) if is_never_outside(src, dst) => true,
-            (_, IpAddr::V6(dst)) if dst.is_multicast() => {
-                std::fs::read_to_string(GROUPS).is_ok_and(|groups| !is_joined(&groups, dst, ends.interface))
+    fn ask(&mut self, arrival: Arrival) -> Option<Discard> {
+        let Arrival { src, dst, interface, source_routed } = arrival;
+        match (src, dst) {
+            _ if source_routed && !accepts_source_routes(interface) => Some(Discard::SourceRouted),
+            (IpAddr::V6(src), IpAddr::V6(dst)) if dst.is_multicast() => {
+                let is_nobodys =
+                    || std::fs::read_to_string(GROUPS).is_ok_and(|groups| !is_joined(&groups, dst, interface));
+                (is_never_outside(src, dst) || is_nobodys()).then_some(Discard::NotJoined)
             }
-            _ => self.is_refused(ends),
+            (IpAddr::V6(src), IpAddr::V6(dst)) if is_never_outside(src, dst) => Some(Discard::NoRoute),
+            _ => self.refusal(arrival),
         }
     }
 
-    /// Whether there is no route for a packet that comes in there.
-    fn is_refused(&mut self, ends: Ends) -> bool {
+    /// What the answer of routing is about a packet that comes in there.
+    fn refusal(&mut self, arrival: Arrival) -> Option<Discard> {
         if self.socket.is_none() {
             self.socket = Socket::open(libc::NETLINK_ROUTE, 0).ok();
         }
-        let Some(socket) = &mut self.socket else { return false };
-        let request = question(ends.dst, libc::NLM_F_ACK).attribute(IN_INTERFACE, &ends.interface.to_ne_bytes());
-        let request = match ends.src {
+        let socket = self.socket.as_mut()?;
+        let request = question(arrival.dst, libc::NLM_F_ACK).attribute(IN_INTERFACE, &arrival.interface.to_ne_bytes());
+        let request = match arrival.src {
             IpAddr::V4(src) => request.attribute(SOURCE, &src.octets()),
             IpAddr::V6(src) => request.attribute(SOURCE, &src.octets()),
         };
-        is_refusal(&socket.ask(request, &mut |_: Message<'_>| ()))
+        let mut leads_on = false;
+        let answer = socket.ask(request, &mut |message| leads_on |= is_to_another(&message));
+        match answer {
+            Ok(()) if leads_on => Some(Discard::ForAnother),
+            answer if is_refusal(&answer) && arrival.dst.is_multicast() => Some(Discard::NotJoined),
+            answer => is_refusal(&answer).then_some(Discard::NoRoute),
+        }
     }
+}
+
+/// Whether routes lead to another machine.
+fn is_to_another(message: &Message<'_>) -> bool {
+    let route = message.split::<HEADER>().filter(|_| message.kind == NEW_ROUTE);
+    route.is_some_and(|(&[_, _, _, _, _, _, _, kind, ..], _)| kind == libc::RTN_UNICAST)
+}
+
+/// Whether senders may choose the way of packets that come in there; that must be on for the interface and for all
+/// (`ip_rcv_options`).
+fn accepts_source_routes(interface: u32) -> bool {
+    let accepts = |name: &str| super::is_on(&format!("/proc/sys/net/ipv4/conf/{name}/accept_source_route"));
+    let name = || datalink::interfaces().into_iter().find(|one| one.index == interface).map(|one| one.name);
+    accepts("all") && name().is_none_or(|name| accepts(&name))
 }
 
 /// Whether the answer is that of routing, and no trouble on the way to it.
@@ -108,8 +163,9 @@ mod tests {
     const LOOPBACK: u32 = 1;
 
     fn discards(src: &str, dst: &str) -> bool {
-        let ends = Ends { src: src.parse().unwrap(), dst: dst.parse().unwrap(), interface: LOOPBACK };
-        Arrivals::default().are_discarded(ends, Instant::now())
+        let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+        let arrival = Arrival { src, dst, interface: LOOPBACK, source_routed: false };
+        Arrivals::default().why_discarded(arrival, Instant::now()).is_some()
     }
 
     #[test]

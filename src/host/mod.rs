@@ -7,6 +7,7 @@ mod arrivals;
 mod config;
 pub mod connections;
 mod conntrack;
+mod local;
 mod own;
 mod routes;
 mod session;
@@ -14,8 +15,9 @@ mod sockets;
 mod translation;
 mod ways;
 
-pub use arrivals::{Arrivals, Ends};
+pub use arrivals::{Arrival, Arrivals, Discard};
 pub use conntrack::Counts as ConntrackCounts;
+pub use local::Local;
 pub use own::Own;
 pub use session::{Session, session_of};
 pub use sockets::Protocol;
@@ -34,6 +36,8 @@ use std::{fs, iter, process};
 pub struct Host {
     /// Own addresses with the prefix length of the network they are in, loopback included.
     pub addresses: Vec<(IpAddr, u8)>,
+    /// What routing takes in beside these.
+    pub local: Local,
     /// Addresses of default gateways.
     pub gateways: Vec<IpAddr>,
     /// Configured DNS resolvers.
@@ -56,6 +60,13 @@ impl Host {
         self.addresses.iter().any(|&(own, _)| own == address)
     }
 
+    /// Whether routing takes in what is sent to `address`, so that it comes to this machine. Rules that speak of its own
+    /// addresses mean those of its interfaces alone.
+    pub fn takes_in(&self, address: IpAddr) -> bool {
+        let is_for_all = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+        is_for_all || self.owns(address) || self.local.contains(address)
+    }
+
     /// Whether it forwards packets of a family between interfaces.
     pub fn forwards(&self, v4: bool) -> bool {
         if v4 { self.forwards_v4 } else { self.forwards_v6 }
@@ -65,8 +76,11 @@ impl Host {
 /// Reads the facts, each from where the kernel or a program keeps it. What isn't there, or can't be read, is no fact;
 /// nothing here fails.
 pub fn read() -> Host {
+    let addresses = addresses();
+    let local = local::read(|address| addresses.iter().any(|&(own, _)| own == address));
     Host {
-        addresses: addresses(),
+        addresses,
+        local,
         gateways: gateways(),
         resolvers: resolvers(),
         ssh_peers: ssh_peers(),

@@ -7,12 +7,12 @@ use std::io;
 use std::net::IpAddr;
 
 /// `RTM_NEWROUTE` and `RTM_GETROUTE` (`linux/rtnetlink.h`).
-const NEW_ROUTE: u16 = 24;
-const GET_ROUTE: u16 = 26;
+pub(super) const NEW_ROUTE: u16 = 24;
+pub(super) const GET_ROUTE: u16 = 26;
 /// Bytes of `struct rtmsg`: family, prefix lengths, type of service, table, protocol, scope, type, flags.
-const HEADER: usize = 12;
+pub(super) const HEADER: usize = 12;
 /// Attributes of both.
-const DESTINATION: u16 = 1;
+pub(super) const DESTINATION: u16 = 1;
 const OUT_INTERFACE: u16 = 4;
 
 /// The ways to others, as they are now.

@@ -5,11 +5,16 @@ use crate::Case;
 use crate::audit::send_raw;
 use crate::common::wait_for;
 use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
-use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
+use crate::verdict::mac;
+use crate::verdict::raw::Wire;
+use crate::verdict::wire::{Body, Flaw, Spec, frame, source_routed};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on_peer, sh};
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 
 pub const CASES: &[Case] = &[
     ("what_routing_discards_is_no_difference", what_routing_discards),
+    ("what_is_for_another_and_came_in_a_frame_for_all_is_no_difference", what_is_not_passed_on),
+    ("what_has_a_source_route_is_no_difference", what_has_a_source_route),
     ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
     ("an_error_of_the_kernel_is_no_answer_of_a_reject", an_error_is_no_answer_of_a_reject),
 ];
@@ -35,6 +40,54 @@ fn what_routing_discards() {
     wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP 10.77.0.2:5353", "rule=block_ips", reason]);
     wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP [fd77::2]:5353", "rule=default_policy", reason]);
     wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 UDP", ":9 ", "rule=block_ips"]);
+    ends_as_predicted(pfw);
+}
+
+/// A datagram of nine bytes between addresses.
+fn datagram(src: &str, dst: &str, port: u16) -> Spec {
+    let [src, dst] = [src, dst].map(|text| text.parse().expect("an address"));
+    let body = Body::Udp { ports: (4000, port), data: vec![b'x'; 9] };
+    Spec { src, dst, ttl: 64, id: 7, body, extensions: Vec::new(), flaw: Flaw::None }
+}
+
+fn what_is_not_passed_on() {
+    let world = World::new().with_server();
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}", "{PEER6}"] }}"#), []);
+    let wire = on_peer(|| Wire::open("eth0"));
+    for ends in [(PEER4, SERVER4), (PEER6, SERVER6), (PEER4, HOST4), (PEER6, HOST6)] {
+        wire.send(&frame([0xff; 6], [2, 0, 0, 0, 0, 9], None, &datagram(ends.0, ends.1, 9).bytes()));
+    }
+    let reason = "reason=\"discarded by the kernel before any rule: it is for another machine, and the kernel does not";
+    for server in [SERVER4, SERVER6] {
+        wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", server, "rule=block_ips", reason]);
+    }
+    // What is for this machine is taken in whatever its frame.
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", "rule=block_ips"]);
+    ends_as_predicted(pfw);
+}
+
+/// The options of RFC 791 section 3.1.
+const SOURCE_ROUTES: [u8; 2] = [0x83, 0x89];
+
+fn what_has_a_source_route() {
+    let world = World::new();
+    let rules = format!(r#"{{ "block_ips": ["{PEER4}"], "default_policy": {{ "in": "deny", "out": "allow" }} }}"#);
+    let pfw = enforce(&world, &rules, []);
+    let (wire, host) = (on_peer(|| Wire::open("eth0")), mac("", "eth0"));
+    let send = |port, next| {
+        for kind in SOURCE_ROUTES {
+            let packet = source_routed(&datagram(PEER4, HOST4, port).bytes(), kind, next);
+            wire.send(&frame(host, [2, 0, 0, 0, 0, 9], None, &packet));
+        }
+    };
+    send(1001, 4);
+    let reason =
+        "reason=\"discarded by the kernel before any rule: it has a source route, which the kernel does not accept";
+    wait_for_lines(&world, 2, &["[ALLOWED] incoming eth0 UDP", ":1001 ", "rule=block_ips", reason]);
+    sh("sysctl -qw net.ipv4.conf.all.accept_source_route=1 net.ipv4.conf.eth0.accept_source_route=1");
+    // It has been everywhere that it was to go.
+    send(1002, 8);
+    wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", ":1002 ", "rule=block_ips"]);
     ends_as_predicted(pfw);
 }
 

@@ -30,6 +30,7 @@ mod fragments;
 mod intruders;
 mod keys;
 mod lifeline;
+mod local;
 mod monitor;
 mod needs;
 mod nflog;
@@ -73,6 +74,7 @@ fn cases() -> Vec<Case> {
         intruders::CASES,
         keys::CASES,
         &monitor::cases(),
+        local::CASES,
         needs::CASES,
         nflog::CASES,
         open::CASES,

@@ -66,11 +66,11 @@ impl Stage {
         let interface = self.interfaces.name(seen.interface).unwrap_or_default();
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
         let case = Case { seen, forms, interface, predicted, rule };
-        let is_discarded = |ends| truth.arrivals.are_discarded(ends, Instant::now());
+        let discard = |arrival| truth.arrivals.why_discarded(arrival, Instant::now());
         let unfinished = truth.withheld.is_unfinished(seen);
         let (explanation, verdict) = match by {
             Some(by) => (case.dropped(by, &truth.generations, &mut self.conntrack), Verdict::Blocked),
-            None => (case.passed(&truth.generations, is_discarded, unfinished), Verdict::Allowed),
+            None => (case.passed(&truth.generations, discard, unfinished), Verdict::Allowed),
         };
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let around = Circumstances { uid: by.and_then(|by| by.uid), ..around };

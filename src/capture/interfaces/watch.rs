@@ -18,9 +18,8 @@ const GROUPS: i32 = libc::RTMGRP_LINK
     | libc::RTMGRP_IPV4_ROUTE
     | libc::RTMGRP_IPV6_ROUTE;
 
-/// Bytes of `struct rtmsg` (`linux/rtnetlink.h`), and where in it the length of the destination's prefix is.
+/// Bytes of `struct rtmsg` (`linux/rtnetlink.h`).
 const ROUTE: usize = 12;
-const PREFIX_LENGTH: usize = 1;
 
 /// Something that happened to an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +58,7 @@ pub enum LinkEvent {
         /// What is in the way.
         why: String,
     },
-    /// Addresses of this host, or its default routes, came or went.
+    /// Addresses of this host, routes that take in packets for it, or its default routes came or went.
     AddressesChanged,
 }
 
@@ -194,12 +193,15 @@ impl Watch {
     }
 }
 
-/// Whether a message is about an address of this host, or about a route to everywhere.
+/// Whether a message is about an address of this host, about a route that takes in packets for it (of groups apart), or
+/// about one to everywhere.
 fn is_of_this_host(message: &Message<'_>) -> bool {
     match message.kind {
         libc::RTM_NEWADDR | libc::RTM_DELADDR => true,
         libc::RTM_NEWROUTE | libc::RTM_DELROUTE => {
-            message.split::<ROUTE>().is_some_and(|(route, _)| route.get(PREFIX_LENGTH) == Some(&0))
+            message.split::<ROUTE>().is_some_and(|(&[_, length, _, _, _, _, _, kind, ..], _)| {
+                length == 0 || [libc::RTN_LOCAL, libc::RTN_BROADCAST, libc::RTN_ANYCAST].contains(&kind)
+            })
         }
         _ => false,
     }

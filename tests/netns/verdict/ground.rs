@@ -303,7 +303,7 @@ pub fn packet_of(frame: &[u8]) -> Option<(&[u8], pfw::packet::Packet)> {
     matches!(ethertype, 0x0800 | 0x86dd).then_some((packet, parsed))
 }
 
-fn mac(inside: &str, interface: &str) -> [u8; 6] {
+pub fn mac(inside: &str, interface: &str) -> [u8; 6] {
     let text = sh(&format!("{inside} ip -o link show {interface} | sed 's/.*ether //;s/ .*//'"));
     let bytes: Vec<u8> = text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect();
     bytes.try_into().expect("six bytes")

@@ -34,6 +34,8 @@ mod tally;
 mod traffic;
 pub mod wire;
 
+pub use ground::mac;
+
 use crate::Case;
 use crate::common::{PATIENCE, Running, wait_for};
 use crate::enforce::enforce;

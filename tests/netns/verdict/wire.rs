@@ -219,6 +219,20 @@ impl Spec {
     }
 }
 
+/// A packet of IPv4 without options that is given a source route of one host, its destination, with `kind` of option and
+/// `next` for the place of the host that comes next (4, or 8 if there is none).
+pub fn source_routed(packet: &[u8], kind: u8, next: u8) -> Vec<u8> {
+    let (header, payload) = packet.split_at(20);
+    let route = [&[kind, 7, next][..], &header[16..20], &[0]].concat();
+    let mut header = [header, &route].concat();
+    header[0] = 0x47;
+    header[2..4].copy_from_slice(&word(packet.len() + route.len()).to_be_bytes());
+    header[10..12].fill(0);
+    let sum = checksum(&[&header]);
+    header[10..12].copy_from_slice(&sum);
+    [&header[..], payload].concat()
+}
+
 /// A frame of Ethernet around a packet, tagged if `vlan` says so.
 pub fn frame(to: [u8; 6], from: [u8; 6], vlan: Option<u16>, packet: &[u8]) -> Vec<u8> {
     let ethertype: [u8; 2] = if packet[0] >> 4 == 6 { [0x86, 0xdd] } else { [0x08, 0x00] };
