@@ -4,7 +4,7 @@
 use super::signals::Event;
 use super::threads;
 use crate::control::waker::{Alarm, Waker, waker};
-use crate::rules::trust;
+use crate::rules::trust::{self, Distrust};
 use crate::rules::watch::Watch;
 use crate::sys;
 use anyhow::{Context, Result};
@@ -82,8 +82,8 @@ impl Files {
     }
 
     /// Why what these files say may be another's wish than the user's, if so.
-    pub fn distrust(&self, files: impl Iterator<Item = PathBuf>) -> Option<String> {
-        files.map(|path| trust::check(&path, self.user)).find_map(Result::err).map(|distrust| distrust.to_string())
+    pub fn distrust(&self, files: impl Iterator<Item = PathBuf>) -> Option<Distrust> {
+        files.map(|path| trust::check(&path, self.user)).find_map(Result::err)
     }
 }
 

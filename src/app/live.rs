@@ -10,6 +10,7 @@
 use super::board::Board;
 use super::book::Book;
 use super::clerk::Facts;
+use super::consent;
 use super::control;
 use super::enforcement::{Acting, Enforcement};
 use super::files::Files;
@@ -222,9 +223,8 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
 
 /// Tells the main thread when the user presses Enter. Nobody waits for this thread: it may never end.
 fn wait_for_enter(events: &Sender<signals::Event>) {
-    let mut line = String::new();
-    // At the end of the input nobody has confirmed anything.
-    if std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0) {
+    let object = || tracing::warn!("that confirms nothing: press Enter alone, or type yes, to keep the rules");
+    if consent::is_given(std::io::stdin().lock(), object) {
         let _ = events.send(signals::Event::Confirmed);
     }
 }

@@ -7,6 +7,7 @@ pub mod book;
 mod calendar;
 mod clerk;
 mod conntrack;
+mod consent;
 pub mod control;
 mod doubts;
 mod enforcement;

@@ -173,7 +173,12 @@ impl Office {
     pub(super) fn say_whether_followed(&self, desk: &mut impl Desk) {
         let Some(files) = &self.files else { return };
         let unfollowed = files.distrust(self.book.files()).map(|why| {
-            format!("changes of the rules file are not followed: {why}; 'pfw reload' and SIGHUP read it all the same")
+            let remedy = if why.is_missing() {
+                "the rules stay as they are until it is back"
+            } else {
+                "'pfw reload' and SIGHUP read it all the same"
+            };
+            format!("changes of the rules file are not followed: {why}; {remedy}")
         });
         if let Some(words) = unfollowed.as_ref().filter(|words| self.board.notice().unfollowed.as_ref() != Some(*words))
         {

@@ -21,6 +21,15 @@ pub(super) struct Step {
     pub(super) metadata: Metadata,
 }
 
+/// Where a way ends before its file.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// What is to be the next step and can't be looked at.
+    pub(super) path: PathBuf,
+    /// Why not.
+    pub(super) error: io::Error,
+}
+
 impl Step {
     /// The path of what has the name.
     pub(super) fn path(&self) -> PathBuf {
@@ -29,17 +38,25 @@ impl Step {
 }
 
 /// The steps from the root to `path`, links followed; and why they end before it, if they do.
-pub(super) fn steps(path: &Path) -> (Vec<Step>, io::Result<()>) {
+pub(super) fn steps(path: &Path) -> (Vec<Step>, Result<(), Broken>) {
     let mut steps = Vec::new();
     let result = walk(path, &mut steps);
     (steps, result)
 }
 
-fn walk(path: &Path, steps: &mut Vec<Step>) -> io::Result<()> {
-    let absolute = std::path::absolute(path)?;
+fn walk(path: &Path, steps: &mut Vec<Step>) -> Result<(), Broken> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        |error| Broken { path, error }
+    };
+    let absolute = std::path::absolute(path).map_err(at(path))?;
     let mut left: VecDeque<OsString> = names(&absolute).collect();
     let mut folder = PathBuf::from("/");
-    steps.push(Step { metadata: fs::metadata(&folder)?, folder: folder.clone(), name: OsString::new() });
+    steps.push(Step {
+        metadata: fs::metadata(&folder).map_err(at(&folder))?,
+        folder: folder.clone(),
+        name: OsString::new(),
+    });
     let mut links = 0;
     while let Some(name) = left.pop_front() {
         if name == ".." {
@@ -47,7 +64,7 @@ fn walk(path: &Path, steps: &mut Vec<Step>) -> io::Result<()> {
             continue;
         }
         let path = folder.join(&name);
-        let metadata = fs::symlink_metadata(&path)?;
+        let metadata = fs::symlink_metadata(&path).map_err(at(&path))?;
         let is_link = metadata.is_symlink();
         steps.push(Step { folder: folder.clone(), name, metadata });
         if !is_link {
@@ -56,9 +73,9 @@ fn walk(path: &Path, steps: &mut Vec<Step>) -> io::Result<()> {
         }
         links += 1;
         if links > MAX_LINKS {
-            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+            return Err(at(&path)(io::Error::from_raw_os_error(libc::ELOOP)));
         }
-        let target = fs::read_link(&path)?;
+        let target = fs::read_link(&path).map_err(at(&path))?;
         if target.is_absolute() {
             folder = PathBuf::from("/");
         }
@@ -111,9 +128,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         symlink("x", folder.path().join("y")).unwrap();
         symlink("y", folder.path().join("x")).unwrap();
-        assert_eq!(steps(&folder.path().join("x")).1.unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(steps(&folder.path().join("x")).1.unwrap_err().error.raw_os_error(), Some(libc::ELOOP));
         let (taken, result) = steps(&folder.path().join("none/rules.json"));
-        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let broken = result.unwrap_err();
+        assert_eq!(broken.error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(broken.path, folder.path().canonicalize().unwrap().join("none"));
         assert_eq!(taken.last().unwrap().path(), folder.path().canonicalize().unwrap());
     }
 }

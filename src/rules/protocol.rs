@@ -110,10 +110,18 @@ fn number(text: &str) -> Result<Protocol, String> {
     if ["ip", "hopopt"].iter().any(|alias| text.eq_ignore_ascii_case(alias)) {
         return Ok(Protocol(0));
     }
-    Protocol::from_name(text).ok_or_else(|| {
-        let known = (1..=u8::MAX).map(|number| name(Protocol(number)));
-        format!("{} is not a protocol{}", quoted(text), did_you_mean(text, known))
-    })
+    Protocol::from_name(text).ok_or_else(|| format!("{} is not a protocol{}", quoted(text), near(text)))
+}
+
+/// Whether no protocol has this name, or one like it.
+pub(super) fn is_unlike_all(text: &str) -> bool {
+    number(text).is_err() && near(text).is_empty()
+}
+
+/// The question whether the protocol whose name is nearest was meant, or nothing if none is near.
+fn near(text: &str) -> String {
+    let names = (1..=u8::MAX).map(|number| name(Protocol(number)));
+    did_you_mean(text, names.filter(|name| name.parse::<u8>().is_err()))
 }
 
 /// The protocol's name in lower case, or its number if it has none.

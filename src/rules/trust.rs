@@ -4,7 +4,7 @@
 //! the one user who is trusted (who called sudo), and nobody else may write there. POSIX access lists that let
 //! somebody write show in the group's bits (`acl(5)`), so that they are found too.
 
-use super::path::{Step, steps};
+use super::path::steps;
 use std::fmt;
 use std::fs::Metadata;
 use std::io;
@@ -52,11 +52,7 @@ pub fn check(path: &Path, uid: u32) -> Result<(), Distrust> {
         let is_file = result.is_ok() && index + 1 == steps.len();
         judge(&step.metadata, is_file, uid).map_err(|why| Distrust { component: step.path(), why })?;
     }
-    let broken = || steps.last().map_or_else(PathBuf::new, Step::path);
-    result.map_err(|error| Distrust {
-        component: if steps.len() > 1 { broken() } else { path.to_owned() },
-        why: Why::Unseen(error),
-    })
+    result.map_err(|broken| Distrust { component: broken.path, why: Why::Unseen(broken.error) })
 }
 
 fn judge(metadata: &Metadata, is_file: bool, uid: u32) -> Result<(), Why> {
@@ -94,6 +90,13 @@ fn judge_mode(what: What, owner: u32, mode: u32, trusted: u32) -> Result<(), Why
     }
 }
 
+impl Distrust {
+    /// Whether there is nothing of that name: neither anybody's nor anything to read.
+    pub fn is_missing(&self) -> bool {
+        matches!(&self.why, Why::Unseen(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 impl fmt::Display for Distrust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.component.display();
@@ -111,6 +114,7 @@ impl fmt::Display for Distrust {
                 write!(f, "everybody may write {path} and could change the rules; chmod go-w {path}")
             }
             Why::Kind => write!(f, "{path} is neither a file nor a folder"),
+            Why::Unseen(_) if self.is_missing() => write!(f, "{path} is missing"),
             Why::Unseen(error) => write!(f, "{path}: {error}"),
         }
     }
@@ -196,6 +200,11 @@ mod tests {
         let (_folder, top, me) = world();
         assert!(matches!(check(&top.join("conf"), me).unwrap_err().why, Why::Kind));
         assert!(matches!(check(&top.join("conf/none.json"), me).unwrap_err().why, Why::Unseen(_)));
+        let gone = top.join("conf/none/rules.json");
+        let told = check(&gone, me).unwrap_err().to_string();
+        assert_eq!(told, format!("{} is missing", top.join("conf/none").display()));
+        symlink("none", top.join("conf/link")).unwrap();
+        assert_eq!(check(&top.join("conf/link"), me).unwrap_err().component, top.join("conf/none"));
         assert!(matches!(check(&top.join("conf/rules.json/x"), me).unwrap_err().why, Why::Kind | Why::Unseen(_)));
     }
 

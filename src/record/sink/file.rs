@@ -3,7 +3,7 @@
 use super::FileConfig;
 use super::append::{Appender, Stopped, end_of_last_line};
 use super::counters::Shared;
-use super::guard::open_log;
+use super::guard::{claim, open_log};
 use super::rotation::rotate;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
@@ -29,6 +29,7 @@ impl LogFile {
     /// Opens or makes the file.
     pub(super) fn open(config: FileConfig, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let file = open_log(&config.path, config.group)?;
+        claim(&config.path, &file)?;
         let size = size_of(&file);
         Ok(Self { config, appender: Appender::new(file), size, stuck: false, stuck_said: false, gone: false, shared })
     }
@@ -99,10 +100,12 @@ impl LogFile {
     /// # Errors
     /// The old file stays in use as long as it has a name, be it another one.
     pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
-        match open_log(&self.config.path, self.config.group) {
+        match self.open_anew() {
             Ok(file) => {
-                self.size = size_of(&file);
-                self.appender = Appender::new(file);
+                if let Some(file) = file {
+                    self.appender = Appender::new(file);
+                }
+                self.size = size_of(&self.appender.file);
                 self.stuck = false;
                 self.gone = false;
                 Ok(())
@@ -112,6 +115,16 @@ impl LogFile {
                 Err(error)
             }
         }
+    }
+
+    /// The file of that name; none if it is the one in use, which is ours alone already.
+    fn open_anew(&self) -> anyhow::Result<Option<File>> {
+        let file = open_log(&self.config.path, self.config.group)?;
+        if self.is_in_place() {
+            return Ok(None);
+        }
+        claim(&self.config.path, &file)?;
+        Ok(Some(file))
     }
 
     /// Whether the file of that name still is ours.

@@ -152,15 +152,22 @@ fn reason_for_neither(text: &str, reason: &str, rules: &Ruleset) -> String {
     if List::ALL.iter().any(|list| text.strip_prefix(list.key()).is_some_and(|rest| rest.starts_with(':'))) {
         return no_such_id(text, rules);
     }
-    let near = did_you_mean(text, ids(rules));
-    if !near.is_empty() && id::check(text).is_ok() && !is_like_a_port(text) && !text.contains(['.', ':']) {
-        return format!("there is no id {}{near}", quoted(text));
+    if id::check(text).is_err() || is_like_a_port(text) || text.contains(['.', ':', '!', '@']) {
+        return reason.to_owned();
     }
-    reason.to_owned()
+    if !did_you_mean(text, ids(rules)).is_empty() {
+        no_such_id(text, rules)
+    } else if protocol::is_unlike_all(text) {
+        format!("nothing is called {}: no id and no protocol; 'pfw rules' lists the ids", quoted(text))
+    } else {
+        reason.to_owned()
+    }
 }
 
 pub(super) fn no_such_id(id: &str, rules: &Ruleset) -> String {
-    format!("there is no id {}{}", quoted(id), did_you_mean(id, ids(rules)))
+    let near = did_you_mean(id, ids(rules));
+    let remedy = if near.is_empty() { "; 'pfw rules' lists them" } else { &near };
+    format!("there is no id {}{remedy}", quoted(id))
 }
 
 fn known(id: &str, rules: &Ruleset) -> Option<Arc<str>> {
@@ -271,9 +278,11 @@ mod tests {
             ("port:22", "\"port:22\" is an id and could be a value too; write id:port:22 or port:22"),
             ("pong", "there is no id \"pong\"; did you mean \"ping\"?"),
             ("scaner", "there is no id \"scaner\"; did you mean \"scanner\"?"),
-            ("id:games", "there is no id \"games\""),
+            ("id:games", "there is no id \"games\"; 'pfw rules' lists them"),
+            ("nosuch", "nothing is called \"nosuch\": no id and no protocol; 'pfw rules' lists the ids"),
+            ("r99", "nothing is called \"r99\": no id and no protocol; 'pfw rules' lists the ids"),
             ("block_ips:10.0.0.1", "there is no id \"block_ips:10.0.0.1\"; did you mean \"block_ips:192.0.2.1\"?"),
-            ("block_ports:1", "there is no id \"block_ports:1\""),
+            ("block_ports:1", "there is no id \"block_ports:1\"; 'pfw rules' lists them"),
             ("tpc", "\"tpc\" is not a protocol; did you mean \"tcp\"?"),
             ("", "an address, a port or a protocol is needed"),
             ("70000", "70000 is not a port (0 to 65535)"),
@@ -291,6 +300,7 @@ mod tests {
             ),
             ("!10.0.0.1", "\"!10.0.0.1\": negated values and sets are written into the file by hand"),
             ("@lan", "\"@lan\": negated values and sets are written into the file by hand"),
+            ("hopopt", "protocol 0 (ip, hopopt) is no protocol of its own; to mean every protocol, say nothing"),
             ("protocol:0", "protocol 0 (ip, hopopt) is no protocol of its own; to mean every protocol, say nothing"),
         ] {
             assert_eq!(parse(text).unwrap_err(), reason, "{text}");

@@ -28,7 +28,7 @@ pub fn draw(buffer: &mut Buffer, area: Rect, history: &History, enforcing: bool,
     let rows = area.height - 2;
     let up = rows - rows / 3;
     let plot = Rect { x: area.x + SCALE, y: area.y + 1, width: area.width - SCALE, height: area.height - 1 };
-    let seconds: Vec<Rates> = history.latest(usize::from(plot.width * SECONDS)).collect();
+    let seconds: Vec<Rates> = history.latest(usize::from(plot.width) * usize::from(SECONDS)).collect();
     let allowed = Side { most: scale(seconds.iter().map(|rates| rates.allowed)), rows: up, hangs: false };
     let blocked = Side { most: scale(seconds.iter().map(|rates| rates.blocked)), rows: rows - up, hangs: true };
     label(buffer, area, 1, allowed.most, theme);
@@ -80,9 +80,10 @@ fn axis(buffer: &mut Buffer, area: Rect, seconds: &[Rates], theme: Theme) {
     let cells = MARKED / SECONDS;
     for n in 1..=area.width / cells {
         let Some(x) = (area.width - 1).checked_sub(n * cells) else { continue };
-        let words = format!("┴ -{} min ", n * MARKED / 60);
+        let past = u32::from(n) * u32::from(MARKED);
+        let words = format!("┴ -{} min ", past / 60);
         let length = u16::try_from(words.chars().count()).unwrap_or(u16::MAX);
-        let has_room = (n * MARKED).is_multiple_of(60) && !suspicious.iter().any(|at| (x..x + length).contains(at));
+        let has_room = past.is_multiple_of(60) && !suspicious.iter().any(|at| (x..x + length).contains(at));
         let words = if has_room { &words } else { "┴" };
         Pen::new(buffer, Rect { x: area.x + x, width: area.width - x, ..area }, 0).put(words, theme.dim());
     }

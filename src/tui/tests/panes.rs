@@ -87,6 +87,18 @@ fn a_filter_that_is_typed_and_wrong() {
 }
 
 #[test]
+fn each_pane_is_drawn_in_a_terminal_as_wide_or_as_high_as_there_are() {
+    for size in [(u16::MAX, 24), (80, u16::MAX)] {
+        let mut state = state(size);
+        hear(&mut state, &Request::Connections { from: 0 }, Answer::Connections(connections()));
+        for pane in '1'..='5' {
+            press(&mut state, KeyCode::Char(pane));
+            assert!(text(&state).lines().count() == usize::from(size.1), "{size:?} {pane}");
+        }
+    }
+}
+
+#[test]
 fn the_rules() {
     at_each_size("rules", |state| {
         press(state, KeyCode::Char('2'));

@@ -13,6 +13,7 @@ pub const CASES: &[Case] = &[
     ("a_new_default_gateway_is_spared_by_block_lists_and_one_that_was_is_not", a_new_default_gateway_is_spared),
     ("what_pfw_writes_itself_is_not_read_again", what_pfw_writes_itself_is_not_read_again),
     ("a_file_that_others_can_write_is_not_followed", a_file_that_others_can_write_is_not_followed),
+    ("a_missing_file_is_named_and_followed_again_when_it_is_back", a_missing_file_is_named),
     ("without_watching_the_file_is_read_on_demand_alone", without_watching_it_is_read_on_demand_alone),
 ];
 
@@ -131,6 +132,26 @@ fn a_file_that_others_can_write_is_not_followed() {
     fs::write(world.path("rules.json"), "{}").expect("written");
     until(false);
     assert!(!steer(&world, ["status"]).stdout.contains("not followed"));
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_missing_file_is_named() {
+    let world = World::new();
+    let list = world.path("list.txt");
+    fs::write(&list, "").expect("written");
+    let mut pfw = enforce(&world, r#"{ "block_lists": ["list.txt"] }"#, []);
+    for (path, back) in [(list, PEER4.to_owned()), (world.path("rules.json"), "{}".to_owned())] {
+        let blocked = kernel_blocks();
+        fs::remove_file(&path).expect("removed");
+        let words = format!("{} is missing; the rules stay as they are until it is back", path.display());
+        pfw.wait_to_say(&words);
+        let text = steer(&world, ["status"]).stdout;
+        assert!(text.contains(&format!("! changes of the rules file are not followed: {words}")), "{text}");
+        assert_eq!(kernel_blocks(), blocked);
+        fs::write(path, back).expect("written");
+        until(!blocked);
+        assert!(!steer(&world, ["status"]).stdout.contains("not followed"));
+    }
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 

@@ -107,6 +107,10 @@ impl Ground {
         sh(
             "for n in '' 'ip netns exec lan'; do $n sh -c 'for f in /proc/sys/net/ipv6/conf/*/; do echo 0 >$f/accept_dad; echo 0 >$f/router_solicitations; done'; done",
         );
+        // The judge knows the test's packets by what stands where a flow label would: the kernel is to make none up.
+        sh(
+            "for n in '' 'ip netns exec peer' 'ip netns exec lan'; do $n sh -c 'echo 0 >/proc/sys/net/ipv6/auto_flowlabels'; done",
+        );
         sh(&format!(
             "ip addr add {HOST_LAN4}/24 dev eth1 && ip addr add {HOST_LAN6}/64 dev eth1 nodad && ip link set eth1 up
              ip -n lan addr add {LAN4}/24 dev eth0 && ip -n lan addr add {LAN6}/64 dev eth0 nodad && ip -n lan link set eth0 up"

@@ -112,3 +112,51 @@ fn the_file_is_full(folder: &Path) {
     assert_eq!(all.len() as u64, begin + 1 + 100);
     assert_eq!(handle.counts().lines + handle.counts().lost_log(), produced);
 }
+
+#[test]
+fn a_file_that_another_log_is_written_to_is_refused_until_that_one_has_ended() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("firewall.log");
+    let (mut log, writer) = open_numbered(rotating(&path, 1, 3));
+    let handle = log.log.handle();
+    let writer = start(writer);
+    let refused = || {
+        let said = refusal(&path);
+        assert!(said.contains(&format!("another pfw writes to the log file {};", path.display())), "{said}");
+        assert!(said.contains("--log-file"), "{said}");
+    };
+    refused();
+    // Rotated, and opened anew: where it was, and where somebody has moved it away.
+    log.send(3);
+    wait_for(|| handle.counts().rotations == 2);
+    refused();
+    handle.reopen();
+    log.send(1);
+    wait_for(|| handle.counts().lines == 4);
+    refused();
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    handle.reopen();
+    wait_for(|| path.exists());
+    wait_for(|| open(config(&path)).is_err());
+    refused();
+    drop(log);
+    writer.join().unwrap();
+    open(config(&path)).unwrap();
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_written_on_there_while_another_pfw_has_its_place() {
+    let folder = TempDir::new().unwrap();
+    let (path, moved) = (folder.path().join("firewall.log"), folder.path().join("moved"));
+    let (mut log, writer) = open_numbered(config(&path));
+    fs::rename(&path, &moved).unwrap();
+    let (other, _unwritten) = open_numbered(config(&path));
+    let handle = log.log.handle();
+    let writer = start(writer);
+    log.send(2);
+    wait_for(|| handle.counts().lines == 2);
+    drop(log);
+    writer.join().unwrap();
+    assert_eq!((said(&moved), said(&path)), (numbers(0..2), Vec::new()));
+    drop(other);
+}

@@ -235,7 +235,7 @@ fn what_the_file_could_not_hold_is_refused() {
     let rule = |port: &str| NewRule { dst_port: vec![port.to_owned()], ..NewRule::new(Action::Allow) };
     let add = |port: &str, at| Edit::AddRule { at, rule: Box::new(rule(port)) };
     assert_eq!(refused(file, &add("70000", At::First)), "rules[0].dst_port: 70000 is not a port (0 to 65535)");
-    assert_eq!(refused(file, &add("80", At::After("b".into()))), "there is no id \"b\"");
+    assert_eq!(refused(file, &add("80", At::After("b".into()))), "there is no id \"b\"; 'pfw rules' lists them");
     assert!(
         refused(file, &Edit::Add { list: List::BlockPorts, value: value("icmp"), details: Details::default() })
             .contains("nothing that block_ports holds")
