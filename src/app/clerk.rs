@@ -9,6 +9,7 @@ use super::signals::Event;
 use crate::control::limits::RULES_IN_PAGE;
 use crate::control::report::{Counts, LogState, RuleRow, RulesPage, RulesState, Stats, Status};
 use crate::control::{Activity, Answer, Backend, Change, Refusal, RefusalKind, Reply, Request, Resumed, Server};
+use crate::firewall;
 use crate::record::Summary;
 use crate::record::sink::Handle;
 use crate::record::tap::Outlet;
@@ -373,7 +374,9 @@ fn warnings(notice: &Notice, enforcing: bool) -> Vec<String> {
     let unfollowed = notice.unfollowed.clone();
     let unbanned = (notice.bans_without_room > 0)
         .then(|| format!("{} bans found no room among those in force", notice.bans_without_room));
-    refused.chain(unfollowed).chain(forwards).chain(unbanned).chain(remarks).collect()
+    let present = (!enforcing && firewall::is_in_force())
+        .then(|| "rules of a pfw are in force; what one has left there, 'pfw clean' removes".to_owned());
+    present.into_iter().chain(refused).chain(unfollowed).chain(forwards).chain(unbanned).chain(remarks).collect()
 }
 
 /// A time in seconds, RFC 3339, UTC.

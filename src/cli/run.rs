@@ -10,6 +10,7 @@ use crate::app::live::{Desk, Options, Ready, run as watch};
 use crate::app::{Cuts, InForce, Verb, control, dry_run as dry_run_plan, signals};
 use crate::capture::{LiveConfig, LiveKind, RingConfig};
 use crate::control::{effective_user, group_id};
+use crate::firewall;
 use crate::host::{self, Host};
 use crate::record::sink::parse_size;
 use crate::record::{Selection, WhenFull};
@@ -280,7 +281,7 @@ impl Desk for Terminal {
         let how = ready
             .enforced_by
             .as_ref()
-            .map_or_else(|| "nothing is blocked".to_owned(), |tools| format!("enforcing by {tools}"));
+            .map_or_else(|| without_effect().to_owned(), |tools| format!("enforcing by {tools}"));
         self.say(&format!(
             "pfw: ready: watching {} ({how}), {} with {} rules, log {}, pid {}",
             ready.watched.join(", "),
@@ -316,5 +317,14 @@ impl Desk for Terminal {
 
     fn is_abandoned(&self) -> bool {
         self.was_there && !io::stderr().is_terminal()
+    }
+}
+
+/// How it watches that puts nothing in force.
+fn without_effect() -> &'static str {
+    if firewall::is_in_force() {
+        "blocking nothing itself, but rules of a pfw are in force; what one has left there, 'pfw clean' removes"
+    } else {
+        "nothing is blocked"
     }
 }

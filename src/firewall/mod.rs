@@ -19,6 +19,7 @@ mod lock;
 mod names;
 mod os;
 mod plan;
+mod presence;
 mod process;
 mod removal;
 mod specimen;
@@ -36,6 +37,7 @@ pub use family::Family;
 pub use install::{Disturbance, Installed};
 pub use names::{Hook, Reported, read_nflog_prefix};
 pub use plan::{Options, Origin, Plan, PlannedRule, PlannedSet};
+pub use presence::is_in_force;
 pub use removal::clean;
 pub use tools::{Tools, Variant};
 

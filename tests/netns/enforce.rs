@@ -188,8 +188,23 @@ fn keep_leaves_the_rules() {
     let (_, said) = pfw.stop(libc::SIGTERM);
     assert!(said.contains("pfw clean"), "{said}");
     assert!(!ping(PEER4, 1), "the rules are in force");
+    // Told where the kernel tells it without a tool.
+    let tells = sh("iptables --version").contains("nf_tables");
+    let warned = |watching: &Running| {
+        let warns = run_in(world.folder.path(), ["status"]).stdout.contains("! rules of a pfw are in force");
+        let ready = watching.said.iter().find(|line| line.contains("ready: ")).expect("it is ready");
+        assert_eq!(ready.contains("rules of a pfw are in force"), warns, "{ready}");
+        assert_eq!(ready.contains("(nothing is blocked)"), !warns, "{ready}");
+        warns
+    };
+    let watching = world.watch("{}", []);
+    assert_eq!(warned(&watching), tells);
     let cleaned = run_in(world.folder.path(), ["clean"]);
     assert_eq!(cleaned.code, 0, "{cleaned:?}");
+    assert_eq!(watching.stop(libc::SIGTERM).0, 0);
+    let watching = world.watch("{}", []);
+    assert!(!warned(&watching));
+    assert_eq!(watching.stop(libc::SIGTERM).0, 0);
     assert!(ping(PEER4, 1));
     assert!(!saved().contains("PFW"), "{}", saved());
 }
