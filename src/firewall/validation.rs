@@ -46,7 +46,8 @@ impl Validated {
     ///
     /// What the tools complain of in the plan itself.
     pub(super) fn at_start(tools: &Tools, ways: &Ways<'_>, options: Options) -> Result<Self, Error> {
-        let specimens = specimens(options);
+        // The older variant makes a table that it is asked about, and leaves it.
+        let specimens = specimens(Options { raw: options.raw && !tools.is_legacy(), ..options });
         let there = specimens.iter().filter(|specimen| has_sets(tools, specimen));
         let there: Vec<_> = there.collect();
         let with_specimens =

@@ -4,6 +4,7 @@
 //! Read once and handed on, so that rules, lints and engine stay pure and a replay can speak of another machine.
 
 mod arrivals;
+mod chains;
 mod config;
 pub mod connections;
 mod conntrack;
@@ -16,6 +17,7 @@ mod translation;
 mod ways;
 
 pub use arrivals::{Arrival, Arrivals, Discard};
+pub use chains::{Chain, has_chain};
 pub use conntrack::Counts as ConntrackCounts;
 pub use local::Local;
 pub use own::Own;
