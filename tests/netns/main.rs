@@ -141,7 +141,7 @@ fn unshare_flags() -> &'static [&'static str] {
 
 /// Why no case can run here, if so.
 fn what_is_missing() -> Option<String> {
-    for tool in ["unshare", "ip", "ping", "iptables", "ip6tables"] {
+    for tool in ["unshare", "ip", "ping", "iptables", "ip6tables", "ipset", "nft", "conntrack", "python3", "script"] {
         if Command::new(tool).arg("-V").output().is_err() {
             return Some(format!("'{tool}' is not installed"));
         }

@@ -59,7 +59,7 @@ impl World {
                 try_sh(&format!("{command} -q -c 1 {to}"));
             }
         }
-        sh("conntrack -F 2>/dev/null || true");
+        sh("conntrack -F");
         self
     }
 

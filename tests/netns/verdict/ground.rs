@@ -168,7 +168,7 @@ impl Ground {
                 sh(&format!("{tool} -t nat -A POSTROUTING -s {lan} -o eth0 -j MASQUERADE"));
             }
         }
-        sh("conntrack -F 2>/dev/null || true");
+        sh("conntrack -F");
     }
 
     /// What has happened until nothing happens any more.
