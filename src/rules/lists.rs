@@ -1,5 +1,5 @@
-//! Block lists that were read: a file that has not changed since is not read again. A long one takes longer to read
-//! than everything else that a change of one rule needs.
+//! Block lists that were read: a file that has not changed since is not read again, or not understood again if it may
+//! have. A long one takes longer to parse and to compile than everything else that a change of one rule needs.
 
 use super::block_list::{self, Content};
 use super::file;
@@ -7,6 +7,7 @@ use super::limits::{MAX_LIST_BYTES, MAX_LIST_NETWORKS};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::mem;
 use std::os::unix::fs::MetadataExt;
@@ -24,11 +25,17 @@ pub struct Lists {
     known: RefCell<HashMap<PathBuf, Known>>,
     /// Those that were asked for since reading began: the others are forgotten when it ends.
     used: RefCell<HashMap<PathBuf, Known>>,
+    /// Keyed anew in each process, so that nobody can make two lists of the same digest.
+    digests: RandomState,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
     mark: Mark,
+    /// A next change will show in the mark.
+    settled: bool,
+    /// Of the bytes.
+    digest: u64,
     content: Arc<Content>,
 }
 
@@ -74,15 +81,22 @@ impl Lists {
         // Before it is read: a change while it is read shows the next time.
         let mark = Mark::of(&fs::metadata(path)?);
         let settled = mark.is_settled();
-        let known = self.known.borrow().get(path).filter(|known| known.mark == mark).cloned();
-        let content = match known {
-            Some(known) => known.content,
-            None => Arc::new(block_list::parse(&file::read(path, MAX_LIST_BYTES)?, MAX_LIST_NETWORKS)),
+        let known = self.known.borrow().get(path).cloned();
+        let read = match known {
+            Some(known) if known.settled && known.mark == mark => known,
+            known => self.read_bytes(known, mark, settled, &file::read(path, MAX_LIST_BYTES)?),
         };
-        if settled {
-            self.used.borrow_mut().insert(path.to_owned(), Known { mark, content: Arc::clone(&content) });
-        }
+        let content = Arc::clone(&read.content);
+        self.used.borrow_mut().insert(path.to_owned(), read);
         Ok(content)
+    }
+
+    /// What the bytes of a file say: the same as those `known` if they are the same, which need not be compiled again.
+    fn read_bytes(&self, known: Option<Known>, mark: Mark, settled: bool, bytes: &[u8]) -> Known {
+        let digest = self.digests.hash_one(bytes);
+        let same = known.filter(|known| known.digest == digest && known.mark.size == mark.size);
+        let content = same.map_or_else(|| Arc::new(block_list::parse(bytes, MAX_LIST_NETWORKS)), |known| known.content);
+        Known { mark, settled, digest, content }
     }
 }
 
@@ -127,5 +141,18 @@ mod tests {
             fs::write(&list, format!("192.0.2.{n}\n")).unwrap();
             assert_eq!(networks(&load_with(&rules, &mut lists).unwrap())[0].to_string(), format!("192.0.2.{n}"));
         }
+    }
+
+    #[test]
+    fn a_list_that_was_just_written_is_not_made_anew_if_it_says_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
+        fs::write(&rules, r#"{ "block_lists": ["list.txt"] }"#).unwrap();
+        let mut lists = Lists::default();
+        let mut read = || {
+            fs::write(&list, "192.0.2.1\n").unwrap();
+            load_with(&rules, &mut lists).unwrap()
+        };
+        assert!(Arc::ptr_eq(networks(&read()), networks(&read())));
     }
 }
