@@ -6,7 +6,7 @@
 
 use super::family::Family;
 use super::names::TableName;
-use super::plan::{KernelRule, Plan};
+use super::plan::{Addition, KernelRule, Placed, Plan};
 use crate::netlink::{Attributes, Message, Received, Socket};
 use std::collections::BTreeMap;
 use std::io;
@@ -55,15 +55,16 @@ pub(super) struct Tally<'a> {
     counters: Vec<Counter>,
 }
 
-/// The own chains of a family, each with its rules and how many of them were passed.
-type Places<'a> = BTreeMap<&'a str, (&'a [KernelRule], usize)>;
+/// The own chains of a family, each with its rules, those that are somebody else's left blank, and how many of them were
+/// passed.
+type Places<'a> = BTreeMap<&'a str, (Vec<Option<&'a KernelRule>>, usize)>;
 
 impl<'a> Tally<'a> {
     /// Of the rules of this plan: nothing yet.
     pub(super) fn new(plan: &'a Plan) -> Self {
         let places = |family| {
             let chains = plan.chains(family).iter();
-            chains.map(|chain| (chain.name.as_str(), (chain.rules.as_slice(), 0))).collect()
+            chains.map(|chain| (chain.name.as_str(), (chain.rules.iter().map(Some).collect(), 0))).collect()
         };
         let counters = vec![Counter::default(); plan.rules().len()];
         Self { v4: places(Family::V4), v6: places(Family::V6), counters }
@@ -76,6 +77,21 @@ impl<'a> Tally<'a> {
             places.retain(|name, _| !other.chains(family).iter().any(|chain| chain.name == *name));
         }
         tally
+    }
+
+    /// A chain in force has got rules of the next plan: of which plan the tally is, `is_ours` tells.
+    pub(super) fn add_to_chain(
+        &mut self,
+        family: Family,
+        addition: &Addition<'a>,
+        is_ours: impl Fn(&Placed<'_>) -> bool,
+    ) {
+        let rules = addition.rules.iter().map(|placed| is_ours(placed).then(|| placed.rule()));
+        self.places(family).insert(addition.chain, (rules.collect(), 0));
+    }
+
+    fn places(&mut self, family: Family) -> &mut Places<'a> {
+        if family == Family::V4 { &mut self.v4 } else { &mut self.v6 }
     }
 
     /// The sums.
@@ -101,11 +117,11 @@ impl<'a> Tally<'a> {
     /// Adds the counter of the next rule of a chain: they are always told in their order, and the whole chain, be it
     /// more than once.
     fn add_next(&mut self, family: Family, (table, chain): (&str, &str), counter: Counter) {
-        let places = if family == Family::V4 { &mut self.v4 } else { &mut self.v6 };
-        let Some((rules, passed)) = places.get_mut(chain).filter(|_| TableName::of_chain(chain).word() == table) else {
+        let place = self.places(family).get_mut(chain);
+        let Some((rules, passed)) = place.filter(|_| TableName::of_chain(chain).word() == table) else {
             return;
         };
-        let rule = rules.get(*passed % rules.len().max(1));
+        let rule = rules.get(*passed % rules.len().max(1)).copied().flatten();
         *passed += 1;
         let number = rule.filter(|rule| rule.drops).and_then(|rule| rule.number);
         if let Some(sum) = number.and_then(|number| self.counters.get_mut(number as usize)) {
@@ -224,7 +240,11 @@ mod tests {
         let rule = |number, drops| KernelRule { text: String::new(), number, drops };
         let rules = [rule(None, false), rule(Some(1), false), rule(Some(1), true), rule(Some(0), true)];
         let counters = vec![Counter::default(); 2];
-        let mut tally = Tally { v4: BTreeMap::from([("PFW-IN", (&rules[..], 0))]), v6: BTreeMap::new(), counters };
+        let mut tally = Tally {
+            v4: BTreeMap::from([("PFW-IN", (rules.iter().map(Some).collect(), 0))]),
+            v6: BTreeMap::new(),
+            counters,
+        };
         tally.add_saved(
             Family::V4,
             "*raw\n[9:9] -A PFW-IN -j DROP\n*filter\n[9:9] -A INPUT -j PFW-IN\n[8:8] -A PFW-IN -m x\n\

@@ -10,7 +10,7 @@ use super::guardian::Guardian;
 use super::kernel::{self, Changed};
 use super::lock::Lock;
 use super::names::{Hook, TableName};
-use super::plan::{Growth, Plan, PlannedSet};
+use super::plan::{Addition, Growth, Placed, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
@@ -318,6 +318,14 @@ impl Installed {
         let tools = &self.tools;
         // First where it makes a difference.
         let (same, new): (Vec<_>, Vec<_>) = tools.families().partition(|&family| self.is_as_now(plan, family));
+        let ahead = self.ahead(plan, &new, before);
+        let additions = ahead.iter().map(|(&family, additions)| (family, additions));
+        at_once(tools, additions, |family, additions| kernel::add(tools, family, additions))?;
+        for (&family, addition) in ahead.iter().flat_map(|(family, all)| all.iter().map(move |one| (family, one))) {
+            let [old, new] = &mut tallies;
+            old.add_to_chain(family, addition, |placed| matches!(placed, Placed::Stays(_)));
+            new.add_to_chain(family, addition, |placed| matches!(placed, Placed::Added(_)));
+        }
         for families in [new, same] {
             let tables = families.into_iter().filter_map(|family| Some((family, before.get(&family)?)));
             let ways = tables.map(|(family, table)| (family, (self.wanted(plan, family), table)));
@@ -327,7 +335,8 @@ impl Installed {
                 let unchanged = || Changed { table: table.clone(), commits: 0, at: Timestamp::now() };
                 Ok((counted, kernel::change(tools, family, &wanted, table)?.unwrap_or_else(unchanged)))
             })?;
-            for (family, (counted, changed)) in changed {
+            for (family, (counted, mut changed)) in changed {
+                changed.commits += u32::from(ahead.contains_key(&family));
                 let [old, _] = &mut tallies;
                 if let Some(saved) = counted {
                     old.add_saved(family, &saved);
@@ -340,6 +349,20 @@ impl Installed {
         }
         let [old, new] = tallies.map(Tally::finish);
         Ok((all, validated, Ended { old, new }))
+    }
+
+    /// What can be added to the tables of several families before anything is taken out of one, which the others would
+    /// wait for. One alone waits for nobody, nor does the older variant.
+    fn ahead<'a>(
+        &'a self,
+        plan: &'a Plan,
+        families: &[Family],
+        before: &BTreeMap<Family, Table>,
+    ) -> BTreeMap<Family, Vec<Addition<'a>>> {
+        let may = self.is_in_force() && !self.tools.is_legacy() && families.len() > 1 && *before == self.printed;
+        let ahead = |&family: &Family| Some((family, plan.ahead(&self.plan, family)?));
+        let all: Option<_> = families.iter().filter(|_| may).map(ahead).collect();
+        all.unwrap_or_default()
     }
 
     /// Has the tools read what is new in a plan, before any table is changed; at the start also what may come later.

@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::family::Family;
 use super::names::is_set_name;
-use super::plan::PlannedSet;
+use super::plan::{Addition, PlannedSet, transaction_ahead};
 use super::process::Invocation;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
@@ -67,6 +67,13 @@ pub(super) fn change(
         None => Ok(Some(Changed { table, commits, at })),
         Some(what) => Err(Error::Different { family, what }),
     }
+}
+
+/// Adds rules to chains that are there.
+pub(super) fn add(tools: &Tools, family: Family, additions: &[Addition<'_>]) -> Result<(), Error> {
+    let input = &transaction_ahead(additions);
+    Invocation { program: tools.restore(family), args: &RESTORE, input }.run()?;
+    Ok(())
 }
 
 /// The names of own sets.

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("a_blocked_line_names_the_entry_of_a_long_list", a_blocked_line_names_the_entry),
     ("a_blocked_line_names_the_id_that_an_entry_of_a_long_list_was_given", a_blocked_line_names_the_given_id),
     ("counters_reports_and_lines_add_up_over_reloads", counters_reports_and_lines_add_up),
+    ("those_of_a_rule_that_comes_and_goes_add_up_over_reloads", those_of_a_rule_that_comes_and_goes_add_up),
     ("those_of_a_long_list_add_up_over_reloads", those_of_a_long_list_add_up),
     ("those_of_many_ordered_rules_add_up_over_reloads", those_of_many_rules_add_up),
     ("the_audit_of_a_running_pfw_adds_up_while_packets_are_dropped", the_audit_of_a_running_pfw_adds_up),
@@ -120,6 +121,22 @@ fn counters_reports_and_lines_add_up() {
     add_up_over_reloads(&rules.map(str::to_owned), "block_ports:9001/udp");
 }
 
+/// It is in the kernel ahead of the rest of its rule set, and is put in again with that.
+fn those_of_a_rule_that_comes_and_goes_add_up() {
+    let world = World::new();
+    let rules = [r#"{ "block_ports": ["9001/udp"] }"#, r#"{ "block_ports": ["9001/udp", "9002/udp"] }"#];
+    let mut pfw = enforce(&world, rules[0], ["--no-watch"]);
+    reload_under_a_flood(&world, &mut pfw, &rules.map(str::to_owned), 9002);
+    let lines = |verdict: &str| count(&world, &[verdict, "incoming eth0 UDP", ":9002 "]);
+    let all = usize::try_from(FLOOD).expect("a small number");
+    wait_for("a line for each", || (lines("[BLOCKED]") + lines("[ALLOWED]") == all).then_some(()));
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    let (counted, reports) = (summary(&said, "kernel's counters"), summary(&said, "kernel's reports"));
+    assert!(reports.is_some_and(|reports| reports == lines("[BLOCKED]") as u64 && reports > 0), "{said}");
+    assert!(counted <= reports, "{said}");
+    assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
+}
+
 /// It acts in the raw table, where old and new rules stand beside each other for a moment.
 fn those_of_a_long_list_add_up() {
     let rules = [r#""block_ports": []"#, r#""block_ports": ["9002/udp"]"#];
@@ -139,12 +156,25 @@ fn add_up_over_reloads(rules: &[String; 2], rule: &str) {
     let world = World::new();
     // Reloads that nobody asked for would come between.
     let mut pfw = enforce(&world, &rules[0], ["--no-watch"]);
+    reload_under_a_flood(&world, &mut pfw, rules, 9001);
+    let flood = usize::try_from(FLOOD).expect("a small number");
+    wait_for_lines(&world, flood, &["[BLOCKED] incoming eth0 UDP", ":9001 ", &format!("rule={rule} ")]);
+    let (_, said) = pfw.stop(libc::SIGTERM);
+    assert_eq!(summary(&said, "kernel's reports"), Some(FLOOD), "{said}");
+    let counted = summary(&said, "kernel's counters").expect("there is such a line");
+    // What was dropped between the reading of a counter and its end is told by the reports alone.
+    assert!(counted <= FLOOD && counted * 100 >= FLOOD * 80, "{said}");
+    assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
+}
+
+/// Sends datagrams to a port while one of two rule sets takes the place of the other again and again.
+fn reload_under_a_flood(world: &World, pfw: &mut Running, rules: &[String; 2], port: u16) {
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             on_peer(|| {
                 let socket = UdpSocket::bind((PEER4, 4000)).expect("a free port");
                 for n in 0..FLOOD {
-                    socket.send_to(b"x", (HOST4, 9001)).expect("sent");
+                    socket.send_to(b"x", (HOST4, port)).expect("sent");
                     if n % 10 == 0 {
                         std::thread::sleep(Duration::from_millis(1));
                     }
@@ -158,14 +188,6 @@ fn add_up_over_reloads(rules: &[String; 2], rule: &str) {
         }
         sender.join().expect("all were sent");
     });
-    let flood = usize::try_from(FLOOD).expect("a small number");
-    wait_for_lines(&world, flood, &["[BLOCKED] incoming eth0 UDP", ":9001 ", &format!("rule={rule} ")]);
-    let (_, said) = pfw.stop(libc::SIGTERM);
-    assert_eq!(summary(&said, "kernel's reports"), Some(FLOOD), "{said}");
-    let counted = summary(&said, "kernel's counters").expect("there is such a line");
-    // What was dropped between the reading of a counter and its end is told by the reports alone.
-    assert!(counted <= FLOOD && counted * 100 >= FLOOD * 80, "{said}");
-    assert!(!said.contains("unaccounted") && !said.contains("differences"), "{said}");
 }
 
 fn the_audit_of_a_running_pfw_adds_up() {

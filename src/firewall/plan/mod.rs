@@ -5,6 +5,7 @@
 //! What pfw allows returns to the rules of others; what it blocks is reported by NFLOG and dropped in place, or, where
 //! a set tells it, in a chain of its own, so that a set is looked up once; many ordered rules share one ([`shared`]).
 
+mod ahead;
 mod chains;
 mod conditions;
 mod effective;
@@ -21,6 +22,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub(super) use ahead::{Addition, Placed, transaction as transaction_ahead};
 pub(super) use chains::{Chain, KernelRule};
 pub(super) use growth::Growth;
 pub use ledger::{Origin, PlannedRule};

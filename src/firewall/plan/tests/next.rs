@@ -100,3 +100,37 @@ fn nothing_is_there_early_that_is_not_all_that_is_different() {
     };
     assert_eq!((growth(&many[..64]), growth(&many)), (Some(64), None), "as many as there is room for");
 }
+
+#[test]
+fn what_is_only_added_can_be_there_ahead_of_the_rest() {
+    let first = plan(r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["80/tcp"] }"#);
+    let ahead = |text: &str, family| {
+        let next = first.next(&parse(text), &host(), Options { generation: 0x2b, ..OPTIONS }, NOW);
+        next.ahead(&first, family).map(|additions| transaction_ahead(&additions))
+    };
+    let text = ahead(r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["80/tcp", "81/tcp"] }"#, Family::V4);
+    let text = text.expect("two rules in each chain");
+    let lines: Vec<_> = text.lines().collect();
+    let behind_others = chain(&first, Family::V4, "PFW-IN").len() + 1;
+    assert_eq!((lines[0], lines.last(), lines.len()), ("*filter", Some(&"COMMIT"), 8), "{text}");
+    for (line, (place, target)) in lines[1..].iter().zip([(behind_others, "NFLOG"), (behind_others + 1, "DROP")]) {
+        assert!(line.starts_with(&format!("-I PFW-IN {place} -p tcp -m multiport --ports 81 ")), "{line}");
+        assert!(line.contains(&format!("-j {target}")), "{line}");
+    }
+    assert!(lines[1].contains("pfw:0000002b:000002"), "it bears the mark of the new rule set: {}", lines[1]);
+    for (why, text) in [
+        ("nothing is added", r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["80/tcp"] }"#),
+        ("one is gone", r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["81/tcp"] }"#),
+        ("it is another", r#"{ "block_ips": ["192.0.2.2"], "block_ports": ["80/tcp", "81/tcp"] }"#),
+        (
+            "there is a chain more",
+            r#"{ "block_ips": ["192.0.2.1"], "block_ports": ["80/tcp"], "rules":
+            [{ "id": "a", "action": "block", "direction": "in", "src": ["192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.7", "192.0.2.8", "192.0.2.9", "192.0.2.10", "192.0.2.11", "192.0.2.12", "192.0.2.13", "192.0.2.14", "192.0.2.15", "192.0.2.16", "192.0.2.17", "192.0.2.18", "192.0.2.19"] }] }"#,
+        ),
+    ] {
+        assert_eq!(ahead(text, Family::V4), None, "{why}");
+    }
+    let many: Vec<_> = (1..40).map(|port| format!("\"{port}/udp\"")).collect();
+    let many = format!(r#"{{ "block_ips": ["192.0.2.1"], "block_ports": ["80/tcp", {}] }}"#, many.join(","));
+    assert_eq!(ahead(&many, Family::V6), None, "too many");
+}
