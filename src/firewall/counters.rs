@@ -55,28 +55,67 @@ pub(super) struct Tally<'a> {
     counters: Vec<Counter>,
 }
 
-/// The own chains of a family, each with its rules, those that are somebody else's left blank, and how many of them were
-/// passed.
-type Places<'a> = BTreeMap<&'a str, (Vec<Option<&'a KernelRule>>, usize)>;
+/// The own chains of a family.
+type Places<'a> = BTreeMap<&'a str, Place<'a>>;
+
+/// A chain, as its rules are told.
+#[derive(Debug)]
+struct Place<'a> {
+    /// Those of another plan are left blank.
+    rules: Vec<Option<&'a KernelRule>>,
+    /// How many rules of the chain were told.
+    told: usize,
+}
+
+impl<'a> Place<'a> {
+    fn new(rules: impl IntoIterator<Item = Option<&'a KernelRule>>) -> Self {
+        Self { rules: rules.into_iter().collect(), told: 0 }
+    }
+
+    /// The rule that is told next, if it is one of these.
+    fn next(&mut self) -> Option<&'a KernelRule> {
+        let place = self.told % self.rules.len().max(1);
+        self.told += 1;
+        self.rules.get(place).copied().flatten()
+    }
+}
 
 impl<'a> Tally<'a> {
     /// Of the rules of this plan: nothing yet.
     pub(super) fn new(plan: &'a Plan) -> Self {
         let places = |family| {
             let chains = plan.chains(family).iter();
-            chains.map(|chain| (chain.name.as_str(), (chain.rules.iter().map(Some).collect(), 0))).collect()
+            chains.map(|chain| (&*chain.name, Place::new(chain.rules.iter().map(Some)))).collect()
         };
         let counters = vec![Counter::default(); plan.rules().len()];
         Self { v4: places(Family::V4), v6: places(Family::V6), counters }
     }
 
-    /// The same, but for the chains that another plan has too.
-    pub(super) fn apart_from(plan: &'a Plan, other: &Plan) -> Self {
-        let mut tally = Self::new(plan);
-        for (family, places) in [(Family::V4, &mut tally.v4), (Family::V6, &mut tally.v6)] {
-            places.retain(|name, _| !other.chains(family).iter().any(|chain| chain.name == *name));
+    /// Of what is taken out as `new` takes the place of `old`: of the old plan all, of the new one what is put in twice.
+    ///
+    /// Where both have a raw table that is not the same, its chain holds the rules of both for a moment, the new ones
+    /// first ([`Wanted::transaction`](super::table::Wanted::transaction)).
+    pub(super) fn of_change(old: &'a Plan, new: &'a Plan) -> [Self; 2] {
+        let mut tallies = [Self::new(old), Self::new(new)];
+        for family in Family::BOTH {
+            let [leaving, passing] = tallies.each_mut().map(|tally| tally.places(family));
+            let is_both =
+                |name: &str| TableName::of_chain(name) == TableName::Raw && !new.is_alike(old, family, TableName::Raw);
+            passing.retain(|name, place| {
+                let Some(before) = leaving.get_mut(name) else { return true };
+                if is_both(name) {
+                    let (theirs, ours) = (vec![None; place.rules.len()], vec![None; before.rules.len()]);
+                    before.rules.splice(..0, theirs);
+                    place.rules.extend(ours);
+                }
+                is_both(name)
+            });
         }
-        tally
+        tallies
+    }
+
+    fn places(&mut self, family: Family) -> &mut Places<'a> {
+        if family == Family::V4 { &mut self.v4 } else { &mut self.v6 }
     }
 
     /// A chain in force has got rules of the next plan: of which plan the tally is, `is_ours` tells.
@@ -87,11 +126,7 @@ impl<'a> Tally<'a> {
         is_ours: impl Fn(&Placed<'_>) -> bool,
     ) {
         let rules = addition.rules.iter().map(|placed| is_ours(placed).then(|| placed.rule()));
-        self.places(family).insert(addition.chain, (rules.collect(), 0));
-    }
-
-    fn places(&mut self, family: Family) -> &mut Places<'a> {
-        if family == Family::V4 { &mut self.v4 } else { &mut self.v6 }
+        self.places(family).insert(addition.chain, Place::new(rules));
     }
 
     /// The sums.
@@ -117,13 +152,8 @@ impl<'a> Tally<'a> {
     /// Adds the counter of the next rule of a chain: they are always told in their order, and the whole chain, be it
     /// more than once.
     fn add_next(&mut self, family: Family, (table, chain): (&str, &str), counter: Counter) {
-        let place = self.places(family).get_mut(chain);
-        let Some((rules, passed)) = place.filter(|_| TableName::of_chain(chain).word() == table) else {
-            return;
-        };
-        let rule = rules.get(*passed % rules.len().max(1)).copied().flatten();
-        *passed += 1;
-        let number = rule.filter(|rule| rule.drops).and_then(|rule| rule.number);
+        let place = self.places(family).get_mut(chain).filter(|_| TableName::of_chain(chain).word() == table);
+        let number = place.and_then(Place::next).filter(|rule| rule.drops).and_then(|rule| rule.number);
         if let Some(sum) = number.and_then(|number| self.counters.get_mut(number as usize)) {
             sum.packets += counter.packets;
             sum.bytes += counter.bytes;
@@ -197,6 +227,13 @@ fn read_counter(expression: &Attributes<'_>) -> Option<Counter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::firewall::names::Hook;
+    use crate::firewall::plan::Options;
+    use crate::host::Host;
+    use crate::rules::{Origin, parse};
+    use crate::time::Timestamp;
+    use std::io::ErrorKind;
+    use std::path::Path;
 
     /// As the kernel told it: a rule of `PFW-IN` that had counted 7 packets of 203 bytes, cut down to a comment and its
     /// counter.
@@ -236,15 +273,41 @@ mod tests {
     }
 
     #[test]
+    fn of_two_raw_tables_in_one_each_rule_counts_for_its_own_plan() {
+        let plan = |generation, first: u8, before: Option<&Plan>| {
+            let peers: Vec<_> = (0..40).map(|n| format!("\"192.0.2.{}\"", first + n * 2)).collect();
+            let rules = format!(r#"{{ "block_ips": [{}] }}"#, peers.join(","));
+            let origin = Origin { file: "", folder: Path::new(""), read: &|_: &Path| Err(ErrorKind::NotFound.into()) };
+            let rules = parse(rules.into_bytes(), &origin).expect("sound rules").ruleset;
+            let options = Options { generation, nflog_group: None, raw: true, forwards: false };
+            let nothing = Plan::nothing(options);
+            before.unwrap_or(&nothing).next(&rules, &Host::default(), options, Timestamp::MIN)
+        };
+        let raw = ("raw", Hook::PreRouting.own());
+        let told = |tallies: &mut [Tally<'_>], counts: &[u64]| {
+            for &packets in counts {
+                tallies.iter_mut().for_each(|tally| tally.add_next(Family::V4, raw, Counter { packets, bytes: 0 }));
+            }
+        };
+        let sums = |tallies: [Tally<'_>; 2]| tallies.map(|tally| tally.finish()[0].packets);
+        let (old, new) = (plan(1, 0, None), plan(2, 1, None));
+        let mut tallies = Tally::of_change(&old, &new);
+        // ICMP, the drop, the mark: of the new plan, then of the old one.
+        told(&mut tallies, &[9, 7, 9, 9, 5, 9]);
+        assert_eq!(sums(tallies), [5, 7]);
+        let again = plan(3, 0, Some(&old));
+        let mut tallies = Tally::of_change(&old, &again);
+        told(&mut tallies, &[9, 5, 9]);
+        assert_eq!(sums(tallies), [5, 0], "the raw table says the same");
+    }
+
+    #[test]
     fn what_the_tables_say_and_what_departs_is_added_up_by_rule() {
         let rule = |number, drops| KernelRule { text: String::new(), number, drops };
         let rules = [rule(None, false), rule(Some(1), false), rule(Some(1), true), rule(Some(0), true)];
         let counters = vec![Counter::default(); 2];
-        let mut tally = Tally {
-            v4: BTreeMap::from([("PFW-IN", (rules.iter().map(Some).collect(), 0))]),
-            v6: BTreeMap::new(),
-            counters,
-        };
+        let place = Place::new(rules.iter().map(Some));
+        let mut tally = Tally { v4: BTreeMap::from([("PFW-IN", place)]), v6: BTreeMap::new(), counters };
         tally.add_saved(
             Family::V4,
             "*raw\n[9:9] -A PFW-IN -j DROP\n*filter\n[9:9] -A INPUT -j PFW-IN\n[8:8] -A PFW-IN -m x\n\

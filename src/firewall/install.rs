@@ -312,7 +312,10 @@ impl Installed {
         // Where nothing departs nobody listens: it would cost the kernel a message for each new rule.
         let departures = if self.is_in_force() { self.departures() } else { None };
         let mut all = BTreeMap::new();
-        let mut tallies = [Tally::new(&self.plan), Tally::apart_from(plan, &self.plan)];
+        let mut tallies = match departures {
+            Some(_) => Tally::of_change(&self.plan, plan),
+            None => [&self.plan, plan].map(Tally::new),
+        };
         // What is dropped from then on to the change is counted by nobody who will be asked.
         let counts = departures.is_none() && self.is_in_force();
         let tools = &self.tools;

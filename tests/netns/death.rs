@@ -175,7 +175,7 @@ fn what_two_killed_processes_left() {
         kill_both();
         let next = enforce(&world, RULES[1], ["--yes"]);
         let jumps = sh(&format!("iptables-{variant}-save -t filter; ip6tables-{variant}-save -t filter"))
-            .matches("pfw:jump")
+            .matches("-j PFW-")
             .count();
         assert_eq!(jumps, 6, "{variant}: one in each chain");
         assert!(!sh("ipset save").contains("1.0.0."), "{variant}: no set of the first is left");
@@ -271,7 +271,7 @@ fn a_closed_terminal() {
     script.args(["-qfc", &format!("exec {pfw} run --yes"), "/dev/null"]).current_dir(world.folder.path());
     let mut script =
         script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("script runs");
-    wait_for("the rules", || sh("iptables-save").contains("pfw:jump").then_some(()));
+    wait_for("the rules", || sh("iptables-save").contains("-j PFW-").then_some(()));
     wait_for("the log", || world.log().iter().any(|line| line.contains("event=started")).then_some(()));
     std::thread::sleep(Duration::from_millis(300));
     script.kill().expect("killed");
@@ -305,7 +305,7 @@ fn kept_rules_outlive_a_kill() {
         let pfw = enforce(&world, RULES[0], ["--keep"]);
         pfw.stop(signal);
         std::thread::sleep(SOON);
-        assert!(sh("iptables-save").contains("pfw:jump"), "after signal {signal}");
+        assert!(sh("iptables-save").contains("-j PFW-"), "after signal {signal}");
         assert_eq!(run_in(world.folder.path(), ["clean"]).code, 0);
         assert_eq!(everything(), clean);
     }

@@ -22,7 +22,7 @@ const SOON: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 /// What others do, with `$T` for the tool's name, and what is said of it. They are ended by one that names itself.
 const DEEDS: &[(&str, &str)] = &[
     ("$T -I OUTPUT 1 -m comment --comment intruder -j ACCEPT", "intruder"),
-    ("$T -D OUTPUT -m comment --comment pfw:jump -j PFW-OUT", "OUTPUT has 0 jumps"),
+    ("$T -D OUTPUT -j PFW-OUT", "OUTPUT has 0 jumps"),
     ("$T -F", "chain PFW-"),
     ("$T -F PFW-OUT", "chain PFW-OUT has 0 rules"),
     ("$T -F; $T -X", "chain PFW-"),
@@ -36,7 +36,7 @@ const DEEDS: &[(&str, &str)] = &[
 
 fn is_whole(variant: &str) -> bool {
     let first = sh(&format!("iptables-{variant} -S OUTPUT 1"));
-    first.contains("pfw:jump") && !ping(PEER4, 1)
+    first.contains("-j PFW-OUT") && !ping(PEER4, 1)
 }
 
 fn whatever_others_do_is_put_right() {

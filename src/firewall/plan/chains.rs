@@ -56,7 +56,7 @@ impl<'a> Writer<'a> {
     /// The chains, each with its mark: behind all its rules, so that what they decide about does not pass it.
     pub(super) fn finish(mut self) -> Vec<Chain> {
         for chain in &mut self.chains {
-            chain.rules.push(KernelRule { text: marker(), number: None, drops: false });
+            chain.rules.push(KernelRule { text: marker(self.family), number: None, drops: false });
         }
         self.chains
     }

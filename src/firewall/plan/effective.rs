@@ -113,9 +113,17 @@ impl<'a> Effective<'a> {
     pub(super) fn later_steps_block(&self, direction: RuleDirection) -> bool {
         let blocks =
             |rule: &Rule| rule.action != Action::Allow && rule.direction.is_none_or(|wanted| wanted == direction);
-        self.other_protocols.is_some()
-            || self.denies(direction).is_some()
-            || self.rules.iter().any(|(_, rule)| blocks(rule))
+        self.blocks_the_rest(direction) || self.rules.iter().any(|(_, rule)| blocks(rule))
+    }
+
+    /// Whether a step after 4 can block in `direction`: only then its guards have anything to let pass.
+    pub(super) fn blocks_behind_guards(&self, direction: RuleDirection) -> bool {
+        !(self.block_ports.is_empty() && self.block_protocols.is_empty()) || self.later_steps_block(direction)
+    }
+
+    /// Whether anything blocks in `direction` that no ordered rule decides about.
+    pub(super) fn blocks_the_rest(&self, direction: RuleDirection) -> bool {
+        self.other_protocols.is_some() || self.denies(direction).is_some()
     }
 
     /// The rule that denies in `direction`, if one does.

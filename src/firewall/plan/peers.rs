@@ -5,8 +5,9 @@
 //! packet that is dropped anyway. What the contract puts before step 3 stands before it there too, or is not in the set
 //! ([`Effective`](super::effective::Effective) sees to that).
 //!
-//! Nothing is gained there for loopback, whose reject answers only conntrack tells, nor for what goes out: both stay in
-//! the filter table. So does the destination of what is forwarded, which is final only behind translation.
+//! Nothing is gained there for what goes out, which stays in the filter table. So does the destination of what is forwarded,
+//! which is final only behind translation; and loopback, where only conntrack tells the answer of a `reject`, or fragments
+//! are to be reported as one.
 
 use super::conditions::{self, End, is_short, network, plain, set};
 use super::prefixes::{Address, hull, prefixes};
@@ -51,12 +52,11 @@ impl Steps<'_, '_> {
         let effective = self.effective;
         for peers in &effective.block_ips {
             of_family!(self, peers.addresses, |ranges| {
-                let here = if direction == RuleDirection::In && self.is_early(ranges) {
-                    Match { interface: Some("-i lo".to_owned()), ..Match::default() }
-                } else {
-                    Match::default()
-                };
-                self.block_peers(peers.number, ranges, peer_end(direction), &here);
+                let is_early = direction == RuleDirection::In && self.is_early(ranges);
+                let here = if is_early { on_loopback() } else { Match::default() };
+                if !is_early || self.leaves_loopback() {
+                    self.block_peers(peers.number, ranges, peer_end(direction), &here);
+                }
             });
         }
     }
@@ -107,36 +107,79 @@ impl Steps<'_, '_> {
         self.options.raw && !is_short(ranges.len())
     }
 
-    /// What lets a packet go on that a list names. It stands behind the list, so that others do not pay for it.
-    fn early_guards(&mut self) {
-        let loopback = Match { interface: Some("-i lo".to_owned()), ..Match::default() };
-        self.writer.built_in("loopback", &loopback, &Target::Return);
-        self.guards();
+    /// Whether the raw table leaves what comes in by loopback to the filter table.
+    fn leaves_loopback(&self) -> bool {
+        self.options.nflog_group.is_some() || self.effective.rejects()
+    }
+
+    /// Whether step 3 has anything left to block at the hook of the filter table.
+    pub(super) fn blocks_peers(&self, direction: RuleDirection) -> bool {
+        let mut all = self.effective.block_ips.iter();
+        all.any(|peers| {
+            of_family!(self, peers.addresses, |ranges| {
+                let is_done = direction == RuleDirection::In && self.is_early(ranges) && !self.leaves_loopback();
+                !ranges.is_empty() && !is_done
+            })
+        })
     }
 
     /// The source of what comes in, whoever it is for. Returns what the destination is to be held against, and the
     /// chain for it, where packets are passed on.
+    ///
+    /// All that the guards let pass is ICMP: that alone is led past them. The rest is dropped where the set has told it,
+    /// if there is no more to be done: each further rule that it satisfies costs half as much as looking into the set.
     fn early_sources<A: Address>(&mut self, number: u32, ranges: &Ranges<A>) -> Option<(u32, String, String)> {
         let name = self.set_name(number, ranges);
         let through = self.options.forwards.then(|| {
-            let chain = self.writer.further_raw_chain();
-            let outside = self.writer.enter(chain.clone());
-            self.early_guards();
-            self.writer.stop(number, &Match::default());
-            self.writer.enter(outside);
-            chain
+            self.in_raw_chain(|steps| {
+                steps.leave_loopback();
+                steps.guards();
+                steps.writer.stop(number, &Match::default());
+            })
         });
+        let blocking = self.leaves_loopback().then(|| {
+            self.in_raw_chain(|steps| {
+                steps.leave_loopback();
+                // Only a report tells the one from the other.
+                if let Some(through) = through.as_ref().filter(|_| steps.options.nflog_group.is_some()) {
+                    steps.writer.goto(number, &steps.passing(), through);
+                }
+                steps.writer.block(number, &Match::default());
+            })
+        });
+        let guarded = self.in_raw_chain(|steps| {
+            steps.guards();
+            steps.block_early(number, &Match::default(), blocking.as_deref());
+        });
+        let listed = listed(&name, ranges, End::Source);
+        let of_icmp = Match::protocol(self.family().icmp());
+        self.writer.goto(number, &of_icmp.and(listed.clone()), &guarded);
+        self.block_early(number, &listed, blocking.as_deref());
+        through.map(|through| (number, name, through))
+    }
+
+    /// Stands behind a look into a set: others would pay more for it than for the look at the whole list.
+    fn leave_loopback(&mut self) {
+        if self.leaves_loopback() {
+            self.writer.built_in("loopback", &on_loopback(), &Target::Return);
+        }
+    }
+
+    /// Leads to the chain that blocks, or blocks in place without one.
+    fn block_early(&mut self, number: u32, conditions: &Match, chain: Option<&str>) {
+        match chain {
+            Some(chain) => self.writer.goto(number, conditions, chain),
+            None => self.writer.block(number, conditions),
+        }
+    }
+
+    /// Writes a further chain of the raw table; its name.
+    fn in_raw_chain(&mut self, write: impl FnOnce(&mut Self)) -> String {
         let chain = self.writer.further_raw_chain();
         let outside = self.writer.enter(chain.clone());
-        self.early_guards();
-        // Only a report tells the one from the other.
-        if let Some(through) = through.as_ref().filter(|_| self.options.nflog_group.is_some()) {
-            self.writer.goto(number, &self.passing(), through);
-        }
-        self.writer.block(number, &Match::default());
+        write(self);
         self.writer.enter(outside);
-        self.writer.jump(number, &listed(&name, ranges, End::Source), &chain);
-        through.map(|through| (number, name, through))
+        chain
     }
 
     /// The destination of what is to be passed on, as it is before translation: behind it no set can be held against
@@ -241,6 +284,10 @@ impl Steps<'_, '_> {
 /// all networks is told by one of those.
 fn listed<A: Address>(name: &str, ranges: &Ranges<A>, end: End) -> Match {
     hull(ranges).map_or_else(Match::default, |all| network(all, end, false)).and(set(name, end, false))
+}
+
+fn on_loopback() -> Match {
+    Match { interface: Some("-i lo".to_owned()), ..Match::default() }
 }
 
 const fn peer_end(direction: RuleDirection) -> End {

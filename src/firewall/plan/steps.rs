@@ -4,7 +4,7 @@ use super::Options;
 use super::chains::Writer;
 use super::conditions::{self, Condition, End, addresses, interfaces, port_text, ports_at_either_end, transport};
 use super::effective::{Effective, Listed};
-use super::groups::groups;
+use super::groups::{Numbered, groups};
 use super::icmp::{of_type, unreachable_port};
 use super::sets::Sets;
 use super::spec::{Match, Target};
@@ -68,7 +68,7 @@ impl Steps<'_, '_> {
         if self.options.forwards {
             self.untranslated(direction);
         }
-        if !later && !self.effective.lists_block() {
+        if !self.effective.blocks_behind_guards(direction) && !self.blocks_peers(direction) {
             return;
         }
         self.guards();
@@ -77,12 +77,15 @@ impl Steps<'_, '_> {
         }
         self.allowed_peers(direction);
         self.blocked_peers(direction);
-        self.link_guards(direction);
+        if self.effective.blocks_behind_guards(direction) {
+            self.link_guards(direction);
+        }
         self.blocked_ports(false);
         self.blocked_protocols();
         if later {
-            self.replies();
             self.ordered_rules(direction);
+        }
+        if self.effective.blocks_the_rest(direction) {
             self.own_copies(direction);
             self.allowed_protocols();
             if let Some(number) = self.effective.denies(direction) {
@@ -289,13 +292,49 @@ impl Steps<'_, '_> {
         self.writer.built_in("related", &related, &Target::Return);
     }
 
-    /// Step 8, and what step 9 says of loopback: only the rules that name it act there, and behind them it is allowed.
+    /// Steps 7 and 8, and what step 9 says of loopback.
+    ///
+    /// If nothing can block but rules in a row with one look in front of them, that look comes first of all: what it spares
+    /// need not be told from replies, which costs as much.
     fn ordered_rules(&mut self, direction: RuleDirection) {
         let effective = self.effective;
         let acts = |rule: &Rule| rule.direction.is_none_or(|wanted| wanted == direction);
         let acting: Vec<_> = effective.rules.iter().filter(|(_, rule)| acts(rule)).copied().collect();
         let on_loopback = acting.iter().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
-        let on_loopback: Vec<_> = on_loopback.collect();
+        let on_loopback: Vec<_> = on_loopback.copied().collect();
+        let groups = groups(&acting);
+        let only = match &groups[..] {
+            [only] if on_loopback.is_empty() && !effective.blocks_the_rest(direction) => {
+                only.condition(self.family(), self.sets)
+            }
+            _ => None,
+        };
+        let outside = only.as_ref().map(|about| self.enter_group(about));
+        self.replies();
+        self.loopback(direction, &on_loopback);
+        let part = acting.len().div_ceil(PARTS).max(PART);
+        let mut written = 0_usize;
+        for group in groups {
+            let about = if only.is_none() { group.condition(self.family(), self.sets) } else { None };
+            let outside = about.map(|about| self.enter_group(&about));
+            for (number, rule) in group.rules {
+                if written > 0 && written.is_multiple_of(part) {
+                    self.writer.go_on();
+                }
+                self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
+                written += 1;
+            }
+            if let Some(outside) = outside {
+                self.writer.enter(outside);
+            }
+        }
+        if let Some(outside) = outside {
+            self.writer.enter(outside);
+        }
+    }
+
+    /// On loopback only the rules that name it act, and behind them it is allowed.
+    fn loopback(&mut self, direction: RuleDirection, on_loopback: &[Numbered<'_>]) {
         let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
         let lo = Match { interface: Some(lo.to_owned()), ..Match::default() };
         if on_loopback.is_empty() {
@@ -308,21 +347,6 @@ impl Steps<'_, '_> {
                 self.ordered_rule(*number, rule, Some(Condition::default()));
             }
             self.writer.enter(outside);
-        }
-        let part = acting.len().div_ceil(PARTS).max(PART);
-        let mut written = 0_usize;
-        for group in groups(&acting) {
-            let outside = group.condition(self.family(), self.sets).map(|about| self.enter_group(&about));
-            for (number, rule) in group.rules {
-                if written > 0 && written.is_multiple_of(part) {
-                    self.writer.go_on();
-                }
-                self.ordered_rule(*number, rule, interfaces(rule, Hook::of(direction)));
-                written += 1;
-            }
-            if let Some(outside) = outside {
-                self.writer.enter(outside);
-            }
         }
     }
 

@@ -35,6 +35,25 @@ fn rules_in_a_row_about_ports_are_behind_one_look_at_the_port() {
 }
 
 #[test]
+fn where_nothing_else_blocks_the_look_comes_before_the_one_at_the_connection() {
+    let of = |n: u32| format!(r#""action": "block", "direction": "in", "protocol": "tcp", "dst_port": {n}"#);
+    let rules = |more: &str| format!(r#"{{ {more} {}"#, &rules((1..=8).map(of))[1..]);
+    let asked = [
+        "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN # reply",
+        "-p icmp -m conntrack --ctstate RELATED -j RETURN # related",
+        "-i lo -j RETURN # loopback",
+    ];
+    let alone = plan(&rules(""));
+    let look = "-p tcp -m tcp --dport 1:8 -j PFW-G00000 # rules";
+    assert_eq!(decisive(&alone, Family::V4, "PFW-IN"), [look]);
+    let inside = chain(&alone, Family::V4, "PFW-G00000");
+    assert_eq!((&inside[..3], inside.len()), (&asked.map(str::to_owned)[..], 3 + 16));
+    let denying = plan(&rules(r#""default_policy": { "in": "deny" },"#));
+    assert_eq!(decisive(&denying, Family::V4, "PFW-IN")[..4], [&asked[..], &[look]].concat());
+    assert_eq!(chain(&denying, Family::V4, "PFW-G00000").len(), 16);
+}
+
+#[test]
 fn a_group_is_told_by_the_ports_of_each_protocol_or_by_the_addresses_of_the_family() {
     let port = |n: u32| format!(r#""action": "block", "dst_port": {}, "protocol": ["tcp", "udp"]"#, n * 100);
     assert_eq!(

@@ -33,40 +33,40 @@ fn a_long_list_drops_what_comes_in_before_all_else_and_the_filter_table_the_rest
     ));
     assert_eq!(
         chain(&plan, Family::V4, "PFW-RAW"),
-        ["-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00000 # block_ips"]
-    );
-    assert_eq!(
-        chain(&plan, Family::V4, "PFW-R0000002a-00000"),
         [
-            "-i lo -j RETURN # loopback",
-            "-p icmp -m icmp --icmp-type 3/4 -j RETURN # guard:path-mtu",
-            "log 000001 # block_ips",
-            "-j DROP # block_ips"
+            "-s 192.0.2.0/25 -p icmp -m set --match-set PFW4-0000002a-00000 src -g PFW-R0000002a-00001 # block_ips",
+            "-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -g PFW-R0000002a-00000 # block_ips"
         ]
     );
+    assert_eq!(
+        chain(&plan, Family::V4, "PFW-R0000002a-00001"),
+        ["-p icmp -m icmp --icmp-type 3/4 -j RETURN # guard:path-mtu", "-g PFW-R0000002a-00000 # block_ips"]
+    );
+    let blocking = ["-i lo -j RETURN # loopback", "log 000001 # block_ips", "-j DROP # block_ips"];
+    assert_eq!(chain(&plan, Family::V4, "PFW-R0000002a-00000"), blocking);
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-IN"),
         [
             "-s 192.0.2.2/32 -j RETURN # allow_ips:192.0.2.2",
-            "-s 192.0.2.0/25 -i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00001 # block_ips",
+            "-s 192.0.2.0/25 -i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00002 # block_ips",
         ]
     );
     assert_eq!(
         decisive(&plan, Family::V4, "PFW-FWD"),
-        ["-d 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 dst -j PFW-B00001 # block_ips"]
+        ["-d 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 dst -j PFW-B00002 # block_ips"]
     );
     assert!(plan.sets().iter().all(|set| set.entries == 39 || set.entries == 40), "{:?}", plan.sets());
-    let guarded = chain(&plan, Family::V6, "PFW-R0000002a-00000");
+    let guarded = chain(&plan, Family::V6, "PFW-R0000002a-00001");
     assert_eq!(guarded.iter().filter(|rule| rule.contains("guard:neighbour-discovery")).count(), 4, "{guarded:?}");
     assert_eq!(
         decisive(&plan, Family::V6, "PFW-FWD")[0],
-        "-s 2001:db8::/121 -p ipv6-icmp -m set --match-set PFW6-0000002a-00001 src -j PFW-B00001 # block_ips",
+        "-s 2001:db8::/121 -p ipv6-icmp -m set --match-set PFW6-0000002a-00001 src -j PFW-B00002 # block_ips",
         "neighbour discovery that is no guard here"
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-IN")[0].split(" -m").nth(1), Some(" socket  # guard:defragment"));
 }
 
-fn behind_guards(plan: &Plan, name: &str) -> Vec<String> {
+fn behind_loopback(plan: &Plan, name: &str) -> Vec<String> {
     decisive(plan, Family::V4, name).into_iter().filter(|rule| !rule.contains("# loopback")).collect()
 }
 
@@ -77,23 +77,51 @@ fn in_the_raw_table_a_router_tells_what_passes_through_and_holds_it_against_untr
     assert_eq!(
         chain(&plan, Family::V4, "PFW-RAW"),
         [
-            "-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j PFW-R0000002a-00001 # block_ips",
+            "-s 192.0.2.0/25 -p icmp -m set --match-set PFW4-0000002a-00000 src -g PFW-R0000002a-00002 # block_ips",
+            "-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -g PFW-R0000002a-00001 # block_ips",
             "-m set --match-set PFW4-0000002a-00000 dst -m addrtype --dst-type UNICAST -j PFW-R0000002a-00000 # block_ips",
         ]
     );
     assert_eq!(
-        behind_guards(&plan, "PFW-R0000002a-00001"),
+        behind_loopback(&plan, "PFW-R0000002a-00001"),
         [
             "-m addrtype --dst-type UNICAST -g PFW-R0000002a-00000 # block_ips",
             "log 000000 # block_ips",
             "-j DROP # block_ips"
         ]
     );
-    assert_eq!(behind_guards(&plan, "PFW-R0000002a-00000"), ["log 000000:fwd # block_ips", "-j DROP # block_ips"]);
+    assert_eq!(decisive(&plan, Family::V4, "PFW-R0000002a-00002"), ["-g PFW-R0000002a-00001 # block_ips"]);
+    let through = behind_loopback(&plan, "PFW-R0000002a-00000");
+    assert_eq!(through, ["log 000000:fwd # block_ips", "-j DROP # block_ips"]);
     let unreported = Options { forwards: true, nflog_group: None, ..OPTIONS };
     let unreported = Plan::new(&parse(&text), &host(), unreported, NOW);
     assert!(!unreported.to_string().contains("NFLOG"));
-    assert_eq!(behind_guards(&unreported, "PFW-R0000002a-00001"), ["-j DROP # block_ips"]);
+    assert_eq!(decisive(&unreported, Family::V4, "PFW-R0000002a-00001"), ["-j DROP # block_ips"]);
+}
+
+#[test]
+fn what_is_not_reported_is_dropped_where_the_set_has_told_it() {
+    let rules = parse(&format!(r#"{{ "block_ips": [{}] }}"#, many("192.0.2.")));
+    let plan = Plan::new(&rules, &host(), Options { nflog_group: None, ..OPTIONS }, NOW);
+    assert_eq!(
+        chain(&plan, Family::V4, "PFW-RAW"),
+        [
+            "-s 192.0.2.0/25 -p icmp -m set --match-set PFW4-0000002a-00000 src -g PFW-R0000002a-00000 # block_ips",
+            "-s 192.0.2.0/25 -m set --match-set PFW4-0000002a-00000 src -j DROP # block_ips"
+        ]
+    );
+    let of_icmp = ["-p icmp -m icmp --icmp-type 3/4 -j RETURN # guard:path-mtu", "-j DROP # block_ips"];
+    assert_eq!(chain(&plan, Family::V4, "PFW-R0000002a-00000"), of_icmp);
+    assert_eq!(decisive(&plan, Family::V4, "PFW-IN"), <[&str; 0]>::default(), "loopback included");
+    let answering = format!(
+        r#"{{ "block_ips": [{}], "rules": [{{ "action": "reject", "src": "192.0.2.99" }}] }}"#,
+        many("192.0.2.")
+    );
+    let plan = Plan::new(&parse(&answering), &host(), Options { nflog_group: None, ..OPTIONS }, NOW);
+    let on_loopback = "-s 192.0.2.0/25 -i lo -m set --match-set PFW4-0000002a-00000 src -j PFW-B00002 # block_ips";
+    assert_eq!(decisive(&plan, Family::V4, "PFW-IN")[0], on_loopback, "where there may be an answer");
+    let blocking = chain(&plan, Family::V4, "PFW-R0000002a-00000");
+    assert_eq!(blocking, ["-i lo -j RETURN # loopback", "-j DROP # block_ips"]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn chain(plan: &Plan, family: Family, name: &str) -> Vec<String> {
     let chain =
         plan.chains(family).iter().find(|chain| chain.name == name).unwrap_or_else(|| panic!("no chain {name}"));
     let (marker, rules) = chain.rules.split_last().expect("a marker");
-    assert_eq!(marker.text, "-m comment --comment pfw:managed");
+    assert_eq!(marker.text, format!("-d {} -m comment --comment pfw:managed", family.nobody()));
     rules.iter().map(|rule| brief(&rule.text)).collect()
 }
 
@@ -84,8 +84,6 @@ fn blocked_addresses_are_reported_and_dropped_by_peer_and_at_both_ends_of_forwar
             "-s 192.0.2.7/32 -j DROP # block_ips:192.0.2.7",
             "-m iprange --src-range 203.0.113.10-203.0.113.20 log 000001 # block_ips:203.0.113.10-203.0.113.20",
             "-m iprange --src-range 203.0.113.10-203.0.113.20 -j DROP # block_ips:203.0.113.10-203.0.113.20",
-            "-p udp -m udp --sport 67 --dport 68 -j RETURN # guard:dhcp",
-            "-p 2 -j RETURN # guard:igmp",
         ]
     );
     assert_eq!(
@@ -98,11 +96,6 @@ fn blocked_addresses_are_reported_and_dropped_by_peer_and_at_both_ends_of_forwar
             "-p ipv6-icmp -m icmp6 --icmpv6-type 2 -j RETURN # guard:path-mtu",
             "-d 2001:db8:66::/48 log 000002 # block_ips:2001:db8:66::/48",
             "-d 2001:db8:66::/48 -j DROP # block_ips:2001:db8:66::/48",
-            "-p udp -m udp --sport 546 --dport 547 -j RETURN # guard:dhcp",
-            "-p ipv6-icmp -m icmp6 --icmpv6-type 130 -j RETURN # guard:multicast-listener",
-            "-p ipv6-icmp -m icmp6 --icmpv6-type 131 -j RETURN # guard:multicast-listener",
-            "-p ipv6-icmp -m icmp6 --icmpv6-type 132 -j RETURN # guard:multicast-listener",
-            "-p ipv6-icmp -m icmp6 --icmpv6-type 143 -j RETURN # guard:multicast-listener",
         ]
     );
     assert_eq!(
@@ -115,6 +108,37 @@ fn blocked_addresses_are_reported_and_dropped_by_peer_and_at_both_ends_of_forwar
         ]
     );
     assert_eq!(&*plan.rules()[2].id, "block_ips:2001:db8:66::/48");
+}
+
+#[test]
+fn the_guards_of_the_link_stand_where_anything_behind_them_blocks() {
+    let guards = |text: &str, family, name| {
+        let all = chain(&plan(text), family, name).into_iter();
+        all.filter(|rule| ["dhcp", "igmp", "listener"].iter().any(|guard| rule.contains(guard))).collect::<Vec<_>>()
+    };
+    for text in [
+        r#"{ "block_ips": ["192.0.2.7", "2001:db8:66::/48"], "block_ports": [80] }"#,
+        r#"{ "block_protocols": ["gre"] }"#,
+        r#"{ "default_policy": "deny" }"#,
+    ] {
+        assert_eq!(
+            guards(text, Family::V4, "PFW-IN"),
+            ["-p udp -m udp --sport 67 --dport 68 -j RETURN # guard:dhcp", "-p 2 -j RETURN # guard:igmp"]
+        );
+        assert_eq!(
+            guards(text, Family::V6, "PFW-OUT"),
+            [
+                "-p udp -m udp --sport 546 --dport 547 -j RETURN # guard:dhcp",
+                "-p ipv6-icmp -m icmp6 --icmpv6-type 130 -j RETURN # guard:multicast-listener",
+                "-p ipv6-icmp -m icmp6 --icmpv6-type 131 -j RETURN # guard:multicast-listener",
+                "-p ipv6-icmp -m icmp6 --icmpv6-type 132 -j RETURN # guard:multicast-listener",
+                "-p ipv6-icmp -m icmp6 --icmpv6-type 143 -j RETURN # guard:multicast-listener",
+            ]
+        );
+    }
+    let rule =
+        r#"{ "block_ips": ["192.0.2.7"], "rules": [{ "action": "block", "direction": "in", "protocol": "udp" }] }"#;
+    assert_eq!((guards(rule, Family::V4, "PFW-IN").len(), guards(rule, Family::V4, "PFW-OUT").len()), (2, 0));
 }
 
 #[test]
@@ -288,8 +312,6 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
             "-s 192.0.2.1/32 log 000001 # s",
             "-s 192.0.2.1/32 -p tcp -j REJECT --reject-with tcp-reset # s",
             "-s 192.0.2.1/32 -j REJECT --reject-with icmp-port-unreachable # s",
-            "-m pkttype --pkt-type multicast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
-            "-m pkttype --pkt-type broadcast -m addrtype --src-type LOCAL -j RETURN # own-multicast",
         ]
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-OUT"), <[&str; 0]>::default());
@@ -374,7 +396,7 @@ fn a_dry_run_shows_each_command_and_its_input() {
     let text = plan(r#"{ "block_ips": ["2001:db8::1"] }"#).to_string();
     assert!(text.starts_with("# validated before with ip6tables-restore --noflush -w 5 --test\nip6tables-restore --noflush -w 5 <<'END'\n*filter\n:PFW-IN - [0:0]\n"), "{text}");
     assert!(text.contains("-A PFW-IN -s 2001:db8::1/128 -m comment --comment block_ips:2001:db8::1 -j NFLOG --nflog-prefix pfw:0000002a:000000 --nflog-group 77 --nflog-threshold 64\n"));
-    assert!(text.contains("-I INPUT 1 -m comment --comment pfw:jump -j PFW-IN\n"));
+    assert!(text.contains("-I INPUT 1 -j PFW-IN\n"));
     assert!(text.ends_with("COMMIT\nEND\n"));
 }
 

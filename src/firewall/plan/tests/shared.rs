@@ -35,7 +35,7 @@ fn a_few_rules_that_block_report_in_place() {
     let plan = many(MANY - 1, r#"{ "action": "reject", "dst_port": 7000 }"#, OPTIONS);
     assert_eq!(plan.shared(), None);
     assert_eq!(
-        chain(&plan, Family::V4, "PFW-G00000")[..2].concat(),
+        chain(&plan, Family::V4, "PFW-G00000")[3..5].concat(),
         "\
         -p tcp -m tcp --dport 1 log 000000 # r1-p tcp -m tcp --dport 1 -j DROP # r1"
     );
