@@ -286,7 +286,9 @@ mod tests {
         let raw = ("raw", Hook::PreRouting.own());
         let told = |tallies: &mut [Tally<'_>], counts: &[u64]| {
             for &packets in counts {
-                tallies.iter_mut().for_each(|tally| tally.add_next(Family::V4, raw, Counter { packets, bytes: 0 }));
+                for tally in &mut *tallies {
+                    tally.add_next(Family::V4, raw, Counter { packets, bytes: 0 });
+                }
             }
         };
         let sums = |tallies: [Tally<'_>; 2]| tallies.map(|tally| tally.finish()[0].packets);

@@ -37,7 +37,7 @@ fn rules_in_a_row_about_ports_are_behind_one_look_at_the_port() {
 #[test]
 fn where_nothing_else_blocks_the_look_comes_before_the_one_at_the_connection() {
     let of = |n: u32| format!(r#""action": "block", "direction": "in", "protocol": "tcp", "dst_port": {n}"#);
-    let rules = |more: &str| format!(r#"{{ {more} {}"#, &rules((1..=8).map(of))[1..]);
+    let rules = |more: &str| format!("{{ {more} {}", &rules((1..=8).map(of))[1..]);
     let asked = [
         "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN # reply",
         "-p icmp -m conntrack --ctstate RELATED -j RETURN # related",
