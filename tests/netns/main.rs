@@ -29,6 +29,7 @@ mod forward;
 mod fragments;
 mod intruders;
 mod keys;
+mod led;
 mod lifeline;
 mod local;
 mod monitor;
@@ -79,6 +80,7 @@ fn cases() -> Vec<Case> {
         nflog::CASES,
         open::CASES,
         posing::CASES,
+        led::CASES,
         redirect::CASES,
         scans::CASES,
         service::CASES,

@@ -105,7 +105,14 @@ mod tests {
 
     fn seen(ip: Ip, millis: u64) -> Seen {
         let packet = Packet::of(Net::Ip(ip));
-        Seen { time: at(millis), packet, direction: Direction::Outgoing, interface: 2, fingerprint: None }
+        Seen {
+            time: at(millis),
+            packet,
+            direction: Direction::Outgoing,
+            interface: 2,
+            fingerprint: None,
+            for_another: false,
+        }
     }
 
     #[test]

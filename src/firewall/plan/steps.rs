@@ -141,6 +141,11 @@ impl Steps<'_, '_> {
             RuleDirection::Out => segment,
         };
         self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
+        if direction == RuleDirection::In {
+            // To the tap it may look like one on its way through. What follows on it conntrack tells of, if it comes in.
+            let led = outside.with(format!("{STATE} DNAT ! --ctstatus CONFIRMED"));
+            self.writer.report("own", Reported::Led, &led);
+        }
         if direction == RuleDirection::Out {
             self.misled_answers();
             // A transparent proxy sends from the addresses of others, and to the tap looks like one who forwards.

@@ -149,7 +149,10 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
                 format!("{outside} -p {icmp} -m conntrack --ctstate RELATED log inside # own"),
                 format!("{outside} -p tcp {segments}-m conntrack ! --ctstatus CONFIRMED log opened # own"),
             ];
-            if name == "PFW-OUT" {
+            if name == "PFW-IN" {
+                let led = "-m conntrack --ctstate DNAT ! --ctstatus CONFIRMED";
+                own.push(format!("{outside} {led} log led-in # own"));
+            } else {
                 let led = "-m conntrack --ctstate SNAT,DNAT";
                 own.push(format!("-o lo -p tcp {led} -m tcp --tcp-flags RST RST log inside # own"));
                 own.push(format!("-o lo -p {icmp} {led} -m conntrack --ctstate RELATED log inside # own"));
@@ -195,7 +198,7 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
         rules
     };
     for family in Family::BOTH {
-        for (name, reports) in [("PFW-IN", 3), ("PFW-OUT", 6)] {
+        for (name, reports) in [("PFW-IN", 4), ("PFW-OUT", 6)] {
             let (own, blocking) =
                 decisive(&plan, family, name).into_iter().partition::<Vec<_>, _>(|rule| rule.ends_with("# own"));
             assert_eq!((own.len(), blocking), (reports, expected(family, false)));
