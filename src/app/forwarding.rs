@@ -14,7 +14,7 @@ use super::remembered::Remembered;
 use super::withheld::Seen;
 use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
-use crate::packet::{Ip, Net, Packet, PacketType, Tcp, Transport};
+use crate::packet::{Ip, Net, Packet, PacketType, Ports, Tcp, Transport};
 use crate::time::Timestamp;
 use beginnings::Beginnings;
 use known::{Known, is_opening};
@@ -219,6 +219,14 @@ impl Forwarding {
     /// The ends by which the other side of a translation knows a packet.
     pub fn other_ends(&self, packet: &Ip, time: Timestamp) -> Option<Ends> {
         Some(self.translated.get(&Ends::of_packet(packet)?, time)?.others)
+    }
+
+    /// A packet that leaves with another source than it had in front of the translation.
+    pub fn before_leaving(&self, packet: &Ip, time: Timestamp) -> Option<Ip> {
+        let [one, other] = self.other_ends(packet, time)?.pair();
+        let (src, port) = if other.0 == packet.dst { one } else { other };
+        let transport = packet.transport.with_ports(|ports| Ports { src: port, ..ports });
+        Some(Ip { src, transport, ..*packet })
     }
 
     /// Whether detection is to see a packet on its way through. Of a translated flow it sees what who opened it sees, in

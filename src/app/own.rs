@@ -63,9 +63,10 @@ impl Own {
         self.posing.report(reported);
     }
 
-    /// Whether a packet that goes out, and did not come in as it is, was sent by this machine from an address of others.
-    pub fn is_posing(&mut self, seen: &Seen) -> bool {
-        self.posing.covers(seen)
+    /// A packet that goes out, and did not come in as it is, as the rules saw it, if this machine sent it from an address of
+    /// others. `before` is what it was if its source was translated behind them.
+    pub fn posing(&mut self, seen: &Seen, before: Option<Ip>) -> Option<Ip> {
+        self.posing.sent(seen, before)
     }
 
     /// How many connections from addresses of others found no room.

@@ -38,6 +38,7 @@ mod nflog;
 mod open;
 mod posing;
 mod redirect;
+mod resets;
 mod scans;
 mod service;
 mod store;
@@ -82,6 +83,7 @@ fn cases() -> Vec<Case> {
         posing::CASES,
         led::CASES,
         redirect::CASES,
+        resets::CASES,
         scans::CASES,
         service::CASES,
         store::CASES,

@@ -237,7 +237,7 @@ fn what_is_led_away_is_as_predicted() {
             assert!(TcpStream::connect_timeout(&there, Duration::from_millis(300)).is_err(), "it is blocked");
         }
         let led = format!(":{LED_TO} ");
-        wait_for_lines(&world, 2 * (EXCHANGES + 3), &["[ALLOWED] outgoing eth1 UDP", &led]);
+        wait_for_lines(&world, 2 * (EXCHANGES + 3), &["[ALLOWED] outgoing eth1 UDP", "rule=loopback "]);
         wait_for_lines(&world, 2 * EXCHANGES, &["[ALLOWED] incoming eth1 UDP", &led, "rule=reply "]);
         wait_for_lines(&world, 2, &["[ALLOWED] outgoing eth1 TCP", &led, "flags=S ", "rule=loopback "]);
         wait_for_lines(&world, 2, &["[BLOCKED] outgoing eth1 TCP", &led, "flags=S ", "rule=default_policy "]);

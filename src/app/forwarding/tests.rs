@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conntrack::Tuple;
-use crate::packet::{Fragment, Ports, Protocol, TcpFlags};
+use crate::packet::{Fragment, Protocol, TcpFlags};
 use std::time::Duration;
 
 const CLIENT: [u8; 4] = [203, 0, 113, 9];

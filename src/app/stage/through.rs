@@ -44,11 +44,19 @@ impl Stage {
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
         match does {
+            // It was to come back by loopback, and is led away.
+            Some(_) if let Some(behind) = behind.filter(|behind| behind.direction == Direction::Loopback) => {
+                return Place::Behind(behind);
+            }
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
             Some(Does::Opens) => {}
             None if let Some(behind) = behind => return Place::Behind(behind),
-            None if self.is_posing(seen) => {}
+            None if let Some(posing) = self.posing(seen) => {
+                if posing != *ip {
+                    return Place::Behind(Seen { packet: Packet { net: Net::Ip(posing), ..seen.packet }, ..*seen });
+                }
+            }
             None if seen.for_another => {
                 if self.forwarding.shows(seen) {
                     self.watch_passing(seen);
@@ -114,14 +122,15 @@ impl Stage {
     pub(super) fn as_own(&mut self, seen: &Seen) -> Option<Seen> {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
         let truth = self.truth.as_mut()?;
-        let is_told = truth.own.is_posing(&own) || truth.own.take(&own, truth.withheld.frames()).is_some();
+        let is_told = truth.own.posing(&own, None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
         (is_told || self.translated.as_rules_see(&own).is_some()).then_some(own)
     }
 
-    /// Whether a packet goes out that this machine sends from an address of others.
-    fn is_posing(&mut self, seen: &Seen) -> bool {
-        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing);
-        truth.is_some_and(|truth| truth.own.is_posing(seen))
+    /// A packet that this machine sends from an address of others, as the rules see it.
+    fn posing(&mut self, seen: &Seen) -> Option<Ip> {
+        let Net::Ip(ip) = &seen.packet.net else { return None };
+        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing)?;
+        truth.own.posing(seen, self.forwarding.before_leaving(ip, seen.time))
     }
 
     /// Takes in that a packet would open a connection to this machine.
