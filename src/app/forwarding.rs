@@ -72,7 +72,7 @@ type Datagram = (IpAddr, IpAddr, u32);
 #[derive(Debug)]
 pub struct Forwarding {
     passing: Passing,
-    /// Flows of which packets left lately.
+    /// Flows that began on their way through, and whose packets still leave.
     known: Known,
     /// The ends of its translated flows as either side sees them.
     translated: Remembered<Ends, Side>,
@@ -206,6 +206,7 @@ impl Forwarding {
     pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
         if let Some(ends) = Ends::of_packet(packet) {
             self.begun.add((ends, packet.src), time);
+            self.known.begins(&ends, time);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Flows that were seen on their way through lately, so that only packets of others need be looked at more closely.
+//! Flows that are known to be on their way through, so that only packets of others need be looked at more closely. The
+//! kernel has reported how each began; those that were there before are not among them.
 
 use crate::conntrack::Ends;
 use crate::packet::{Ip, TcpFlags, Transport};
@@ -12,8 +13,8 @@ const WAYS: usize = 4;
 /// Buckets. Packets of a flow that is forgotten are looked at more closely again.
 const BUCKETS: usize = 1 << 12;
 
-/// How long a flow is known after a packet of it has left: conntrack remembers all longer than that, so that none with the
-/// same ends can have begun since, but by a packet that [opens](is_opening) one.
+/// How long a flow is known after it began, or a packet of it has left: conntrack remembers all longer than that, so that none
+/// with the same ends can have begun since, but by a packet that [opens](is_opening) one.
 const KNOWN: Duration = Duration::from_secs(1);
 
 /// Flows by their ends.
@@ -40,8 +41,16 @@ impl Default for Known {
 }
 
 impl Known {
-    /// A packet of the flow with these ends has left.
+    /// A packet of a flow with these ends has left.
     pub(super) fn leaves(&mut self, ends: &Ends, time: Timestamp) {
+        let fingerprint = self.fingerprint(ends);
+        let flows = self.bucket_mut(fingerprint).into_iter().flatten();
+        let until = time.plus(KNOWN);
+        flows.filter(|flow| flow.fingerprint == fingerprint).for_each(|flow| flow.until = until.max(flow.until));
+    }
+
+    /// The flow with these ends has begun.
+    pub(super) fn begins(&mut self, ends: &Ends, time: Timestamp) {
         let fingerprint = self.fingerprint(ends);
         let Some(bucket) = self.bucket_mut(fingerprint) else { return };
         let place = bucket.iter().position(|flow| flow.fingerprint == fingerprint).unwrap_or(WAYS - 1);
@@ -101,12 +110,16 @@ mod tests {
         let has = |known: &Known, packet: &Ip, millis| known.has(packet, &Ends::of_packet(packet).unwrap(), at(millis));
         let (ack, syn, other) =
             (segment(TcpFlags::ACK, 4000), segment(TcpFlags::SYN, 4000), segment(TcpFlags::ACK, 4001));
+        let ends = Ends::of_packet(&ack).unwrap();
         let mut known = Known::default();
-        assert!(!has(&known, &ack, 0));
-        known.leaves(&Ends::of_packet(&ack).unwrap(), at(0));
+        known.leaves(&ends, at(0));
+        assert!(!has(&known, &ack, 0), "it may be part of none");
+        known.begins(&ends, at(0));
         assert!(has(&known, &ack, 1000) && !has(&known, &ack, 1001));
         assert!(!has(&known, &syn, 1) && !has(&known, &other, 1));
-        known.ends(&Ends::of_packet(&ack).unwrap());
+        known.leaves(&ends, at(900));
+        assert!(has(&known, &ack, 1900));
+        known.ends(&ends);
         assert!(!has(&known, &ack, 1));
     }
 }

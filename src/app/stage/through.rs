@@ -123,7 +123,8 @@ impl Stage {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
         let truth = self.truth.as_mut()?;
         let is_told = truth.own.posing(&own, None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
-        (is_told || self.translated.as_rules_see(&own).is_some()).then_some(own)
+        let is_own = is_told || self.translated.as_rules_see(&own).is_some() || self.answers_a_rejected(&own);
+        is_own.then_some(own)
     }
 
     /// A packet that this machine sends from an address of others, as the rules see it.

@@ -38,7 +38,7 @@ pub const PUBLISHED_PORT: u16 = 8080;
 pub const INNER_PORT: u16 = 80;
 /// A port of the third host that leads to [`LED_TO`] of this one, for who comes by the first wire.
 pub const LED_PORT: u16 = 443;
-pub const LED_TO: u16 = 5001;
+pub const LED_TO: u16 = 5999;
 
 /// How much of the kernel's machinery is at work beside pfw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

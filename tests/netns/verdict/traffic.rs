@@ -40,6 +40,10 @@ impl Traffic {
             17 => self.flawed(),
             _ => self.network(),
         };
+        if Self::is_posing(shot.origin, &shot.spec) && matches!(shot.spec.body, Body::Other { .. }) {
+            // Without ports it would be part of a connection that passes between the same hosts.
+            return self.next();
+        }
         if matches!(shot.kind, Kind::Opening | Kind::Reply | Kind::Following) {
             self.sent.push((shot.origin, shot.spec.clone()));
             if self.sent.len() > REMEMBERED {
@@ -227,10 +231,12 @@ impl Traffic {
                 (true, v6) => address(if v6 { LAN6 } else { LAN4 }),
                 (false, v6) => address(if v6 { HOST6 } else { HOST4 }),
             };
-            if let Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } = &mut body {
-                if origin == Origin::Peer && ports.0 == LED_PORT && src == own(true) {
-                    (from, src, ports.0) = (Origin::Host, own(false), LED_TO);
-                }
+            if let Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } = &mut body
+                && origin == Origin::Peer
+                && ports.0 == LED_PORT
+                && src == own(true)
+            {
+                (from, src, ports.0) = (Origin::Host, own(false), LED_TO);
             }
             if let (true, Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. }) =
                 (self.published(origin, spec.dst), &mut body)
