@@ -167,7 +167,8 @@ impl Case<'_> {
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
     fn why_discarded(&self, discard: impl FnOnce(Arrival) -> Option<Discard>) -> Option<Discard> {
-        let is_simple = self.seen.direction == Direction::Incoming && self.forms.len() == 1;
+        let is_as_seen = matches!(self.forms, [form] if form.packet == self.seen.packet);
+        let is_simple = self.seen.direction == Direction::Incoming && is_as_seen;
         let ip = self.ip().filter(|_| is_simple)?;
         let source_routed = self.seen.packet.odd.is_some_and(|odd| odd.alert == Alert::Ipv4SourceRoute);
         discard(Arrival { src: ip.src, dst: ip.dst, interface: self.seen.interface, source_routed })
@@ -242,7 +243,7 @@ mod tests {
         let (protocol, dst) = (Protocol::UDP, [10, 0, 0, 1].into());
         let ip = Ip { src: src.into(), dst, protocol, ttl: 64, len: 40, fragment: None, transport };
         let packet = Packet::of(Net::Ip(ip));
-        Seen { time: NOW, packet, direction: Direction::Incoming, interface: 1, fingerprint: None }
+        Seen { time: NOW, packet, direction: Direction::Incoming, interface: 1, fingerprint: None, for_another: false }
     }
 
     /// What `rules` say of a datagram from `src` that opens a connection.

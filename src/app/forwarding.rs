@@ -5,6 +5,7 @@
 //! container bears this machine's address when it comes in, and one that was masqueraded when it goes out.
 
 mod beginnings;
+mod known;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +14,10 @@ use super::remembered::Remembered;
 use super::withheld::Seen;
 use crate::conntrack::{Change, Ends, Flow};
 use crate::host::Host;
-use crate::packet::{Ip, Net, Packet, PacketType, Tcp, TcpFlags, Transport};
+use crate::packet::{Ip, Net, Packet, PacketType, Ports, Tcp, Transport};
 use crate::time::Timestamp;
 use beginnings::Beginnings;
+use known::{Known, is_opening};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -70,6 +72,8 @@ type Datagram = (IpAddr, IpAddr, u32);
 #[derive(Debug)]
 pub struct Forwarding {
     passing: Passing,
+    /// Flows that began on their way through, and whose packets still leave.
+    known: Known,
     /// The ends of its translated flows as either side sees them.
     translated: Remembered<Ends, Side>,
     /// Datagrams in fragments that are part of such a flow.
@@ -84,7 +88,7 @@ impl Default for Forwarding {
     fn default() -> Self {
         let (translated, datagrams) = (Remembered::new(MAX_ENDS), Remembered::new(MAX_DATAGRAMS));
         let (own, begun) = (Beginnings::default(), Beginnings::default());
-        Self { passing: Passing::default(), translated, datagrams, own, begun }
+        Self { passing: Passing::default(), known: Known::default(), translated, datagrams, own, begun }
     }
 }
 
@@ -116,7 +120,8 @@ impl Forwarding {
                     self.translated.remember(ends, side, Timestamp::MAX, now);
                 }
             }
-            Change::Opened(_) => {}
+            // It is led here: packets of one that passed may have borne its ends before.
+            Change::Opened(flow) => self.known.ends(&flow.original.ends()),
             // One that this machine opens may bear the same ends before it is translated.
             Change::Closed(flow) => {
                 for (ends, others, _) in sides(flow) {
@@ -134,6 +139,23 @@ impl Forwarding {
         for flow in flows {
             self.change(host, &Change::Opened(*flow), now);
         }
+    }
+
+    /// Takes in that a packet left that had come in, or looks like it.
+    pub fn leaves(&mut self, packet: &Packet, time: Timestamp) {
+        if let Net::Ip(ip) = &packet.net
+            && let Some(ends) = Ends::of_packet(ip)
+        {
+            self.known.leaves(&ends, time);
+        }
+    }
+
+    /// Whether a packet that came in for an address of others is part of a flow that is known to be on its way through.
+    /// Others may be led to this machine.
+    pub fn is_known_to_pass(&self, packet: &Packet, time: Timestamp) -> bool {
+        let Net::Ip(ip) = &packet.net else { return true };
+        let is_known = |ends: Ends| self.known.has(ip, &ends, time) || self.translated.knows(&ends, time);
+        Ends::of_packet(ip).is_some_and(is_known)
     }
 
     /// Whether a packet that looks like one from or to this machine is part of a translated flow on its way through.
@@ -173,18 +195,18 @@ impl Forwarding {
     /// Whether a segment that came in opened a connection to this machine in the place of a flow that it looks like a part
     /// of. Who answers opens nothing in a flow: the kernel has taken the flow away for it, which has been told since.
     pub fn is_replaced_by(&self, packet: &Ip, time: Timestamp) -> bool {
-        let Transport::Tcp(Tcp { ports, flags, .. }) = packet.transport else { return false };
-        let opens = flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST | TcpFlags::FIN) == TcpFlags::SYN;
+        let Transport::Tcp(Tcp { ports, .. }) = packet.transport else { return false };
         let is_over = |ends: &Ends| !self.translated.knows(ends, Timestamp::MAX);
         let from_responder =
             |ends: &Ends| self.translated.get(ends, time).is_some_and(|side| side.responder == (packet.src, ports.src));
-        opens && Ends::of_packet(packet).is_some_and(|ends| is_over(&ends) && from_responder(&ends))
+        is_opening(packet) && Ends::of_packet(packet).is_some_and(|ends| is_over(&ends) && from_responder(&ends))
     }
 
     /// Takes in that a packet began a flow on its way through.
     pub fn passes(&mut self, packet: &Ip, time: Timestamp) {
         if let Some(ends) = Ends::of_packet(packet) {
             self.begun.add((ends, packet.src), time);
+            self.known.begins(&ends, time);
         }
     }
 
@@ -198,6 +220,14 @@ impl Forwarding {
     /// The ends by which the other side of a translation knows a packet.
     pub fn other_ends(&self, packet: &Ip, time: Timestamp) -> Option<Ends> {
         Some(self.translated.get(&Ends::of_packet(packet)?, time)?.others)
+    }
+
+    /// A packet that leaves with another source than it had in front of the translation.
+    pub fn before_leaving(&self, packet: &Ip, time: Timestamp) -> Option<Ip> {
+        let [one, other] = self.other_ends(packet, time)?.pair();
+        let (src, port) = if other.0 == packet.dst { one } else { other };
+        let transport = packet.transport.with_ports(|ports| Ports { src: port, ..ports });
+        Some(Ip { src, transport, ..*packet })
     }
 
     /// Whether detection is to see a packet on its way through. Of a translated flow it sees what who opened it sees, in

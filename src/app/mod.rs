@@ -19,6 +19,7 @@ mod hits;
 mod inference;
 mod kernel_rules;
 mod lately;
+mod led;
 pub mod live;
 pub mod locality;
 mod lockout;

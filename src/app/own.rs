@@ -6,7 +6,7 @@ mod posing;
 use self::posing::Posing;
 use super::withheld::{Frames, Incoming, Seen, is_first_of, is_same, stamp};
 use crate::engine::Direction;
-use crate::packet::{Ip, Net};
+use crate::packet::{Ip, Net, Packet};
 use crate::time::Timestamp;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Own {
     incoming: Incoming<Does>,
     /// They bear the time at which they were read.
     outgoing: Incoming<Does>,
+    /// Those that translation leads here, as the rules see them.
+    led: Incoming<()>,
     posing: Posing,
 }
 
@@ -43,11 +45,17 @@ impl Own {
     /// Takes a report.
     pub fn report(&mut self, seen: Seen, does: Does, now: Timestamp) {
         let reports = if seen.direction == Direction::Outgoing { &mut self.outgoing } else { &mut self.incoming };
-        while reports.pop_until(now.minus(KEPT)).is_some() {}
-        if reports.len() >= MAX_KEPT {
-            reports.pop_until(Timestamp::MAX);
-        }
-        reports.push(seen, does);
+        keep(reports, seen, does, now);
+    }
+
+    /// Takes a report of a packet that begins a flow which translation leads to this machine.
+    pub fn report_led(&mut self, seen: Seen, now: Timestamp) {
+        keep(&mut self.led, seen, (), now);
+    }
+
+    /// What such a packet was to the rules, if it is reported. `behind` are the frames behind.
+    pub fn led_to(&mut self, seen: &Seen, behind: &mut Frames) -> Option<Packet> {
+        self.led.take_translated(seen, behind).map(|(reported, ())| reported.packet)
     }
 
     /// Takes a report of a packet that this machine sends from an address of others. Its time is that of reading.
@@ -55,9 +63,10 @@ impl Own {
         self.posing.report(reported);
     }
 
-    /// Whether a packet that goes out, and did not come in as it is, was sent by this machine from an address of others.
-    pub fn is_posing(&mut self, seen: &Seen) -> bool {
-        self.posing.covers(seen)
+    /// A packet that goes out, and did not come in as it is, as the rules saw it, if this machine sent it from an address of
+    /// others. `before` is what it was if its source was translated behind them.
+    pub fn posing(&mut self, seen: &Seen, before: Option<Ip>) -> Option<Ip> {
+        self.posing.sent(seen, before)
     }
 
     /// How many connections from addresses of others found no room.
@@ -86,6 +95,15 @@ impl Own {
     }
 }
 
+/// Keeps a report, as long as it may be of use.
+fn keep<T>(reports: &mut Incoming<T>, seen: Seen, says: T, now: Timestamp) {
+    while reports.pop_until(now.minus(KEPT)).is_some() {}
+    if reports.len() >= MAX_KEPT {
+        reports.pop_until(Timestamp::MAX);
+    }
+    reports.push(seen, says);
+}
+
 /// Whether two sightings are of the same packet by what is in it. One of the same ends that is translated on its way out,
 /// or dropped, is never seen again, and a forwarded one may look like it.
 fn is_same_content(seen: &Seen, reported: &Seen, in_fragments: bool) -> bool {
@@ -98,7 +116,7 @@ fn is_same_content(seen: &Seen, reported: &Seen, in_fragments: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Fingerprint, Packet, Ports, Protocol, Tcp, TcpFlags, Transport};
+    use crate::packet::{Fingerprint, Ports, Protocol, Tcp, TcpFlags, Transport};
 
     fn reset() -> Seen {
         let ports = Ports { src: 8080, dst: 4000 };
@@ -107,7 +125,7 @@ mod tests {
         let ip = Ip { src, dst, protocol: Protocol::TCP, ttl: 64, len: 40, fragment: None, transport };
         let packet = Packet::of(Net::Ip(ip));
         let (time, direction) = (Timestamp::from_parts(1_800_000_000, 0), Direction::Outgoing);
-        Seen { time, packet, direction, interface: 2, fingerprint: None }
+        Seen { time, packet, direction, interface: 2, fingerprint: None, for_another: false }
     }
 
     #[test]

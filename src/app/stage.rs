@@ -194,25 +194,20 @@ impl Stage {
         truth.tap_read = truth.tap_read.max(frame.time);
         let is_answer = direction == Direction::Outgoing && forwarding::is_from_another(&self.host, &packet);
         let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
-        let seen = Seen { time: frame.time, packet, direction, interface, fingerprint };
+        let seen = Seen { time: frame.time, packet, direction, interface, fingerprint, for_another: false };
         if course == Some(Course::Leaving) {
             if truth.withheld.has_entered(&seen) {
+                self.forwarding.leaves(&packet, frame.time);
                 return self.duplicates += 1;
             }
             // It is part of what came in otherwise, or this machine's own.
             truth.withheld.hold(seen);
         } else if direction == Direction::Forwarded {
-            // Its line comes from the kernel, if it has one.
-            let is_whole = self.pipeline.examine(&packet, &around);
-            truth.forwarded += u64::from(is_whole);
-            truth.withheld.entering(&seen);
-            if is_whole && self.forwarding.shows(&seen) {
-                self.pipeline.watch_passing(&packet, &around);
-            }
+            self.entering(seen);
         } else if self.pipeline.examine(&packet, &around) {
             truth.withheld.hold(seen);
             // The answer to somebody whose packets bear this machine's address outside.
-            if is_answer && self.forwarding.shows(&seen) {
+            if is_answer && self.forwarding.shows(&seen) && self.translated.as_rules_see(&seen).is_none() {
                 self.pipeline.watch_passing(&packet, &Circumstances { direction: Direction::Forwarded, ..around });
             }
         }
@@ -277,6 +272,9 @@ impl Stage {
     pub fn settle_until(&mut self, settled: Timestamp) {
         while let Some(next) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
             self.tell(&next);
+        }
+        if let Some(truth) = &mut self.truth {
+            truth.led.told_until(settled);
         }
     }
 

@@ -11,19 +11,41 @@ use crate::host::Host;
 use crate::packet::{About, Icmp, Ip, Net, Packet, Ports, Protocol, Quoted, Transport};
 use crate::time::Timestamp;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Connections that are remembered, half of what conntrack has room for on a usual machine, in some 15 MB. Packets of one
 /// that finds no room are judged as the tap sees them.
 const MAX_CONNECTIONS: usize = 1 << 17;
 
+/// Datagrams in fragments that are remembered after their first fragment. Later fragments of one that is forgotten are
+/// taken for what they look like.
+const MAX_DATAGRAMS: usize = 1 << 12;
+
+/// How long the fragments of a datagram may be apart.
+const REASSEMBLY: Duration = Duration::from_secs(1);
+
 /// An address and a port.
 type End = (IpAddr, u16);
+
+/// What tells a datagram's fragments from those of others.
+type Datagram = (IpAddr, IpAddr, u32);
 
 /// What is known of translated connections.
 #[derive(Debug)]
 pub struct Translated {
     /// This machine's end of each, by both ends on the wire.
     ends: Remembered<Ends, OwnEnd>,
+    /// The same of datagrams in fragments.
+    datagrams: Remembered<Datagram, OwnEnd>,
+}
+
+/// A packet in the form in which the rules see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Behind {
+    /// The packet.
+    pub packet: Packet,
+    /// It was sent to this machine itself, and led elsewhere: to the rules it leaves by loopback.
+    pub by_loopback: bool,
 }
 
 /// This machine's end of a connection.
@@ -33,11 +55,14 @@ struct OwnEnd {
     outside: End,
     /// To the rules, and to the socket.
     inside: End,
+    /// The machine sends to an address of its own, from which it is led elsewhere in front of the rules: they still see it
+    /// leave by loopback, as it was routed before.
+    by_loopback: bool,
 }
 
 impl Default for Translated {
     fn default() -> Self {
-        Self { ends: Remembered::new(MAX_CONNECTIONS) }
+        Self { ends: Remembered::new(MAX_CONNECTIONS), datagrams: Remembered::new(MAX_DATAGRAMS) }
     }
 }
 
@@ -63,23 +88,35 @@ impl Translated {
     }
 
     /// A packet in the form in which the rules see it, if that is another than the one that the tap saw.
-    pub fn as_rules_see(&self, seen: &Seen) -> Option<Packet> {
+    pub fn as_rules_see(&mut self, seen: &Seen) -> Option<Behind> {
         let Net::Ip(ip) = &seen.packet.net else { return None };
         if self.ends.is_empty() {
             return None;
         }
-        let end = self.ends.get(&Ends::of_packet(ip)?, seen.time)?;
-        let inside = match seen.direction {
-            Direction::Incoming => end.of_incoming(ip),
-            Direction::Outgoing => end.of_outgoing(ip),
+        let end = self.own_end(ip, seen.time)?;
+        let (inside, by_loopback) = match seen.direction {
+            Direction::Incoming => (end.of_incoming(ip), false),
+            Direction::Outgoing => (end.of_outgoing(ip), end.by_loopback),
             Direction::Loopback | Direction::Forwarded => return None,
         };
-        (inside != *ip).then_some(Packet { net: Net::Ip(inside), ..seen.packet })
+        let packet = Packet { net: Net::Ip(inside), ..seen.packet };
+        (inside != *ip || by_loopback).then_some(Behind { packet, by_loopback })
     }
 
-    /// Connections that found no room.
+    /// This machine's end of the connection that a packet is part of.
+    fn own_end(&mut self, ip: &Ip, time: Timestamp) -> Option<OwnEnd> {
+        let datagram = ip.fragment.map(|fragment| (ip.src, ip.dst, fragment.id));
+        let Some(ends) = Ends::of_packet(ip) else { return self.datagrams.get(&datagram?, time).copied() };
+        let end = *self.ends.get(&ends, time)?;
+        if let Some(datagram) = datagram {
+            self.datagrams.remember(datagram, end, time.plus(REASSEMBLY), time);
+        }
+        Some(end)
+    }
+
+    /// Connections, and datagrams of theirs, that found no room.
     pub fn forgotten(&self) -> u64 {
-        self.ends.forgotten()
+        self.ends.forgotten() + self.datagrams.forgotten()
     }
 }
 
@@ -138,16 +175,17 @@ fn own_end(host: &Host, flow: &Flow) -> Option<(Ends, OwnEnd)> {
     let (on_wire, own) = match (host.takes_in(original.src), host.takes_in(reply.src)) {
         (false, true) => {
             let outside = end(original.dst, original.ports.dst);
-            (original.ends(), OwnEnd { outside, inside: end(reply.src, reply.ports.src) })
+            (original.ends(), OwnEnd { outside, inside: end(reply.src, reply.ports.src), by_loopback: false })
         }
         (true, false) => {
             let outside = end(reply.dst, reply.ports.dst);
-            (reply.ends(), OwnEnd { outside, inside: end(original.src, original.ports.src) })
+            let by_loopback = host.takes_in(original.dst);
+            (reply.ends(), OwnEnd { outside, inside: end(original.src, original.ports.src), by_loopback })
         }
         // On its way through, or on loopback.
         _ => return None,
     };
-    (own.outside != own.inside).then_some((on_wire, own))
+    (own.outside != own.inside || own.by_loopback).then_some((on_wire, own))
 }
 
 #[cfg(test)]
@@ -179,9 +217,16 @@ mod tests {
         translated
     }
 
-    fn seen(translated: &Translated, direction: Direction, ip: Ip) -> Option<Ip> {
-        let seen = Seen { time: at(2), packet: Packet::of(Net::Ip(ip)), direction, interface: 2, fingerprint: None };
-        match translated.as_rules_see(&seen)?.net {
+    fn seen(translated: &mut Translated, direction: Direction, ip: Ip) -> Option<Ip> {
+        let seen = Seen {
+            time: at(2),
+            packet: Packet::of(Net::Ip(ip)),
+            direction,
+            interface: 2,
+            fingerprint: None,
+            for_another: false,
+        };
+        match translated.as_rules_see(&seen)?.packet.net {
             Net::Ip(ip) => Some(ip),
             _ => None,
         }
@@ -190,34 +235,34 @@ mod tests {
     #[test]
     fn a_connection_that_is_led_to_another_port_bears_that_to_the_rules_both_ways() {
         let flow = Flow { original: tuple((PEER, 4000), (HOST, 2222)), reply: tuple((HOST, 22), (PEER, 4000)) };
-        let known = knows(flow);
-        let incoming = seen(&known, Direction::Incoming, datagram((PEER, 4000), (HOST, 2222)));
+        let mut known = knows(flow);
+        let incoming = seen(&mut known, Direction::Incoming, datagram((PEER, 4000), (HOST, 2222)));
         assert_eq!(incoming, Some(datagram((PEER, 4000), (HOST, 22))));
-        let outgoing = seen(&known, Direction::Outgoing, datagram((HOST, 2222), (PEER, 4000)));
+        let outgoing = seen(&mut known, Direction::Outgoing, datagram((HOST, 2222), (PEER, 4000)));
         assert_eq!(outgoing, Some(datagram((HOST, 22), (PEER, 4000))));
-        assert_eq!(seen(&known, Direction::Incoming, datagram((PEER, 4001), (HOST, 2222))), None, "another");
-        let back = seen(&known, Direction::Incoming, datagram((HOST, 2222), (PEER, 4000)));
+        assert_eq!(seen(&mut known, Direction::Incoming, datagram((PEER, 4001), (HOST, 2222))), None, "another");
+        let back = seen(&mut known, Direction::Incoming, datagram((HOST, 2222), (PEER, 4000)));
         assert_eq!(back, None, "it can't have come from outside");
     }
 
     #[test]
     fn a_service_address_that_leads_here_is_this_machines_own_to_the_rules() {
         let flow = Flow { original: tuple((PEER, 4000), (SERVICE, 53)), reply: tuple((HOST, 53), (PEER, 4000)) };
-        let incoming = seen(&knows(flow), Direction::Incoming, datagram((PEER, 4000), (SERVICE, 53)));
+        let incoming = seen(&mut knows(flow), Direction::Incoming, datagram((PEER, 4000), (SERVICE, 53)));
         assert_eq!(incoming, Some(datagram((PEER, 4000), (HOST, 53))));
     }
 
     #[test]
     fn what_this_machine_opens_bears_its_own_port_to_the_rules_and_the_peers_as_it_is_on_the_wire() {
         let flow = Flow { original: tuple((HOST, 5000), (SERVICE, 53)), reply: tuple((PEER, 5353), (HOST, 6000)) };
-        let known = knows(flow);
-        let outgoing = seen(&known, Direction::Outgoing, datagram((HOST, 6000), (PEER, 5353)));
+        let mut known = knows(flow);
+        let outgoing = seen(&mut known, Direction::Outgoing, datagram((HOST, 6000), (PEER, 5353)));
         assert_eq!(outgoing, Some(datagram((HOST, 5000), (PEER, 5353))));
-        let incoming = seen(&known, Direction::Incoming, datagram((PEER, 5353), (HOST, 6000)));
+        let incoming = seen(&mut known, Direction::Incoming, datagram((PEER, 5353), (HOST, 6000)));
         assert_eq!(incoming, Some(datagram((PEER, 5353), (HOST, 5000))));
         let flow = Flow { reply: tuple((PEER, 5353), (HOST, 5000)), ..flow };
-        let known = knows(flow);
-        let incoming = seen(&known, Direction::Incoming, datagram((PEER, 5353), (HOST, 5000)));
+        let mut known = knows(flow);
+        let incoming = seen(&mut known, Direction::Incoming, datagram((PEER, 5353), (HOST, 5000)));
         assert_eq!(incoming, None, "the rules see what the tap sees");
     }
 
@@ -234,7 +279,7 @@ mod tests {
                 ..datagram(([192, 0, 2, 1], 0), (HOST, 0))
             }
         };
-        assert_eq!(seen(&knows(flow), Direction::Incoming, quoting(2222)), Some(quoting(22)));
+        assert_eq!(seen(&mut knows(flow), Direction::Incoming, quoting(2222)), Some(quoting(22)));
     }
 
     #[test]
@@ -242,14 +287,14 @@ mod tests {
         let host = Host { addresses: vec![(HOST.into(), 24)], ..Host::default() };
         let flow = Flow { original: tuple((PEER, 4000), (HOST, 2222)), reply: tuple((HOST, 22), (PEER, 4000)) };
         let packet = datagram((PEER, 4000), (HOST, 2222));
-        let is_known = |known: &Translated| seen(known, Direction::Incoming, packet).is_some();
+        let is_known = |known: &mut Translated| seen(known, Direction::Incoming, packet).is_some();
         let mut known = knows(flow);
         let another = Flow { reply: tuple((HOST, 23), (PEER, 4000)), ..flow };
         known.change(&host, &Change::Closed(another), at(1));
-        assert!(is_known(&known));
+        assert!(is_known(&mut known));
         known.change(&host, &Change::Closed(flow), at(1));
-        assert!(!is_known(&known));
+        assert!(!is_known(&mut known));
         known.changed_to(&host, &[flow], at(3));
-        assert!(is_known(&known));
+        assert!(is_known(&mut known));
     }
 }

@@ -164,6 +164,8 @@ pub enum Reported {
     Opens,
     /// This machine sends it from an address that is another's. It may be dropped yet.
     Posing,
+    /// It begins a flow that translation leads to this machine, wherever it was sent to. It may be dropped yet.
+    Led,
 }
 
 /// Digits of a rule's number in a prefix.
@@ -178,6 +180,8 @@ const OWN: &str = "inside";
 const OPENS: &str = "opened";
 /// See [`PASSED`].
 const POSING: &str = "posing";
+/// See [`PASSED`].
+const LED: &str = "led-in";
 /// What stands behind the number of a rule that stopped a packet on its way through.
 const STOPPED: &str = ":fwd";
 
@@ -194,6 +198,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
         Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
         Reported::Posing => format!("pfw:{generation:08x}:{POSING}"),
+        Reported::Led => format!("pfw:{generation:08x}:{LED}"),
     }
 }
 
@@ -223,6 +228,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
         None if what == OWN => Reported::Own,
         None if what == OPENS => Reported::Opens,
         None if what == POSING => Reported::Posing,
+        None if what == LED => Reported::Led,
         None => Reported::Dropped(hex(what, 6)?),
     };
     Some((hex(generation, 8)?, reported))
@@ -257,6 +263,7 @@ mod tests {
             (Reported::Own, "pfw:0000feed:inside"),
             (Reported::Opens, "pfw:0000feed:opened"),
             (Reported::Posing, "pfw:0000feed:posing"),
+            (Reported::Led, "pfw:0000feed:led-in"),
         ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);
             assert_eq!(read_nflog_prefix(prefix), Some((0xfeed, reported)));

@@ -29,6 +29,7 @@ mod forward;
 mod fragments;
 mod intruders;
 mod keys;
+mod led;
 mod lifeline;
 mod local;
 mod monitor;
@@ -37,6 +38,7 @@ mod nflog;
 mod open;
 mod posing;
 mod redirect;
+mod resets;
 mod scans;
 mod service;
 mod store;
@@ -79,7 +81,9 @@ fn cases() -> Vec<Case> {
         nflog::CASES,
         open::CASES,
         posing::CASES,
+        led::CASES,
         redirect::CASES,
+        resets::CASES,
         scans::CASES,
         service::CASES,
         store::CASES,

@@ -5,7 +5,7 @@ use crate::Case;
 use crate::common::PATIENCE;
 use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::variant;
-use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on, on_peer, sh};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("an_error_about_a_redirected_connection_that_is_dropped_has_one_line", an_error_that_is_dropped_has_one_line),
     ("a_redirected_connection_has_one_line_for_each_packet", a_connection_has_one_line_for_each_packet),
     ("a_redirected_connection_to_a_router_has_one_line_for_each_packet", a_router_tells_of_each_packet_once),
+    ("what_output_dnat_leads_away_is_as_predicted", what_is_led_away_is_as_predicted),
     ("the_answer_to_a_redirected_packet_that_is_rejected_is_allowed", the_answer_to_a_rejected_one_is_allowed),
 ];
 
@@ -196,4 +197,52 @@ fn an_error_that_is_dropped_has_one_line() {
     let all = world.log().join("\n");
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMP", "type=3"]), 0, "{all}");
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMPv6", "type=1 "]), 0, "{all}");
+}
+
+/// What OUTPUT-DNAT leads elsewhere was routed before: the rules see it leave by loopback, as what is published by container
+/// engines does where the machine itself asks for it.
+fn what_is_led_away_is_as_predicted() {
+    let world = World::new().with_server();
+    for variant in variant::BOTH {
+        variant::choose(variant);
+        let ways =
+            [("iptables", HOST4, format!("{SERVER4}:{LED_TO}")), ("ip6tables", HOST6, format!("[{SERVER6}]:{LED_TO}"))];
+        for (tool, host, to) in ways {
+            sh(&format!("{tool} -t nat -F"));
+            for protocol in ["tcp", "udp"] {
+                sh(&format!(
+                    "{tool} -t nat -A OUTPUT -d {host} -p {protocol} --dport {ASKED} -j DNAT --to-destination {to}"
+                ));
+            }
+        }
+        let pfw = enforce(&world, r#"{ "default_policy": { "in": "allow", "out": "deny" } }"#, []);
+        for ((host, _), server) in sides().into_iter().zip([SERVER4, SERVER6]) {
+            let there = SocketAddr::new(server.parse().expect("an address"), LED_TO);
+            let service = on("server", || UdpSocket::bind(there).expect("a free port"));
+            let listener = on("server", || TcpListener::bind(there).expect("a free port"));
+            let client = UdpSocket::bind((host.ip(), 4000)).expect("a free port");
+            client.set_read_timeout(Some(PATIENCE)).expect("set");
+            for _ in 0..EXCHANGES {
+                client.send_to(b"hello", host).expect("sent");
+                let (_, from) = service.recv_from(&mut [0; 5]).expect("it goes there");
+                service.send_to(b"hello", from).expect("sent");
+                client.recv_from(&mut [0; 5]).expect("answered");
+            }
+            client.send_to(&[7; 4000], host).expect("sent");
+            let mut stream = TcpStream::connect_timeout(&host, PATIENCE).expect("it goes there");
+            let (mut accepted, _) = listener.accept().expect("a client");
+            stream.write_all(b"hello").expect("sent");
+            accepted.read_exact(&mut [0; 5]).expect("received");
+            // What is not led away is blocked.
+            assert!(TcpStream::connect_timeout(&there, Duration::from_millis(300)).is_err(), "it is blocked");
+        }
+        let led = format!(":{LED_TO} ");
+        wait_for_lines(&world, 2 * (EXCHANGES + 3), &["[ALLOWED] outgoing eth1 UDP", "rule=loopback "]);
+        wait_for_lines(&world, 2 * EXCHANGES, &["[ALLOWED] incoming eth1 UDP", &led, "rule=reply "]);
+        wait_for_lines(&world, 2, &["[ALLOWED] outgoing eth1 TCP", &led, "flags=S ", "rule=loopback "]);
+        wait_for_lines(&world, 2, &["[BLOCKED] outgoing eth1 TCP", &led, "flags=S ", "rule=default_policy "]);
+        ends_as_predicted(pfw);
+        std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
+        sh("conntrack -F 2>/dev/null || true");
+    }
 }

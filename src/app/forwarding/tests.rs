@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conntrack::Tuple;
-use crate::packet::{Fragment, Ports, Protocol};
+use crate::packet::{Fragment, Protocol, TcpFlags};
 use std::time::Duration;
 
 const CLIENT: [u8; 4] = [203, 0, 113, 9];
@@ -226,7 +226,7 @@ fn detection_sees_a_translated_flow_as_who_opened_it_does() {
         let net = Net::Ip(udp(src, dst, ports));
         let packet = Packet::of(net);
         let direction = crate::engine::Direction::Forwarded;
-        forwarding.shows(&Seen { time: at(2), packet, direction, interface: 2, fingerprint: None })
+        forwarding.shows(&Seen { time: at(2), packet, direction, interface: 2, fingerprint: None, for_another: false })
     };
     assert!(shows(CLIENT, HOST, (4000, 8080)) && shows(HOST, CLIENT, (8080, 4000)));
     assert!(!shows(CLIENT, SERVER, (4000, 80)) && !shows(SERVER, CLIENT, (80, 4000)));

@@ -30,8 +30,10 @@ type Datagram = (IpAddr, IpAddr, u32);
 /// Who was seen sending so.
 #[derive(Debug)]
 pub(super) struct Posing {
-    senders: Remembered<Sender>,
-    datagrams: Remembered<Datagram>,
+    /// With the time to live of what each sent last.
+    senders: Remembered<Sender, u8>,
+    /// Who sends each, to the rules.
+    datagrams: Remembered<Datagram, IpAddr>,
 }
 
 impl Default for Posing {
@@ -46,27 +48,30 @@ impl Posing {
         let Net::Ip(ip) = &reported.packet.net else { return };
         let until = reported.time.plus(KEPT);
         if let Some(sender) = sender(ip) {
-            self.senders.remember(sender, (), until, reported.time);
+            self.senders.remember(sender, ip.ttl, until, reported.time);
         }
         if let Some(datagram) = datagram(ip) {
-            self.datagrams.remember(datagram, (), until, reported.time);
+            self.datagrams.remember(datagram, ip.src, until, reported.time);
         }
     }
 
-    /// Whether a packet that goes out was reported, or is part of what was.
-    pub(super) fn covers(&mut self, seen: &Seen) -> bool {
-        let Net::Ip(ip) = &seen.packet.net else { return false };
+    /// A packet that goes out, as the rules saw it, if it was reported, or is part of what was.
+    ///
+    /// It may look like part of a flow on its way through whose addresses are translated, and was `before` if its source was
+    /// translated behind the rules. What passes has lost one of its time to live, by which it is mostly told apart.
+    pub(super) fn sent(&mut self, seen: &Seen, before: Option<Ip>) -> Option<Ip> {
+        let Net::Ip(ip) = seen.packet.net else { return None };
         if self.senders.is_empty() && self.datagrams.is_empty() {
-            return false;
+            return None;
         }
-        let datagram = datagram(ip);
-        if sender(ip).is_some_and(|sender| self.senders.knows(&sender, seen.time)) {
-            if let Some(datagram) = datagram {
-                self.datagrams.remember(datagram, (), seen.time.plus(KEPT), seen.time);
-            }
-            return true;
+        let ttl = |ip: &Ip| self.senders.get(&sender(ip)?, seen.time).copied();
+        let is_sent = |one: &Ip| ttl(one).is_some_and(|ttl| before.is_none() || ttl == ip.ttl);
+        let sent = [Some(ip), before].into_iter().flatten().find(is_sent);
+        let datagram = datagram(&ip);
+        if let Some((datagram, sent)) = datagram.zip(sent) {
+            self.datagrams.remember(datagram, sent.src, seen.time.plus(KEPT), seen.time);
         }
-        datagram.is_some_and(|datagram| self.datagrams.knows(&datagram, seen.time))
+        sent.or_else(|| self.datagrams.get(&datagram?, seen.time).map(|&src| Ip { src, ..ip }))
     }
 
     /// How many found no room.
@@ -105,20 +110,31 @@ mod tests {
 
     fn seen(ip: Ip, millis: u64) -> Seen {
         let packet = Packet::of(Net::Ip(ip));
-        Seen { time: at(millis), packet, direction: Direction::Outgoing, interface: 2, fingerprint: None }
+        Seen {
+            time: at(millis),
+            packet,
+            direction: Direction::Outgoing,
+            interface: 2,
+            fingerprint: None,
+            for_another: false,
+        }
+    }
+
+    fn covers(posing: &mut Posing, seen: &Seen) -> bool {
+        posing.sent(seen, None).is_some()
     }
 
     #[test]
     fn what_is_sent_so_is_known_for_a_while_by_its_sender_and_ends() {
         let mut posing = Posing::default();
         let sent = datagram_of((4000, 53), None);
-        assert!(!posing.covers(&seen(sent, 0)));
+        assert!(!covers(&mut posing, &seen(sent, 0)));
         posing.report(&seen(sent, 20));
-        assert!(posing.covers(&seen(sent, 0)) && posing.covers(&seen(sent, 0)), "in several segments, too");
-        assert!(!posing.covers(&seen(datagram_of((4001, 53), None), 0)));
+        assert!(covers(&mut posing, &seen(sent, 0)) && covers(&mut posing, &seen(sent, 0)), "in several segments, too");
+        assert!(!covers(&mut posing, &seen(datagram_of((4001, 53), None), 0)));
         let back = Ip { src: sent.dst, dst: sent.src, ..datagram_of((53, 4000), None) };
-        assert!(!posing.covers(&seen(back, 0)), "the other side sends itself");
-        assert!(!posing.covers(&seen(sent, 1021)));
+        assert!(!covers(&mut posing, &seen(back, 0)), "the other side sends itself");
+        assert!(!covers(&mut posing, &seen(sent, 1021)));
     }
 
     #[test]
@@ -127,8 +143,21 @@ mod tests {
         posing.report(&seen(datagram_of((4000, 53), None), 20));
         let fragment = |offset| Some(Fragment { id: 7, offset, len: 80, more: true });
         let later = seen(datagram_of((4000, 53), fragment(1480)), 1);
-        assert!(!posing.covers(&later));
-        assert!(posing.covers(&seen(datagram_of((4000, 53), fragment(0)), 1)));
-        assert!(posing.covers(&later));
+        assert!(!covers(&mut posing, &later));
+        assert!(covers(&mut posing, &seen(datagram_of((4000, 53), fragment(0)), 1)));
+        assert!(covers(&mut posing, &later));
+    }
+
+    #[test]
+    fn one_whose_source_is_translated_behind_the_rules_is_what_it_was_before() {
+        let mut posing = Posing::default();
+        let fragment = |offset| Some(Fragment { id: 7, offset, len: 80, more: true });
+        let sent = datagram_of((4000, 53), None);
+        posing.report(&seen(sent, 20));
+        let outside = |ip| Ip { src: [198, 51, 100, 1].into(), ..ip };
+        let (first, later) = (datagram_of((4000, 53), fragment(0)), datagram_of((0, 0), fragment(1480)));
+        assert_eq!(posing.sent(&seen(outside(first), 1), None), None);
+        assert_eq!(posing.sent(&seen(outside(first), 1), Some(first)), Some(first));
+        assert_eq!(posing.sent(&seen(outside(later), 1), None), Some(later));
     }
 }

@@ -19,7 +19,7 @@ impl Stage {
             forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
             untold_flows: self.forwarding.forgotten().div_ceil(2)
                 + self.translated.forgotten()
-                + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten()),
+                + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten() + truth.led.refused()),
             untold_datagrams: self.truth.as_ref().map_or(0, |truth| truth.withheld.forgotten()),
             duplicates: self.duplicates,
             other_host: self.other_host,

@@ -29,13 +29,19 @@ impl Stage {
                 let name = link.map_or("", |link| &*link.name);
                 Some(truth.note_dropped((generation, number), event, (&packet, direction, name)))
             }
-            Reported::Passed | Reported::Begins | Reported::Own | Reported::Opens | Reported::Posing => None,
+            Reported::Passed
+            | Reported::Begins
+            | Reported::Own
+            | Reported::Opens
+            | Reported::Posing
+            | Reported::Led => None,
         };
         // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
         let by_content = !matches!(reported, Reported::Dropped(_)) || hook == Hook::Forward || may_translate;
         let fingerprint = by_content.then(|| packet::fingerprint(event.link(), event.packet));
         let time = event.time.unwrap_or(now);
-        let seen = Seen { time, packet, direction, interface, fingerprint: fingerprint.flatten() };
+        let fingerprint = fingerprint.flatten();
+        let seen = Seen { time, packet, direction, interface, fingerprint, for_another: false };
         truth.reports_read = truth.reports_read.max(event.time.unwrap_or_default());
         if let (Reported::Begins, Net::Ip(ip)) = (reported, &packet.net) {
             self.forwarding.passes(ip, time);
@@ -51,6 +57,7 @@ impl Stage {
             }
             None if reported == Reported::Opens => self.begins(&seen),
             None if reported == Reported::Posing => truth.own.report_posing(&seen),
+            None if reported == Reported::Led => truth.own.report_led(seen, now),
             None => truth.report_own(seen, now),
         }
     }

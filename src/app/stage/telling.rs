@@ -60,9 +60,10 @@ impl Stage {
 
     /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
     fn judge_early(&mut self, seen: Seen) {
-        let packet = self.translated.as_rules_see(&seen).unwrap_or(seen.packet);
-        let is_placed = seen.direction != Direction::Forwarded && !self.may_pass(&seen);
-        let judgement = is_placed.then(|| self.form(&Seen { packet, ..seen }, None).judgement);
+        let behind = self.as_rules_see(&seen);
+        let may_pass = seen.direction == Direction::Forwarded || self.may_pass(&seen);
+        let is_placed = !may_pass && (behind.is_some() || !seen.for_another);
+        let judgement = is_placed.then(|| self.form(&behind.unwrap_or(seen), None).judgement);
         if let Some(truth) = &mut self.truth {
             truth.withheld.keep(seen, judgement);
         }
@@ -71,10 +72,14 @@ impl Stage {
     /// Tells of a packet that the tap saw and the kernel did not drop.
     fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         if seen.direction == Direction::Forwarded {
-            let Some(own) = self.as_own(seen) else { return self.duplicates += 1 };
+            let Some(own) = self.as_own(seen) else {
+                self.forwarding.leaves(&seen.packet, seen.time);
+                return self.duplicates += 1;
+            };
             let around = around(&mut self.known, &self.interfaces, &self.pipeline, &own);
             if self.pipeline.examine(&own.packet, &around) {
-                let form = self.form(&own, None);
+                let behind = self.as_rules_see(&own).unwrap_or(own);
+                let form = self.form(&behind, None);
                 self.tell_own(&own, form);
             }
             return;
@@ -84,7 +89,7 @@ impl Stage {
             Place::Nowhere if judgement.is_none() => self.form_of_invalid(seen),
             Place::Here | Place::Nowhere => self.form(seen, judgement),
             // Its line is about what is on the wire.
-            Place::Behind(packet) => self.form(&Seen { packet, ..*seen }, judgement),
+            Place::Behind(behind) => self.form(&behind, judgement),
         };
         self.tell_own(seen, form);
     }

@@ -1,31 +1,71 @@
 //! What passes through the machine or answers for it: packets that the tap alone can't place.
 
-use super::{Stage, around};
+use super::{Stage, around, discards, know};
 use crate::app::explanation::Form;
 use crate::app::forwarding;
 use crate::app::own::Does;
 use crate::app::pipeline::Circumstances;
+use crate::app::translated::Behind;
 use crate::app::withheld::{Passage, Seen};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
 use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 
 impl Stage {
+    /// Takes a packet that came in for an address of others. If it is forwarded its line comes from the kernel, if it has
+    /// one; but it may be led to this machine.
+    pub(super) fn entering(&mut self, seen: Seen) {
+        let interface = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
+        let Seen { time, direction, ref packet, .. } = seen;
+        let around = Circumstances { time, direction, interface, uid: None, discards };
+        let Some(truth) = &mut self.truth else { return };
+        truth.withheld.entering(&seen);
+        if !self.pipeline.examine(packet, &around) {
+            return;
+        }
+        if !self.forwarding.is_known_to_pass(packet, time) && truth.led.has_room(time) {
+            return truth.withheld.hold(Seen { direction: Direction::Incoming, for_another: true, ..seen });
+        }
+        truth.forwarded += 1;
+        if self.forwarding.shows(&seen) {
+            self.pipeline.watch_passing(packet, &around);
+        }
+    }
+
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
     /// flow, if it has one, is where the rules see it.
     pub(super) fn place(&mut self, seen: &Seen) -> Place {
         let Net::Ip(ip) = &seen.packet.net else { return Place::Here };
-        let behind = self.translated.as_rules_see(seen);
-        if behind.is_none() && !self.may_pass(seen) {
+        // What fits no connection is not led here, whatever its ends.
+        let passes = seen.for_another && self.truth.as_ref().is_some_and(|truth| truth.withheld.has_passed(seen));
+        let behind = self.led_to(seen).or_else(|| self.as_rules_see(seen)).filter(|_| !passes);
+        if behind.is_none() && !seen.for_another && !self.may_pass(seen) {
             return Place::Here;
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
         match does {
+            // It was to come back by loopback, and is led away.
+            Some(_) if let Some(behind) = behind.filter(|behind| behind.direction == Direction::Loopback) => {
+                return Place::Behind(behind);
+            }
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
             Some(Does::Opens) => {}
             None if let Some(behind) = behind => return Place::Behind(behind),
-            None if self.is_posing(seen) => {}
+            None if let Some(posing) = self.posing(seen) => {
+                if posing != *ip {
+                    return Place::Behind(Seen { packet: Packet { net: Net::Ip(posing), ..seen.packet }, ..*seen });
+                }
+            }
+            None if seen.for_another => {
+                if self.forwarding.shows(seen) {
+                    self.watch_passing(seen);
+                }
+                if let Some(truth) = &mut self.truth {
+                    truth.forwarded += 1;
+                }
+                return Place::OnItsWayThrough;
+            }
             None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
@@ -45,6 +85,24 @@ impl Stage {
         Place::Here
     }
 
+    /// A packet from or to this machine as the rules see it, if they see it otherwise than the tap.
+    pub(super) fn as_rules_see(&mut self, seen: &Seen) -> Option<Seen> {
+        let Behind { packet, by_loopback } = self.translated.as_rules_see(seen)?;
+        let behind = Seen { packet, ..*seen };
+        let loopback = self.interfaces.iter().find(|interface| by_loopback && interface.loopback);
+        Some(match loopback {
+            Some(loopback) => Seen { direction: Direction::Loopback, interface: loopback.index, ..behind },
+            None => behind,
+        })
+    }
+
+    /// The same of one that begins a flow which translation leads to this machine.
+    fn led_to(&mut self, seen: &Seen) -> Option<Seen> {
+        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Incoming)?;
+        let packet = truth.own.led_to(seen, truth.withheld.frames())?;
+        Some(Seen { packet, ..*seen })
+    }
+
     /// Looks for what a packet on its way through tells together with those before it.
     fn watch_passing(&mut self, seen: &Seen) {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
@@ -59,18 +117,21 @@ impl Stage {
     }
 
     /// A packet that was seen leaving between the ends of others that had come in, if it is this machine's own: the answer
-    /// to one that it rejected, which bears the address of who is answered for, or what it sends as another.
+    /// to one that it rejected, or that was led here, which bears the address of who is answered for, or what it sends as
+    /// another.
     pub(super) fn as_own(&mut self, seen: &Seen) -> Option<Seen> {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
         let truth = self.truth.as_mut()?;
-        let is_own = truth.own.is_posing(&own) || truth.own.take(&own, truth.withheld.frames()).is_some();
+        let is_told = truth.own.posing(&own, None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
+        let is_own = is_told || self.translated.as_rules_see(&own).is_some() || self.answers_a_rejected(&own);
         is_own.then_some(own)
     }
 
-    /// Whether a packet goes out that this machine sends from an address of others.
-    fn is_posing(&mut self, seen: &Seen) -> bool {
-        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing);
-        truth.is_some_and(|truth| truth.own.is_posing(seen))
+    /// A packet that this machine sends from an address of others, as the rules see it.
+    fn posing(&mut self, seen: &Seen) -> Option<Ip> {
+        let Net::Ip(ip) = &seen.packet.net else { return None };
+        let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing)?;
+        truth.own.posing(seen, self.forwarding.before_leaving(ip, seen.time))
     }
 
     /// Takes in that a packet would open a connection to this machine.
@@ -159,8 +220,8 @@ pub(super) enum Place {
     Here,
     /// To this machine, but to no connection: the kernel calls it invalid, whatever is known of it here.
     Nowhere,
-    /// To this machine, which sees it in this form: its address or port here is translated.
-    Behind(Packet),
+    /// To this machine, to whose rules it is this: its address or port here is translated.
+    Behind(Seen),
     /// To a flow that goes through this machine.
     OnItsWayThrough,
 }

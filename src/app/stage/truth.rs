@@ -2,6 +2,7 @@
 
 use crate::app::generations::Generations;
 use crate::app::kernel_rules::KernelRule;
+use crate::app::led::Led;
 use crate::app::own::{Does, Own};
 use crate::app::remembered::Remembered;
 use crate::app::withheld::{By, Seen, Withheld};
@@ -34,6 +35,8 @@ pub(super) struct Truth {
     pub(super) reports_read: Timestamp,
     /// Packets from and to this machine that the kernel does not translate.
     pub(super) own: Own,
+    /// Packets that may be led here.
+    pub(super) led: Led,
     /// The ends of packets that were rejected.
     rejected: Remembered<Ends>,
     /// Forwarded packets that the tap saw coming in.
@@ -56,6 +59,7 @@ impl Truth {
             tap_read: Timestamp::default(),
             reports_read: Timestamp::default(),
             own: Own::default(),
+            led: Led::default(),
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: Differences::default(),

@@ -95,6 +95,17 @@ impl Crossings {
         self.entered(leaving).is_some_and(|(entered, ttl)| entered.ttl == ttl.wrapping_add(1))
     }
 
+    /// Whether a report is about a packet that came in for another machine, as it came in.
+    pub(super) fn tells_of(&self, entered: &Seen) -> bool {
+        let Some(fingerprint) = entered.fingerprint else { return false };
+        let Some(numbers) = self.alone.get(&fingerprint.whole) else { return false };
+        let key = |seen: &Seen| self.exactly(seen).map(|(key, _)| key);
+        let near = stamp(entered)..=entered.time.plus(UNTIL_REPORTED);
+        let mut reports = numbers.iter().filter_map(|&number| self.numbered(number)).map(|passage| &passage.seen);
+        reports
+            .any(|seen| near.contains(&seen.time) && seen.interface == entered.interface && key(seen) == key(entered))
+    }
+
     /// What came in as a packet is, with the time to live that that has now.
     fn entered(&self, seen: &Seen) -> Option<(&Entered, u8)> {
         let (key, ttl) = self.exactly(seen)?;
@@ -158,7 +169,7 @@ impl Crossings {
 
     /// The numbers of the reports that may be about a frame that seems to be for this machine: it came in just before.
     fn near(&self, frame: &Seen) -> Vec<u64> {
-        let comes_in = frame.direction == Direction::Incoming;
+        let comes_in = frame.direction == Direction::Incoming && !frame.for_another;
         let Some(fingerprint) = frame.fingerprint.filter(|_| comes_in) else { return Vec::new() };
         let in_fragments = matches!(frame.packet.net, Net::Ip(ip) if ip.fragment.is_some());
         let key = if in_fragments { fingerprint.head } else { fingerprint.whole };

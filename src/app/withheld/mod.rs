@@ -79,6 +79,8 @@ pub struct Seen {
     pub interface: u32,
     /// What it can be known by behind a translation, where it may be translated.
     pub fingerprint: Option<Fingerprint>,
+    /// It came in for an address of others, and looks like one on its way through: it is, unless it is led here.
+    pub for_another: bool,
 }
 
 /// What is known of a packet once it has waited long enough.
@@ -150,6 +152,11 @@ impl Withheld {
     /// Whether a packet that goes out came in as it is, for another machine.
     pub fn has_entered(&self, leaving: &Seen) -> bool {
         self.forwarded.has_entered(leaving)
+    }
+
+    /// Whether it was reported that a packet which came in for another machine was on its way through.
+    pub fn has_passed(&self, entered: &Seen) -> bool {
+        self.forwarded.tells_of(entered)
     }
 
     /// Takes a report of a packet on its way through, and of the rule that dropped it, if one did.

@@ -15,6 +15,7 @@ mod icmp;
 mod ledger;
 mod peers;
 mod prefixes;
+mod resets;
 mod sets;
 mod shared;
 mod spec;

@@ -6,6 +6,7 @@ use super::conditions::{self, Condition, End, addresses, interfaces, port_text, 
 use super::effective::{Effective, Listed};
 use super::groups::{Numbered, groups};
 use super::icmp::{of_type, unreachable_port};
+use super::resets;
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
@@ -73,7 +74,7 @@ impl Steps<'_, '_> {
         }
         self.guards();
         if self.effective.rejects() {
-            self.answers(direction);
+            self.answers(direction, later);
         }
         self.allowed_peers(direction);
         self.blocked_peers(direction);
@@ -144,6 +145,11 @@ impl Steps<'_, '_> {
             RuleDirection::Out => segment,
         };
         self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
+        if direction == RuleDirection::In {
+            // To the tap it may look like one on its way through. What follows on it conntrack tells of, if it comes in.
+            let led = outside.with(format!("{STATE} DNAT ! --ctstatus CONFIRMED"));
+            self.writer.report("own", Reported::Led, &led);
+        }
         if direction == RuleDirection::Out {
             self.misled_answers();
             // A transparent proxy sends from the addresses of others, and to the tap looks like one who forwards.
@@ -203,10 +209,11 @@ impl Steps<'_, '_> {
     /// The kernel ties the answer to the connection of the packet that it answers: RELATED. For TCP only a REJECT makes
     /// such a reset. An ICMP error of the same state and type could be the host's own answer to a closed port, but then
     /// the connection has been confirmed, which the one of a rejected opening packet never is. What answers an INVALID
-    /// packet has no connection, but unlike the host's own resets no socket either.
+    /// packet has no connection. In IPv4 it has no socket either, unlike the host's own resets; in IPv6 its checksum is
+    /// whole, where that of the host's own is left to the [device](resets).
     ///
     /// What an outgoing packet is answered with arrives by loopback.
-    fn answers(&mut self, direction: RuleDirection) {
+    fn answers(&mut self, direction: RuleDirection, later: bool) {
         let here = match direction {
             RuleDirection::In => Match { interface: Some("-i lo".to_owned()), ..Match::default() },
             RuleDirection::Out => Match::default(),
@@ -216,7 +223,13 @@ impl Steps<'_, '_> {
         let mut all =
             vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
         if direction == RuleDirection::Out {
-            all.push(reset.with(format!("{STATE} INVALID")).with("-m owner ! --socket-exists"));
+            let invalid = reset.with(format!("{STATE} INVALID"));
+            match self.family() {
+                Family::V4 => all.push(invalid.with("-m owner ! --socket-exists")),
+                // The lists have let pass what it answers, and with that its answer. Not every kernel has this match.
+                Family::V6 if !later => {}
+                Family::V6 => all.push(invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))),
+            }
         }
         for conditions in all {
             self.writer.built_in("guard:reject-answer", &conditions, &Target::Return);

@@ -1,13 +1,16 @@
 //! The lines that there must be, by what the kernel did and what the wires saw, held against those that there are.
 
-use super::ground::{Frames, Happening, identification, is_for_another, packet_of};
+use super::ground::{Frames, Happening, LAN4, LAN6, LED_TO, identification, is_for_another, packet_of};
 use super::judge::{Verdict, direction, word};
 use super::lines::{Key, Line};
+use super::traffic::address;
+use crate::world::{HOST4, HOST6};
 use pfw::engine::Direction;
 use pfw::host::Host;
 use pfw::nflog::Hook;
-use pfw::packet::{Ip, Net, Packet};
+use pfw::packet::{Ip, Net, Packet, Ports};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// A line that there must be.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl Expected {
     }
 
     /// Of one that never did.
-    fn of_unreached(ip: &Ip, verdict: &'static str) -> Self {
+    fn of_unreached(ip: &Ip, verdict: &'static str, rejects: bool) -> Self {
         Self {
             key: Key::of(ip),
             verdict,
@@ -62,7 +65,7 @@ impl Expected {
             state: '-',
             explained: true,
             optional: false,
-            rejects: false,
+            rejects,
         }
     }
 }
@@ -72,7 +75,9 @@ pub type Complaint = String;
 
 /// The lines that there must be, and those that there may be.
 pub fn expected(verdicts: &[Verdict], frames: &Frames, host: &Host, translates: bool) -> Vec<Expected> {
-    let mut account = Account { host, translates, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
+    let rejects = verdicts.iter().any(|verdict| verdict.rejects);
+    let mut account =
+        Account { host, translates, rejects, verdicts, told: vec![false; verdicts.len()], all: Vec::new() };
     let packets = |frames: &[Vec<u8>]| -> Vec<(u32, Packet)> {
         let read = |frame: &Vec<u8>| packet_of(frame).map(|(bytes, packet)| (identification(bytes), packet));
         frames.iter().filter_map(read).collect()
@@ -96,6 +101,8 @@ struct Account<'a> {
     host: &'a Host,
     /// Whether it translates addresses.
     translates: bool,
+    /// A rule of its rule set rejects.
+    rejects: bool,
     verdicts: &'a [Verdict],
     /// Packets that have their frame.
     told: Vec<bool>,
@@ -113,7 +120,7 @@ impl Account<'_> {
             // translation nobody knows what was.
             let discarded = packet.malformed.is_some_and(|fault| fault.discarded_by_kernel() || fault.is_unreadable());
             let through = is_for_another(ip.dst, self.host) || self.translates;
-            let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" });
+            let unreached = Expected::of_unreached(ip, if discarded { "anomaly" } else { "allowed" }, self.rejects);
             return self.all.push(Expected { optional: through, ..unreached });
         };
         if self.verdicts[place].happening.hook == Hook::Forward {
@@ -126,8 +133,9 @@ impl Account<'_> {
         if verdict.happening.through {
             self.all.push(Expected::new(verdict, Key::of(ip), "allowed"));
         } else if first {
-            // A datagram in fragments as the kernel reports it, a packet as it came.
-            let told = if ip.fragment.is_some() { &verdict.happening.ip } else { ip };
+            // A datagram in fragments, and what was led here, as the kernel reports it, a packet as it came.
+            let as_reported = ip.fragment.is_some() || ip.dst != verdict.happening.ip.dst;
+            let told = if as_reported { &verdict.happening.ip } else { ip };
             self.all.push(Expected::new(verdict, Key::of(told), "blocked"));
         }
     }
@@ -163,7 +171,7 @@ impl Account<'_> {
             _ => happening.through,
         };
         let Some(place) = self.find(id, ip, passed) else {
-            return self.all.push(Expected::of_unreached(ip, "allowed"));
+            return self.all.push(Expected::of_unreached(ip, "allowed", self.rejects));
         };
         self.told[place] = true;
         let verdict = &self.verdicts[place];
@@ -191,12 +199,32 @@ fn is_len(at_wire: &Ip, len: u32) -> bool {
 
 /// Whether a packet at a wire is a packet at a hook, or a part of it. Translation changes ends between the two.
 fn is_part(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> bool {
+    let at_wire = &led(at_wire, at_hook, hook).unwrap_or(*at_wire);
     let translated = hook == Hook::Forward;
     let same_ends = translated || (at_wire.src, at_wire.dst) == (at_hook.src, at_hook.dst);
     let same_transport = translated || at_wire.transport == at_hook.transport;
     match at_wire.fragment {
         None => same_ends && same_transport && is_len(at_wire, at_hook.len),
         Some(_) => same_ends && (at_hook.fragment.is_none() || at_hook.fragment == at_wire.fragment),
+    }
+}
+
+/// A packet at a wire as it may be at a hook: what was sent to the third host can be led to this one, and the answer to it
+/// leaves as if it were from there.
+fn led(at_wire: &Ip, at_hook: &Ip, hook: Hook) -> Option<Ip> {
+    let is_led = |asked: IpAddr, here: IpAddr| {
+        [(LAN4, HOST4), (LAN6, HOST6)].map(|(lan, host)| (address(lan), address(host))).contains(&(asked, here))
+    };
+    match hook {
+        Hook::Input if at_wire.src == at_hook.src && is_led(at_wire.dst, at_hook.dst) => {
+            let transport = at_wire.transport.with_ports(|ports| Ports { dst: LED_TO, ..ports });
+            Some(Ip { dst: at_hook.dst, transport, ..*at_wire })
+        }
+        Hook::Output if at_wire.dst == at_hook.dst && is_led(at_wire.src, at_hook.src) => {
+            let transport = at_wire.transport.with_ports(|ports| Ports { src: LED_TO, ..ports });
+            Some(Ip { src: at_hook.src, transport, ..*at_wire })
+        }
+        _ => None,
     }
 }
 

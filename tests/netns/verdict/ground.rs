@@ -36,6 +36,9 @@ pub const VLAN: u16 = 5;
 /// A port of the host that leads to [`INNER_PORT`] of the third host, where addresses are translated.
 pub const PUBLISHED_PORT: u16 = 8080;
 pub const INNER_PORT: u16 = 80;
+/// A port of the third host that leads to [`LED_TO`] of this one, for who comes by the first wire.
+pub const LED_PORT: u16 = 443;
+pub const LED_TO: u16 = 5999;
 
 /// How much of the kernel's machinery is at work beside pfw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub enum Machinery {
     Bare,
     /// Connections are tracked.
     Tracked,
-    /// And addresses are translated: a published port, and a masqueraded network.
+    /// And addresses are translated: a published port, a masqueraded network, and a port of another that leads here.
     Translated,
 }
 
@@ -154,16 +157,22 @@ impl Ground {
         let path = self.world.path("in-front");
         std::fs::write(&path, tables.concat()).expect("the scratch folder is writable");
         sh(&format!("nft -f {}", path.display()));
-        for (tool, host, lan, inner) in [
-            ("iptables", HOST4, LAN4, format!("{LAN4}:{INNER_PORT}")),
-            ("ip6tables", HOST6, LAN6, format!("[{LAN6}]:{INNER_PORT}")),
+        for (tool, host, lan, inner, here) in [
+            ("iptables", HOST4, LAN4, format!("{LAN4}:{INNER_PORT}"), format!("{HOST4}:{LED_TO}")),
+            ("ip6tables", HOST6, LAN6, format!("[{LAN6}]:{INNER_PORT}"), format!("[{HOST6}]:{LED_TO}")),
         ] {
             sh(&format!("{tool} -t nat -F"));
             if machinery == Machinery::Translated {
                 for protocol in ["tcp", "udp"] {
-                    sh(&format!(
-                        "{tool} -t nat -A PREROUTING -i eth0 -d {host} -p {protocol} --dport {PUBLISHED_PORT} -j DNAT --to-destination {inner}"
-                    ));
+                    for (from, to, port, leads_to) in [
+                        ("-i eth0", host, PUBLISHED_PORT, &inner),
+                        // From itself to itself it would be malformed.
+                        (&*format!("-i eth0 ! -s {lan}"), lan, LED_PORT, &here),
+                    ] {
+                        sh(&format!(
+                            "{tool} -t nat -A PREROUTING {from} -d {to} -p {protocol} --dport {port} -j DNAT --to-destination {leads_to}"
+                        ));
+                    }
                 }
                 sh(&format!("{tool} -t nat -A POSTROUTING -s {lan} -o eth0 -j MASQUERADE"));
             }

@@ -1,7 +1,9 @@
 //! Packets by chance: opening ones and what may follow on them, and those that a network needs.
 
 use super::chance::Chance;
-use super::ground::{HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6, INNER_PORT, LAN4, LAN6, Machinery, PUBLISHED_PORT};
+use super::ground::{
+    HOST_LAN4, HOST_LAN6, HOST_VLAN4, HOST_VLAN6, INNER_PORT, LAN4, LAN6, LED_PORT, LED_TO, Machinery, PUBLISHED_PORT,
+};
 use super::ruleset::{FAR4, FAR6, PORTS};
 use super::shot::{Cut, Kind, Origin, Shot};
 use super::wire::{Body, Extension, Flaw, ICMP, ICMPV6, IGMP, Segment, Spec, TCP, UDP};
@@ -38,6 +40,10 @@ impl Traffic {
             17 => self.flawed(),
             _ => self.network(),
         };
+        if Self::is_posing(shot.origin, &shot.spec) && matches!(shot.spec.body, Body::Other { .. }) {
+            // Without ports it would be part of a connection that passes between the same hosts.
+            return self.next();
+        }
         if matches!(shot.kind, Kind::Opening | Kind::Reply | Kind::Following) {
             self.sent.push((shot.origin, shot.spec.clone()));
             if self.sent.len() > REMEMBERED {
@@ -72,7 +78,7 @@ impl Traffic {
             0 => one(HOST_LAN4, HOST_LAN6),
             _ => one(HOST4, HOST6),
         };
-        match self.chance.below(12) {
+        match self.chance.below(13) {
             0..=3 => (Origin::Peer, far, own),
             4 if self.vlan => (Origin::Vlan, far, one(HOST_VLAN4, HOST_VLAN6)),
             4 => (Origin::Vlan, far, own),
@@ -83,6 +89,13 @@ impl Traffic {
             }
             9 => (Origin::Peer, far, one(LAN4, LAN6)),
             10 => (Origin::Lan, one(LAN4, LAN6), one(PEER4, PEER6)),
+            // As a transparent proxy does. What comes in for others this host must not discard, or pfw knows more of it than
+            // the kernel.
+            11 if self.machinery != Machinery::Bare => match self.chance.below(3) {
+                0 => (Origin::Host, far, one(LAN4, LAN6)),
+                1 => (Origin::Host, one(LAN4, LAN6), far),
+                _ => (Origin::Host, one(PEER4, PEER6), one(LAN4, LAN6)),
+            },
             _ => (Origin::Peer, far, one(HOST4, HOST6)),
         }
     }
@@ -122,14 +135,27 @@ impl Traffic {
             },
         };
         let mut spec = self.spec(src, dst, body);
-        if self.published(origin, dst) && matches!(spec.body, Body::Tcp(_) | Body::Udp { .. }) && self.chance.one_in(4)
-        {
-            match &mut spec.body {
-                Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } => ports.1 = PUBLISHED_PORT,
-                _ => {}
-            }
+        let translated = self.translated_port(origin, dst).filter(|_| self.chance.one_in(4));
+        if let (Some(port), Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. }) = (translated, &mut spec.body) {
+            ports.1 = port;
         }
         self.cut_or_extend(Kind::Opening, origin, spec)
+    }
+
+    /// The port of a host that leads elsewhere, if one does.
+    fn translated_port(&self, origin: Origin, dst: IpAddr) -> Option<u16> {
+        let (to_host, to_lan) = ([HOST4, HOST6], [LAN4, LAN6]);
+        let is_to = |one: [&str; 2]| self.machinery == Machinery::Translated && one.map(address).contains(&dst);
+        match origin {
+            Origin::Peer if is_to(to_host) => Some(PUBLISHED_PORT),
+            Origin::Peer if is_to(to_lan) => Some(LED_PORT),
+            _ => None,
+        }
+    }
+
+    /// Whether the host sends it from an address of others.
+    fn is_posing(origin: Origin, spec: &Spec) -> bool {
+        origin == Origin::Host && (FAR4.iter().chain(&FAR6)).any(|far| address(far) == spec.src)
     }
 
     fn published(&self, origin: Origin, dst: IpAddr) -> bool {
@@ -174,6 +200,10 @@ impl Traffic {
         let latest = if self.chance.one_in(2) { self.sent.len().min(4) } else { self.sent.len() };
         let place = self.sent.len() - 1 - self.chance.below(latest);
         let (origin, spec) = self.sent[place].clone();
+        if self.machinery == Machinery::Translated && Self::is_posing(origin, &spec) {
+            // What is sent as another and what that one sends itself can't be told apart behind a translation.
+            return self.following(origin, &spec);
+        }
         what(self, origin, &spec)
     }
 
@@ -197,6 +227,17 @@ impl Traffic {
         let (mut from, mut src, mut dst) = self.back(origin, spec);
         let mut body = answer(&spec.body, &mut self.chance);
         if self.machinery == Machinery::Translated {
+            let own = |lan: bool| match (lan, spec.is_v6()) {
+                (true, v6) => address(if v6 { LAN6 } else { LAN4 }),
+                (false, v6) => address(if v6 { HOST6 } else { HOST4 }),
+            };
+            if let Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } = &mut body
+                && origin == Origin::Peer
+                && ports.0 == LED_PORT
+                && src == own(true)
+            {
+                (from, src, ports.0) = (Origin::Host, own(false), LED_TO);
+            }
             if let (true, Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. }) =
                 (self.published(origin, spec.dst), &mut body)
                 && ports.0 == PUBLISHED_PORT

@@ -27,7 +27,7 @@ fn ip(protocol: Protocol, len: u32, transport: Transport) -> Ip {
 
 fn seen(time: Timestamp, ip: Ip) -> Seen {
     let packet = Packet::of(Net::Ip(ip));
-    Seen { time, packet, direction: Direction::Incoming, interface: 2, fingerprint: None }
+    Seen { time, packet, direction: Direction::Incoming, interface: 2, fingerprint: None, for_another: false }
 }
 
 fn udp(time: Timestamp, port: u16) -> Seen {

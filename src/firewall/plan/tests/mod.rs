@@ -173,7 +173,10 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
                 format!("{outside} -p {icmp} -m conntrack --ctstate RELATED log inside # own"),
                 format!("{outside} -p tcp {segments}-m conntrack ! --ctstatus CONFIRMED log opened # own"),
             ];
-            if name == "PFW-OUT" {
+            if name == "PFW-IN" {
+                let led = "-m conntrack --ctstate DNAT ! --ctstatus CONFIRMED";
+                own.push(format!("{outside} {led} log led-in # own"));
+            } else {
                 let led = "-m conntrack --ctstate SNAT,DNAT";
                 own.push(format!("-o lo -p tcp {led} -m tcp --tcp-flags RST RST log inside # own"));
                 own.push(format!("-o lo -p {icmp} {led} -m conntrack --ctstate RELATED log inside # own"));
@@ -219,7 +222,7 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
         rules
     };
     for family in Family::BOTH {
-        for (name, reports) in [("PFW-IN", 3), ("PFW-OUT", 6)] {
+        for (name, reports) in [("PFW-IN", 4), ("PFW-OUT", 6)] {
             let (own, blocking) =
                 decisive(&plan, family, name).into_iter().partition::<Vec<_>, _>(|rule| rule.ends_with("# own"));
             assert_eq!((own.len(), blocking), (reports, expected(family, false)));
@@ -326,6 +329,14 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
             "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate INVALID -m owner ! --socket-exists -j RETURN # guard:reject-answer",
         ]
     );
+    let of_invalid = |rules: &str| {
+        let rules = chain(&self::plan(rules), Family::V6, "PFW-OUT");
+        rules.into_iter().filter(|rule| rule.contains("answer") && rule.contains("INVALID")).collect::<Vec<_>>()
+    };
+    assert_eq!(of_invalid(both), <[&str; 0]>::default(), "no list blocks the answer to what it has let pass");
+    let denies = of_invalid(r#"{ "default_policy": "deny", "rules": [{ "action": "reject", "dst_port": 113 }] }"#);
+    assert_eq!(denies.len(), 1);
+    assert!(denies[0].contains("--ctstate INVALID -m bpf --bytecode \"42,1 0 0 0,"), "{denies:?}");
 }
 
 #[test]
