@@ -12,9 +12,10 @@ use libc::{
 /// Most interfaces that a program can name: the kernel takes 4096 instructions.
 pub(super) const MAX_INTERFACES: usize = 2000;
 
-/// Bytes that are kept of a TCP segment: its headers with all their options (120 bytes at most in IPv4), and as much as
-/// NFLOG reports. Nobody looks at what is behind, which most of a machine's traffic consists of.
-const TCP_SEGMENT: u32 = 256;
+/// Bytes that are kept of a TCP segment: its headers with all their options (120 bytes at most in IPv4), and so much of
+/// what follows that it has a [fingerprint](crate::packet::Fingerprint). Nobody looks at what is behind, which most of a
+/// machine's traffic consists of.
+const TCP_SEGMENT: u32 = 128;
 
 /// Where an IPv4 header tells the protocol, and an IPv6 header the next header (RFC 791, RFC 8200).
 const IPV4_PROTOCOL: u32 = 9;
@@ -205,18 +206,18 @@ mod tests {
             (0x15, 0, 1, 7),
             (0x05, 0, 0, 1),
             (0x06, 0, 0, 0),
-            // ld #len; jgt #256, 0, 8; ld [#proto]; jeq #0x800, 0, 2; ldb [9]; ja 2; jeq #0x86dd, 0, 3; ldb [6]
+            // ld #len; jgt #128, 0, 8; ld [#proto]; jeq #0x800, 0, 2; ldb [9]; ja 2; jeq #0x86dd, 0, 3; ldb [6]
             (0x80, 0, 0, 0),
-            (0x25, 0, 8, 256),
+            (0x25, 0, 8, 128),
             (0x20, 0, 0, 0xffff_f000),
             (0x15, 0, 2, 0x0800),
             (0x30, 0, 0, 9),
             (0x05, 0, 0, 2),
             (0x15, 0, 3, 0x86dd),
             (0x30, 0, 0, 6),
-            // jeq #6, 0, 1; ret #256; ret #2048
+            // jeq #6, 0, 1; ret #128; ret #2048
             (0x15, 0, 1, 6),
-            (0x06, 0, 0, 256),
+            (0x06, 0, 0, 128),
             (0x06, 0, 0, 2048),
         ];
         assert_eq!(program, expected);
@@ -226,9 +227,9 @@ mod tests {
     fn of_a_long_tcp_segment_the_headers_are_kept_and_all_of_anything_else() {
         let program = select(&Selection::All, 2048);
         for (ethertype, byte, len, kept) in [
-            (0x0800, 6, 1500, 256),
-            (0x86dd, 6, 1500, 256),
-            (0x0800, 6, 256, 2048),
+            (0x0800, 6, 1500, 128),
+            (0x86dd, 6, 1500, 128),
+            (0x0800, 6, 128, 2048),
             (0x0800, 6, 3, 2048),
             (0x86dd, 0, 1500, 2048),
             (0x0800, 17, 1500, 2048),

@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn a_jump_to_a_chain_of_somebody_else_is_not_ours() {
+        let rules =
+            "-A INPUT -p tcp -j ACCEPT\n-A INPUT -j PFW-IN\n-A OUTPUT -j PFW-OUT\n-A PFW-IN -j ACCEPT\nCOMMIT\n";
+        let saved = format!("*filter\n:PFW-IN - [0:0]\n:PFW-OUT - [0:0]\n{rules}");
+        let [input, _, output, _] = Table::read(&saved).hooks;
+        assert_eq!((input.jumps, input.in_front.as_deref()), (0, Some("-p tcp -j ACCEPT")));
+        assert_eq!((output.jumps, output.in_front), (1, None), "nobody else jumps to one that is empty");
+        let first = saved.replace("-A INPUT -p tcp -j ACCEPT\n", "");
+        assert_eq!(Table::read(&first).hooks[0].in_front.as_deref(), Some("-j PFW-IN"));
+    }
+
+    #[test]
     fn only_marked_chains_and_exact_jumps_are_ours() {
         let table = Table::read(SAVED);
         assert_eq!(
