@@ -9,7 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// All locks of the machine, a line each (proc_locks(5)).
+/// All locks of the machine, a line each (`proc_locks(5)`).
 const LOCKS: &str = "/proc/locks";
 
 /// Locks the log file as long as it is open. A file system that knows no locks is done without.
