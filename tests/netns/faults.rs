@@ -13,14 +13,14 @@ pub const CASES: &[Case] = &[
     ("a_failure_at_any_call_of_the_start_leaves_what_was_and_says_why_nft", || failures_at_the_start("nft")),
     ("a_failure_at_any_call_of_the_start_leaves_what_was_and_says_why_legacy", || failures_at_the_start("legacy")),
     ("a_failure_at_any_call_of_a_reload_leaves_what_was_and_says_why_nft", || {
-        failures_at_a_reload("nft", [FIRST, SECOND], 7)
+        failures_at_a_reload("nft", [FIRST, SECOND], 7);
     }),
     ("a_failure_at_any_call_of_a_reload_leaves_what_was_and_says_why_legacy", || {
-        failures_at_a_reload("legacy", [FIRST, SECOND], 7)
+        failures_at_a_reload("legacy", [FIRST, SECOND], 7);
     }),
     // Four programs add in both families at once and change them, two read them back.
     ("a_failure_at_any_call_of_an_addition_leaves_what_was_and_says_why", || {
-        failures_at_a_reload("nft", [FEW, MORE], 6)
+        failures_at_a_reload("nft", [FEW, MORE], 6);
     }),
 ];
 
