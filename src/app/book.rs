@@ -396,12 +396,17 @@ fn edit_of(change: &Change, rules: &Ruleset, now: Timestamp) -> Result<Edit, Ref
     })
 }
 
+/// Changes that last as long as this, and longer, end at a whole second.
+const LONG: u64 = 60;
+
 /// When a change ends.
 fn end(change: &Change, now: Timestamp) -> Option<Timestamp> {
-    Some(whole_seconds(now.plus(Duration::from_secs(change.for_seconds?))))
+    let seconds = change.for_seconds?;
+    let end = now.plus(Duration::from_secs(seconds));
+    Some(if seconds < LONG { end } else { whole_seconds(end) })
 }
 
-/// The next whole second: the file has no parts of one.
+/// The next whole second, which reads better.
 fn whole_seconds(time: Timestamp) -> Timestamp {
     let (seconds, nanos) = time.parts();
     Timestamp::from_parts(seconds + i64::from(nanos > 0), 0)

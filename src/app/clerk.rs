@@ -250,6 +250,7 @@ impl Counter {
     fn status(&self) -> Status {
         let notice = self.board.notice();
         let now = Instant::now();
+        let others_enforce = !self.facts.enforcing && firewall::is_in_force();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -257,6 +258,7 @@ impl Counter {
             uptime: self.facts.started.elapsed().as_secs(),
             enforcing: self.facts.enforcing,
             tools: notice.tools.clone(),
+            others_enforce,
             rules: RulesState {
                 file: self.facts.rules_file.clone(),
                 count: notice.ruleset.len(),
@@ -272,7 +274,7 @@ impl Counter {
             temporary: notice.temporary.clone(),
             bans: notice.bans.clone(),
             confirm: notice.confirm_by.map(|by| by.saturating_duration_since(now).as_secs()),
-            warnings: warnings(&notice, self.facts.enforcing),
+            warnings: warnings(&notice, self.facts.enforcing, others_enforce),
         }
     }
 
@@ -361,7 +363,7 @@ fn told(section: &Section, row: &Row, hit: Option<Hit>) -> RuleRow {
 }
 
 /// What somebody should look at.
-fn warnings(notice: &Notice, enforcing: bool) -> Vec<String> {
+fn warnings(notice: &Notice, enforcing: bool, others_enforce: bool) -> Vec<String> {
     let refused = notice.refused.iter().map(|refused| {
         let first = refused.errors.first().map_or("", String::as_str);
         format!("the rules file was refused at {}, and the rules before it stay: {first}", refused.at)
@@ -374,8 +376,8 @@ fn warnings(notice: &Notice, enforcing: bool) -> Vec<String> {
     let unfollowed = notice.unfollowed.clone();
     let unbanned = (notice.bans_without_room > 0)
         .then(|| format!("{} bans found no room among those in force", notice.bans_without_room));
-    let present = (!enforcing && firewall::is_in_force())
-        .then(|| "rules of a pfw are in force; what one has left there, 'pfw clean' removes".to_owned());
+    let present =
+        others_enforce.then(|| "rules of a pfw are in force; what one has left there, 'pfw clean' removes".to_owned());
     present.into_iter().chain(refused).chain(unfollowed).chain(forwards).chain(unbanned).chain(remarks).collect()
 }
 

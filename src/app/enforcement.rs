@@ -129,23 +129,27 @@ impl Enforcement {
     }
 
     /// Puts other rules in force, or none at all, in one transaction for each family. On failure the old ones are.
-    /// `matcher` is the same rules compiled for packets. Returns what those that are replaced had dropped by an instant
+    /// `matcher` is the rules compiled for packets. Returns what those that are replaced had dropped by an instant
     /// before: the kernel forgets it with them.
     pub fn replace(
         &mut self,
-        acting: Option<Acting<'_>>,
-        matcher: &Arc<Matcher>,
+        Acting { ruleset, host }: Acting<'_>,
+        matcher: Option<&Arc<Matcher>>,
         announce: impl Fn(Arc<KernelRules>),
         say: &mut dyn FnMut(&str),
     ) -> Result<Counted> {
         let generation = self.installed.plan().generation().wrapping_add(1);
         let now = Timestamp::now();
         let marks = (generation, self.nflog_group);
-        let plan = match acting {
-            Some(acting) => plan(self.installed.tools(), Some(self.installed.plan()), acting, marks, now),
-            None => Plan::nothing(options(marks)),
+        let (plan, names) = if let Some(matcher) = matcher {
+            let acting = Acting { ruleset, host };
+            let plan = plan(self.installed.tools(), Some(self.installed.plan()), acting, marks, now);
+            let names = KernelRules::new(&plan, Arc::clone(matcher), now);
+            (plan, names)
+        } else {
+            (Plan::nothing(options(marks)), KernelRules::at_rest(generation, host, now))
         };
-        let names = Arc::new(KernelRules::new(&plan, Arc::clone(matcher), now));
+        let names = Arc::new(names);
         announce(Arc::clone(&names));
         let (tracked, tracks) = (self.installed.plan().tracks(), plan.tracks());
         let seeds = (tracks && !tracked).then(|| seed_kernel(say));
@@ -239,10 +243,17 @@ impl Enforcement {
 
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
     /// done, in words.
-    pub fn finish(self, unconfirmed: bool) -> Result<&'static str> {
+    pub fn finish(
+        self,
+        unconfirmed: bool,
+        host: &Host,
+        announce: impl FnOnce(Arc<KernelRules>),
+    ) -> Result<&'static str> {
         if self.keep && !unconfirmed {
             return Ok("the rules stay in force; `pfw clean` removes them");
         }
+        let generation = self.installed.plan().generation().wrapping_add(1);
+        announce(Arc::new(KernelRules::at_rest(generation, host, Timestamp::now())));
         self.installed.remove().context("cannot remove the rules; `pfw clean` does")?;
         Ok("all rules were removed")
     }

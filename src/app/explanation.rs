@@ -235,7 +235,14 @@ mod tests {
         let rule = PlannedRule { id: rule.0.into(), list, origin, rejects: false, shares: false };
         let rules = (vec![rule.into()], matcher(rules));
         let announced = Timestamp::from_parts(900 + i64::from(generation), 0);
-        Arc::new(KernelRules { generation, rules: rules.0, matcher: rules.1.into(), announced, shared: None })
+        Arc::new(KernelRules {
+            generation,
+            rules: rules.0,
+            matcher: rules.1.into(),
+            announced,
+            shared: None,
+            rest: false,
+        })
     }
 
     fn datagram(src: [u8; 4]) -> Seen {

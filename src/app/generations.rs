@@ -115,6 +115,11 @@ impl Generations {
         all.filter(may).map(|(kernel, _)| kernel)
     }
 
+    /// Whether the rules may have been taken out at a time, because enforcement rested or ended.
+    pub fn may_rest(&self, time: Timestamp) -> bool {
+        self.in_force(time).any(|kernel| kernel.rest)
+    }
+
     /// A report came.
     pub fn reported(&mut self, by: &By) {
         self.tally(by, |tally| tally.reported += 1);
@@ -179,7 +184,7 @@ mod tests {
         let rules = ["ping", "web"].map(|id| rule(id).into()).into();
         let matcher = Arc::new(Matcher::new(&Ruleset::default(), &Host::default(), Timestamp::MIN));
         let announced = Timestamp::from_parts(announced, 0);
-        Arc::new(KernelRules { generation, rules, matcher, announced, shared: None })
+        Arc::new(KernelRules { generation, rules, matcher, announced, shared: None, rest: false })
     }
 
     fn by(generation: u32, number: u32) -> By {

@@ -2,7 +2,9 @@
 
 use crate::engine::{Context, Direction, Matcher, RuleInfo, Step};
 use crate::firewall::{Origin, Plan, PlannedRule};
+use crate::host::Host;
 use crate::packet::Ip;
+use crate::rules::Ruleset;
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -21,6 +23,8 @@ pub struct KernelRules {
     pub announced: Timestamp,
     /// Rules that share their reports, if any do.
     pub shared: Option<Shared>,
+    /// There are none: the rules are taken out, because enforcement rests or ends.
+    pub rest: bool,
 }
 
 /// A rule in the kernel.
@@ -43,7 +47,13 @@ impl KernelRules {
     /// The rules of a plan, compiled as `matcher`.
     pub fn new(plan: &Plan, matcher: Arc<Matcher>, now: Timestamp) -> Self {
         let rules = plan.rules().iter().cloned().map(KernelRule::from).collect();
-        Self { generation: plan.generation(), rules, matcher, announced: now, shared: Shared::of(plan) }
+        Self { generation: plan.generation(), rules, matcher, announced: now, shared: Shared::of(plan), rest: false }
+    }
+
+    /// What the kernel has while enforcement rests, or when it ends.
+    pub fn at_rest(generation: u32, host: &Host, now: Timestamp) -> Self {
+        let matcher = Arc::new(Matcher::new(&Ruleset::default(), host, now));
+        Self { generation, rules: Vec::new(), matcher, announced: now, shared: None, rest: true }
     }
 
     /// The number of the rule that dropped a packet which was reported as `number`: of those that share their reports

@@ -432,6 +432,9 @@ impl Watch {
 
     fn finish(mut self) -> std::io::Result<Summary> {
         let stage = &mut self.stage;
+        for rules in self.orders.announced() {
+            stage.announce(rules);
+        }
         self.source.drain(&mut |frame| stage.frame(frame))?;
         if let Some(reports) = &mut self.reports {
             reports.drain(stage)?;

@@ -183,7 +183,9 @@ impl Office {
         if let Some(Ok(counted)) = self.enforcement.as_ref().map(Enforcement::count) {
             self.orders.count(counted, None);
         }
-        let ended = self.enforcement.take().map(|enforcement| enforcement.finish(unconfirmed)).transpose();
+        let (orders, host) = (&self.orders, &self.acting.host);
+        let finish = |enforcement: Enforcement| enforcement.finish(unconfirmed, host, |rules| orders.announce(rules));
+        let ended = self.enforcement.take().map(finish).transpose();
         let outcome: Outcome = match &ended {
             Ok(done) => Ok(Answer::Done(Done::new(done.unwrap_or("pfw has stopped watching")))),
             Err(error) => Err(failure(error)),

@@ -42,6 +42,7 @@ fn headline(status: &Status) -> String {
         _ if regime.enforcement_paused.is_some() => "paused: nothing is blocked".to_owned(),
         Some(_) => format!("enforcing the rules by {}", tools.unwrap_or_default()),
         None if status.enforcing => "about to enforce the rules".to_owned(),
+        None if status.others_enforce => "watching; it blocks nothing itself".to_owned(),
         None => "watching; nothing is blocked".to_owned(),
     };
     format!("pfw {} is {doing}", visible(&status.version))
@@ -128,6 +129,7 @@ mod tests {
             uptime: 7_500,
             enforcing: true,
             tools: Some("iptables-nft 1.8.9".to_owned()),
+            others_enforce: false,
             rules: RulesState { file: "/etc/rules.json".into(), count: 12, generation: 1, ..RulesState::default() },
             interfaces: vec!["lo".to_owned(), "eth0\u{1b}[2J".to_owned()],
             counts: Counts { packets: 1_234_567, allowed: 1_200_000, blocked: 34_567, ..Counts::default() },

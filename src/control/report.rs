@@ -20,6 +20,9 @@ pub struct Status {
     pub enforcing: bool,
     /// The tools that put them in force.
     pub tools: Option<String>,
+    /// Rules of another pfw are in force, or what one has left, as far as that can be told.
+    #[serde(default)]
+    pub others_enforce: bool,
     /// The rules.
     pub rules: RulesState,
     /// The interfaces that are watched.
@@ -352,6 +355,7 @@ pub(super) mod testing {
         Status {
             version: "0.1.0".into(),
             tools: Some("iptables-nft".into()),
+            others_enforce: false,
             rules: RulesState {
                 file: "rules.json".into(),
                 refused: Some(RefusedFile { at: "t".into(), errors: vec!["rules.json:1:1: x".into()] }),

@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
         "what_comes_before_the_rules_are_in_force_is_a_prediction",
         what_comes_before_the_rules_are_in_force_is_a_prediction,
     ),
+    ("what_passes_while_the_rules_are_taken_out_is_a_prediction", what_passes_while_the_rules_are_taken_out),
     ("a_reload_changes_the_kernel_and_the_log", a_reload_changes_the_kernel_and_the_log),
     ("nothing_stays_behind_however_it_ends", nothing_stays_behind_however_it_ends),
     ("keep_leaves_the_rules_and_clean_removes_them", keep_leaves_the_rules),
@@ -111,6 +112,39 @@ fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
     assert_eq!(count(&world, &["[ALLOWED]", ":9001 "]), 0, "{}", log.join("\n"));
 }
 
+fn what_passes_while_the_rules_are_taken_out() {
+    let world = World::new();
+    let is_enough = AtomicBool::new(false);
+    let sender = on_peer(|| UdpSocket::bind((PEER4, 4000)).expect("a free port"));
+    let steer = |args: [&str; 2]| assert_eq!(run_in(world.folder.path(), args).code, 0, "{args:?}");
+    let wait_for_more = |word: &str| {
+        let before = count(&world, &[word, ":9001 "]);
+        wait_for(word, || (count(&world, &[word, ":9001 "]) > before).then_some(()));
+    };
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| {
+            let until = Instant::now() + PATIENCE;
+            while !is_enough.load(Ordering::Relaxed) && Instant::now() < until {
+                sender.send_to(b"x", (HOST4, 9001)).expect("sent");
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        });
+        let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
+        for _ in 0..3 {
+            wait_for_more("[BLOCKED]");
+            steer(["pause", "enforcement"]);
+            wait_for_more("[WOULD-BLOCK]");
+            steer(["resume", "enforcement"]);
+        }
+        wait_for_more("[BLOCKED]");
+        ends_as_predicted(pfw);
+        is_enough.store(true, Ordering::Relaxed);
+        sending.join().expect("all sent");
+    });
+    let allowed = world.lines(&["[ALLOWED]", ":9001 "]);
+    assert!(allowed.is_empty(), "{}", allowed.join("\n"));
+}
+
 /// Datagrams to each port: as many as a receiver's buffer holds.
 const EACH: usize = 200;
 
@@ -195,6 +229,8 @@ fn keep_leaves_the_rules() {
         let ready = watching.said.iter().find(|line| line.contains("ready: ")).expect("it is ready");
         assert_eq!(ready.contains("rules of a pfw are in force"), warns, "{ready}");
         assert_eq!(ready.contains("(nothing is blocked)"), !warns, "{ready}");
+        let status = run_in(world.folder.path(), ["status"]).stdout;
+        assert_eq!(status.lines().next().is_some_and(|line| line.contains("nothing is blocked")), !warns, "{status}");
         warns
     };
     let watching = world.watch("{}", []);

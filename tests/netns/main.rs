@@ -32,6 +32,7 @@ mod keys;
 mod led;
 mod lifeline;
 mod local;
+mod locked;
 mod monitor;
 mod needs;
 mod nflog;
@@ -78,6 +79,7 @@ fn cases() -> Vec<Case> {
         &monitor::cases(),
         local::CASES,
         needs::CASES,
+        locked::CASES,
         nflog::CASES,
         open::CASES,
         posing::CASES,

@@ -137,12 +137,8 @@ impl Office {
         let mut say = |said: &str| words.push(said.to_owned());
         let acting = Acting { ruleset: &next.ruleset, host: &next.host };
         let announce = |rules| orders.announce(rules);
-        let replaced = if regime.enforces() {
-            enforcement.replace(Some(acting), &next.matcher, announce, &mut say)
-        } else {
-            let nothing = Arc::new(Matcher::new(&Ruleset::default(), &next.host, Timestamp::now()));
-            enforcement.replace(None, &nothing, announce, &mut say)
-        };
+        let matcher = regime.enforces().then_some(&next.matcher);
+        let replaced = enforcement.replace(acting, matcher, announce, &mut say);
         let since = enforcement.since();
         for words in &words {
             self.remark(desk, words);

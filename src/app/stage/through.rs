@@ -123,8 +123,10 @@ impl Stage {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
         let truth = self.truth.as_mut()?;
         let is_told = truth.own.posing(&own, None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
-        let is_own = is_told || self.translated.as_rules_see(&own).is_some() || self.answers_a_rejected(&own);
-        is_own.then_some(own)
+        let ends = if let Net::Ip(ip) = &own.packet.net { Ends::of_packet(ip) } else { None };
+        let was_led = ends.is_some_and(|ends| truth.has_rejected_translated(&ends, own.time));
+        let is_answer = was_led && may_be_an_answer(&own.packet);
+        (is_told || is_answer || self.translated.as_rules_see(&own).is_some()).then_some(own)
     }
 
     /// A packet that this machine sends from an address of others, as the rules see it.

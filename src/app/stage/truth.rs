@@ -37,8 +37,8 @@ pub(super) struct Truth {
     pub(super) own: Own,
     /// Packets that may be led here.
     pub(super) led: Led,
-    /// The ends of packets that were rejected.
-    rejected: Remembered<Ends>,
+    /// The ends of packets that were rejected, and whether they are those on the wire of what was translated.
+    rejected: Remembered<Ends, bool>,
     /// Forwarded packets that the tap saw coming in.
     pub(super) forwarded: u64,
     /// Packets with which the kernel did otherwise than was predicted.
@@ -117,6 +117,11 @@ impl Truth {
         self.rejected.knows(ends, time)
     }
 
+    /// Whether a packet between these ends was rejected a moment before that was translated in front of the rules.
+    pub(super) fn has_rejected_translated(&self, ends: &Ends, time: Timestamp) -> bool {
+        self.rejected.get(ends, time) == Some(&true)
+    }
+
     /// If the rule answers what it blocks, that is coming.
     fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         let Net::Ip(ip) = &seen.packet.net else { return };
@@ -124,7 +129,7 @@ impl Truth {
             return;
         }
         if let Some(ends) = Ends::of_packet(ip) {
-            self.rejected.remember(ends, (), seen.time.plus(ANSWER_TIME), now);
+            self.rejected.remember(ends, false, seen.time.plus(ANSWER_TIME), now);
         }
     }
 
@@ -134,7 +139,7 @@ impl Truth {
         if let Some((on_wire, _)) =
             ends(&seen.packet).zip(ends(behind)).filter(|(_, behind)| self.rejected.knows(behind, seen.time))
         {
-            self.rejected.remember(on_wire, (), seen.time.plus(ANSWER_TIME), seen.time);
+            self.rejected.remember(on_wire, true, seen.time.plus(ANSWER_TIME), seen.time);
         }
     }
 }

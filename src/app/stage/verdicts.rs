@@ -23,7 +23,9 @@ impl Stage {
             return self.pipeline.count_malformed();
         }
         if let Some(blocked) = forms.iter().find(|form| !form.judgement.decision.allows()) {
-            if !self.pipeline.is_at_rest(&blocked.judgement) {
+            // They go out of the kernel before they rest here.
+            let rested = self.truth.as_ref().is_some_and(|truth| truth.generations.may_rest(seen.time));
+            if !rested && !self.pipeline.is_at_rest(&blocked.judgement) {
                 if self.doubts.covers(seen.time) {
                     return self.undecided += 1;
                 }

@@ -2,8 +2,9 @@
 
 use super::FileConfig;
 use super::append::{Appender, Stopped, end_of_last_line};
+use super::claim::claim;
 use super::counters::Shared;
-use super::guard::{claim, open_log};
+use super::guard::open_log;
 use super::rotation::rotate;
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};

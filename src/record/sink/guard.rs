@@ -1,8 +1,8 @@
-//! Opens the log file so that nobody can make it something else, or forge what it says, and no other pfw writes to it.
+//! Opens the log file so that nobody can make it something else, or forge what it says.
 
 use super::owner::effective_user;
 use anyhow::{Context, bail, ensure};
-use std::fs::{File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
@@ -38,21 +38,6 @@ pub(super) fn open_log(path: &Path, group: Option<u32>) -> anyhow::Result<File> 
         }
         Err(error) => Err(error).with_context(|| format!("cannot create the log file {shown}")),
     }
-}
-
-/// Keeps every other pfw from writing to the file as long as it is open: each would tell its own of the same packets. The
-/// lock goes with the process, however that ends. A file system that knows no locks is done without.
-///
-/// # Errors
-/// Another pfw has it.
-pub(super) fn claim(path: &Path, file: &File) -> anyhow::Result<()> {
-    let is_taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
-    ensure!(
-        !is_taken,
-        "another pfw writes to the log file {}; choose another --log-file, or end that one first",
-        path.display()
-    );
-    Ok(())
 }
 
 /// The reason why an existing file can't be opened: what it is, where that is the reason.

@@ -16,6 +16,7 @@
 
 mod append;
 mod chunk;
+mod claim;
 mod counters;
 mod file;
 mod guard;

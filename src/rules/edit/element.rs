@@ -125,9 +125,8 @@ fn scalar(text: &str) -> String {
     if is_number && !text.is_empty() { text.to_owned() } else { quoted(text) }
 }
 
-/// `2027-01-01T00:00:00Z`: what `expires` holds, rounded up to whole seconds.
+/// `2027-01-01T00:00:00Z`, or with milliseconds: what `expires` holds, rounded up to these.
 pub(super) fn rfc3339(time: Timestamp) -> String {
-    let (seconds, nanos) = time.parts();
-    let seconds = seconds.saturating_add(i64::from(nanos > 0));
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
+    let millis = time.nanos().div_euclid(1_000_000) + i64::from(time.nanos().rem_euclid(1_000_000) > 0);
+    jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX).to_string()
 }

@@ -29,6 +29,7 @@ fn status(uptime: u64) -> Status {
         uptime,
         enforcing: true,
         tools: Some("iptables 1.8.9 (nf_tables)".into()),
+        others_enforce: false,
         rules: RulesState { file: "/etc/pfw/rules.json".into(), count: 12, generation: 1, ..RulesState::default() },
         counts,
         packets_per_second: 1_512,

@@ -200,8 +200,8 @@ impl Traffic {
         let latest = if self.chance.one_in(2) { self.sent.len().min(4) } else { self.sent.len() };
         let place = self.sent.len() - 1 - self.chance.below(latest);
         let (origin, spec) = self.sent[place].clone();
-        if self.machinery == Machinery::Translated && Self::is_posing(origin, &spec) {
-            // What is sent as another and what that one sends itself can't be told apart behind a translation.
+        if Self::is_posing(origin, &spec) {
+            // The rest of the connection would pass this host, and only the kernel sees both halves of it.
             return self.following(origin, &spec);
         }
         what(self, origin, &spec)

@@ -138,15 +138,15 @@ fn an_entry_with_something_beside_it_is_an_object() {
     let edit = Edit::block(value("10.0.0.9"), details);
     assert_eq!(
         edited(r#"{ "block_ips": ["10.0.0.1"] }"#, &edit),
-        r#"{ "block_ips": ["10.0.0.1", { "ip": "10.0.0.9", "comment": "a \"scänner\"", "expires": "2026-11-21T20:40:01Z" }] }"#
+        r#"{ "block_ips": ["10.0.0.1", { "ip": "10.0.0.9", "comment": "a \"scänner\"", "expires": "2026-11-21T20:40:00.5Z" }] }"#
     );
     assert_eq!(
         edited(r#"{"block_ips":[{"ip":"10.0.0.1"}]}"#, &edit),
-        r#"{"block_ips":[{"ip":"10.0.0.1"},{"ip":"10.0.0.9","comment":"a \"scänner\"","expires":"2026-11-21T20:40:01Z"}]}"#
+        r#"{"block_ips":[{"ip":"10.0.0.1"},{"ip":"10.0.0.9","comment":"a \"scänner\"","expires":"2026-11-21T20:40:00.5Z"}]}"#
     );
     assert_eq!(
         edited("{ \"block_ips\": [\n  {\n    \"ip\" : \"10.0.0.1\"\n  }\n] }", &edit),
-        "{ \"block_ips\": [\n  {\n    \"ip\" : \"10.0.0.1\"\n  },\n  {\n    \"ip\" : \"10.0.0.9\",\n    \"comment\" : \"a \\\"scänner\\\"\",\n    \"expires\" : \"2026-11-21T20:40:01Z\"\n  }\n] }"
+        "{ \"block_ips\": [\n  {\n    \"ip\" : \"10.0.0.1\"\n  },\n  {\n    \"ip\" : \"10.0.0.9\",\n    \"comment\" : \"a \\\"scänner\\\"\",\n    \"expires\" : \"2026-11-21T20:40:00.5Z\"\n  }\n] }"
     );
 }
 
