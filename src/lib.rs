@@ -11,7 +11,7 @@
 //! | room | what goes in and out | sees |
 //! |---|---|---|
 //! | [`cli`] | what a user types -> what is to be done; what happened -> messages and exit codes | all below |
-//! | [`tui`] | what a running pfw tells on its control socket -> a picture of it on a terminal; keys -> requests; no thread, file or privilege of its own | `control`'s client |
+//! | [`tui`] | what a running pfw tells on its control socket -> a picture of it on a terminal; keys -> requests; no thread, file or privilege of its own | `control`'s client, `sys` |
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
 //! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |

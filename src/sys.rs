@@ -1,5 +1,5 @@
-//! System calls that std doesn't have: packet and netlink sockets, their options, classic filters, `poll`, and
-//! ([`inotify`]) what happens to files.
+//! System calls that std doesn't have: packet and netlink sockets, their options, classic filters, `poll`,
+//! ([`inotify`]) what happens to files, and the stop that a terminal's Ctrl-Z asks for.
 //!
 //! Everything here is a safe function around one system call, with the kernel's error as it is. No policy.
 
@@ -134,6 +134,13 @@ pub fn wait(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<()> {
         }
         result => result.map(drop),
     }
+}
+
+/// Stops this process and all of its group, as a terminal does on Ctrl-Z, until SIGCONT. The stop may come a moment
+/// after this has returned; it never comes to a group that no shell watches (POSIX: an orphaned process group).
+pub fn stop_group() -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(0, libc::SIGTSTP) }).map(drop)
 }
 
 /// Takes the error that is pending on a socket, so that `poll` stops reporting it.

@@ -10,7 +10,7 @@ use crate::tui::draw::Theme;
 use crate::tui::{self, Options, Work};
 use anyhow::{Context, Result};
 use clap::Args;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::flag;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,15 +30,17 @@ pub fn run(args: &TuiArgs) -> Result<Exit> {
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         flag::register(signal, Arc::clone(&stop)).context("cannot listen to signals")?;
     }
-    let options = options(args.control.control.clone(), false, stop);
+    let options = options(args.control.control.clone(), false, stop)?;
     keep_messages();
     let shown = tui::run(&options, start);
     say_lines(&release_messages());
     shown.map(|()| Exit::Fine)
 }
 
-fn options(control: Option<PathBuf>, owns: bool, stop: Arc<AtomicBool>) -> Options {
-    Options { control, owns, theme: Theme { colours: stdout_wants_colours() }, stop }
+fn options(control: Option<PathBuf>, owns: bool, stop: Arc<AtomicBool>) -> Result<Options> {
+    let continued = Arc::new(AtomicBool::new(false));
+    flag::register(SIGCONT, Arc::clone(&continued)).context("cannot listen to signals")?;
+    Ok(Options { control, owns, theme: Theme { colours: stdout_wants_colours() }, stop, continued })
 }
 
 fn start(name: &str, work: Work) -> Result<()> {
@@ -61,10 +63,10 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// If the thread can't be started.
+    /// If the thread can't be started, or no signal be listened to.
     pub fn open(control: PathBuf) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let options = options(Some(control), true, Arc::clone(&stop));
+        let options = options(Some(control), true, Arc::clone(&stop))?;
         keep_messages();
         let thread = threads::start("view", move || {
             let released = Released;

@@ -14,7 +14,7 @@ pub struct Rates {
     pub allowed: u64,
     /// Dropped; where nobody enforces, what would have been.
     pub blocked: u64,
-    /// Suspicious.
+    /// Odd: suspicious by themselves.
     pub suspicious: u64,
 }
 

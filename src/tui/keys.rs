@@ -8,6 +8,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 pub enum Command {
     /// Leave the view.
     Leave,
+    /// Stop it for a while, and have the shell back.
+    Suspend,
     /// Show the keys.
     Help,
     /// Show a pane.
@@ -126,7 +128,7 @@ impl Place {
     /// The heading in the help.
     pub const fn heading(self) -> &'static str {
         match self {
-            Self::Everywhere => "Everywhere",
+            Self::Everywhere => "Everywhere (what changes the firewall is asked back; y does it)",
             Self::Lists => "In a list (the mouse selects, its wheel scrolls)",
             Self::Ends => "In the log, the talkers, the connections and the incidents",
             Self::In(Pane::Live) => "In the log",
@@ -185,6 +187,14 @@ use Place::{Ends, Everywhere, In, Lists};
 pub static BINDINGS: &[Binding] = &[
     bind(Everywhere, &[char('?'), key(KeyCode::F(1))], "?", C::Help, "help", "these keys"),
     bind(Everywhere, &[char('q'), Key(KeyCode::Char('c'), true)], "q Ctrl-C", C::Leave, "leave", "leave the view"),
+    bind(
+        Everywhere,
+        &[Key(KeyCode::Char('z'), true)],
+        "Ctrl-Z",
+        C::Suspend,
+        "",
+        "back to the shell; fg brings the view back (pfw tui alone)",
+    ),
     bind(Everywhere, &[char('1')], "1", C::Show(Pane::Live), "", "the chart and the live log"),
     bind(Everywhere, &[char('2')], "2", C::Show(Pane::Rules), "", "the rules in the order in which they act"),
     bind(Everywhere, &[char('3')], "3", C::Show(Pane::Talkers), "", "the busiest peers, ports and protocols"),
@@ -202,7 +212,7 @@ pub static BINDINGS: &[Binding] = &[
     bind(Everywhere, &[char('P')], "P", C::Panic, "", "block everything but loopback, or no longer"),
     bind(Everywhere, &[char('w')], "w", C::Warnings, "", "all warnings, and what is wrong with the rules file"),
     bind(Everywhere, &[char('R')], "R", C::Reload, "", "read the rules file again"),
-    bind(Everywhere, &[char('C')], "C", C::Confirm, "", "the rules of 'pfw run --confirm' may stay"),
+    bind(Everywhere, &[char('C')], "C", C::Confirm, "", "the rules of 'run --confirm' may stay; in its window Enter"),
     bind(Lists, &[key(KeyCode::Up), char('k')], "Up k", C::Move(Motion::Up), "", "one up"),
     bind(Lists, &[key(KeyCode::Down), char('j')], "Down j", C::Move(Motion::Down), "", "one down"),
     bind(Lists, &[key(KeyCode::PageUp)], "PgUp", C::Move(Motion::PageUp), "", "a screenful up"),

@@ -24,6 +24,7 @@ pub mod state;
 pub mod talkers;
 
 use crate::control::{Answer, Request};
+use crate::sys;
 use anyhow::{Context, Result, bail};
 use draw::{Theme, draw};
 use ratatui::crossterm::event::{poll, read};
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What waits to be taken in at most: beyond that events wait in the socket, and then pfw counts those that it could not
@@ -42,6 +44,8 @@ use std::time::{Duration, Instant};
 const QUEUE: usize = 64;
 /// How often time passes in the view.
 const TICK: Duration = Duration::from_millis(100);
+/// How long it waits for a stop that it has asked for: where no shell watches, none comes.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// How long after an event the screen shows it: what comes in between is drawn at once.
 const FRAME: Duration = Duration::from_millis(33);
 
@@ -56,6 +60,8 @@ pub struct Options {
     pub theme: Theme,
     /// Set by whoever wants the view to end.
     pub stop: Arc<AtomicBool>,
+    /// Set when the process goes on after it was stopped (SIGCONT).
+    pub continued: Arc<AtomicBool>,
 }
 
 /// A thread's work.
@@ -140,7 +146,13 @@ fn show(
                 // Who meets requests goes on as long as the view does.
                 Effect::Ask(request) => drop(ask.send(request)),
                 Effect::Leave => return Ok(()),
+                Effect::Suspend => suspend(&options.continued)?,
             }
+        }
+        if options.continued.swap(false, Ordering::AcqRel) {
+            // Whoever had the terminal meanwhile may have left it in any state.
+            screen.take_again()?;
+            is_stale = true;
         }
         if options.stop.load(Ordering::Acquire) {
             return Ok(());
@@ -166,6 +178,20 @@ fn show(
             drawn = Instant::now();
         }
     }
+}
+
+/// Gives the terminal back and stops, until somebody lets it go on.
+fn suspend(continued: &AtomicBool) -> io::Result<()> {
+    Screen::lend();
+    continued.store(false, Ordering::Release);
+    sys::stop_group()?;
+    let asked = Instant::now();
+    while !continued.load(Ordering::Acquire) && asked.elapsed() < STOP_WITHIN {
+        thread::sleep(FRAME);
+    }
+    // Also where nothing has stopped it: the screen is to be taken over again.
+    continued.store(true, Ordering::Release);
+    Ok(())
 }
 
 #[cfg(test)]

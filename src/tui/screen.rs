@@ -3,7 +3,7 @@
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use ratatui::crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::io::{self, Stdout, stdout};
@@ -28,11 +28,23 @@ impl Screen {
     /// If there is none that can be.
     pub fn take() -> io::Result<Self> {
         give_back_before_a_panic_speaks();
-        TAKEN.store(true, Ordering::Release);
-        let taken = enable_raw_mode()
-            .and_then(|()| execute!(stdout(), EnterAlternateScreen, EnableMouseCapture))
-            .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
-        taken.map(|terminal| Self { terminal }).inspect_err(|_| give_back())
+        take_over().map(|terminal| Self { terminal })
+    }
+
+    /// Gives the terminal back while something else has it.
+    pub fn lend() {
+        give_back();
+    }
+
+    /// Takes the terminal over again, whatever became of it meanwhile; the next frame is drawn anew.
+    ///
+    /// # Errors
+    ///
+    /// If it is gone.
+    pub fn take_again(&mut self) -> io::Result<()> {
+        give_back();
+        self.terminal = take_over()?;
+        Ok(())
     }
 
     /// Whether it is still ours: a panic elsewhere gives it back.
@@ -47,11 +59,20 @@ impl Drop for Screen {
     }
 }
 
+fn take_over() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    TAKEN.store(true, Ordering::Release);
+    enable_raw_mode()
+        // What is pasted comes as such, and not as keys.
+        .and_then(|()| execute!(stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste))
+        .and_then(|()| Terminal::new(CrosstermBackend::new(stdout())))
+        .inspect_err(|_| give_back())
+}
+
 /// Gives the terminal back, once.
 fn give_back() {
     if TAKEN.swap(false, Ordering::AcqRel) {
         // If it is gone, there is nothing to be restored.
-        let _ = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
+        let _ = execute!(stdout(), DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }

@@ -43,7 +43,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("tui", &["control", "text"]),
+    ("tui", &["control", "sys", "text"]),
     (
         "cli",
         &[

@@ -103,6 +103,13 @@ impl Terminal {
             && !screen.alternate_screen()
             && !screen.hide_cursor()
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+            && !screen.bracketed_paste()
+    }
+
+    /// Pastes: the terminal says that it is no typing, if the program wants to know.
+    pub fn paste(&mut self, text: &str) {
+        let is_told = self.screen.lock().expect("the reader lives").screen().bracketed_paste();
+        self.press(&if is_told { format!("\x1b[200~{text}\x1b[201~") } else { text.to_owned() });
     }
 
     /// Waits until the screen shows some words, and returns all that it shows.

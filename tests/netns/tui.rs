@@ -22,6 +22,9 @@ pub const CASES: &[Case] = &[
     ("all_of_a_day_is_done_by_keys_in_the_view_alone", all_of_a_day_is_done_by_keys),
     ("connections_are_told_with_the_rule_they_live_by", connections_are_told_with_their_rule),
     ("a_window_confirms_by_a_key_what_is_taken_back_else", a_window_confirms_by_a_key),
+    ("what_is_pasted_into_the_view_does_nothing_but_in_a_line_that_is_typed", what_is_pasted_does_nothing),
+    ("a_view_is_suspended_by_ctrl_z_and_comes_back", a_view_is_suspended_and_comes_back),
+    ("a_firewall_with_a_window_is_not_suspended", a_window_is_not_suspended),
     ("without_a_pfw_or_a_terminal_the_view_says_so_in_one_line", without_a_pfw_or_a_terminal),
 ];
 
@@ -192,7 +195,7 @@ fn a_firewall_with_a_window() {
         window.wait_to_show("block_ips:");
         // What would be said on standard error now is kept until the screen is free.
         fs::write(world.path("rules.json"), "{ \"block_portz\": [] }").expect("written");
-        window.press("R");
+        window.press("Ry");
         let text = window.wait("a refusal", |text| text.contains("no: the rules file was refused"));
         assert!(text.contains("packets per second") && text.contains("ENFORCING"), "{text}");
         fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["{PEER4}"] }}"#)).expect("written");
@@ -250,6 +253,8 @@ fn all_of_a_day_is_done_by_keys() {
     assert!(opens().is_err(), "the port is blocked");
     assert!(ping(PEER4));
     view.press("i");
+    view.wait_to_show("Block ICMP for everybody?");
+    view.press("y");
     wait_for("ICMP in the file", || rules().to_lowercase().contains("icmp").then_some(()));
     wait_for("no answer to a ping", || (!ping(PEER4)).then_some(()));
     view.wait("the log", |text| {
@@ -263,43 +268,45 @@ fn all_of_a_day_is_done_by_keys() {
     view.press("2");
     view.wait_to_show("192.168.1.7");
     select(&mut view, "192.168.1.7");
-    view.press(" ");
+    view.press(" y");
     view.wait("the rule switched off", |text| {
         text.lines().any(|line| line.contains("192.168.1.7") && line.contains("off"))
     });
     wait_for("the kernel without it", || (!kernel().contains("192.168.1.7")).then_some(()));
     view.press(" ");
     wait_for("the kernel with it", || kernel().contains("192.168.1.7").then_some(()));
-    view.press("-");
+    view.press("-y");
     wait_for("neither file nor kernel with it", || {
         (!rules().contains("192.168.1.7") && !kernel().contains("192.168.1.7")).then_some(())
     });
-    view.press("u");
+    view.press("uy");
     wait_for("it is back by undo", || kernel().contains("192.168.1.7").then_some(()));
     view.wait("the rule again", |text| text.lines().any(|line| line.contains("192.168.1.7")));
     select(&mut view, "192.168.1.7");
-    view.press("-");
+    view.press("-y");
     view.wait("the rule gone", |text| {
         !text.lines().any(|line| line.contains("192.168.1.7") && line.contains("block_ips"))
     });
     select(&mut view, "block_ports");
-    view.press("-");
+    view.press("-y");
     wait_for("the port open", || opens().is_ok().then_some(()));
     view.press("i");
+    view.wait_to_show("Block it no longer?");
+    view.press("y");
     wait_for("an answer to a ping", || ping(PEER4).then_some(()));
     wait_for("the file as it was", || {
         (!rules().to_lowercase().contains("icmp\"") && !rules().contains("80")).then_some(())
     });
     assert!(rules().contains("198.51.100.9"), "{}", rules());
 
-    // A connection is cut by one key, and for as long as this pfw runs.
+    // A connection is cut by a few keys, and for as long as this pfw runs.
     let _client = on_peer(|| TcpStream::connect(format!("{HOST4}:80")).expect("it is let in"));
     view.press("4");
     view.wait_to_show("ESTABLISHED");
     select(&mut view, "ESTABLISHED");
     view.press("b");
     view.wait_to_show(&format!("Block {PEER4}"));
-    view.press("t");
+    view.press("t\r");
     wait_for("the peer in the kernel", || kernel().contains(PEER4).then_some(()));
     assert!(!rules().contains(PEER4) && !ping(PEER4));
     view.wait("the connection, cut", |text| text.contains("cut by"));
@@ -309,11 +316,11 @@ fn all_of_a_day_is_done_by_keys() {
     view.press("\r");
     view.wait("nothing done", |text| !text.contains("do it all the same"));
     assert!(!rules().contains(HOST4));
-    view.press("P1");
+    view.press("P1\ry");
     view.wait_to_show("PANIC");
-    view.press("P");
+    view.press("Py");
     view.wait("no panic", |text| !text.contains("PANIC"));
-    view.press("e1");
+    view.press("e1\ry");
     view.wait_to_show("PAUSED");
     assert!(ping(PEER4), "nothing is blocked");
     view.press("e");
@@ -372,8 +379,102 @@ fn a_window_confirms_by_a_key() {
     fs::write(world.path("rules.json"), "{}").expect("written");
     let mut window = in_terminal(&world, ["run", "--config", "rules.json", "--tui", "--confirm", "60"], SIZE);
     window.wait_to_show("all is taken back in");
-    window.press("\rC");
+    window.wait_to_show("unless you press Enter");
+    window.press("\r");
     window.wait("the confirmation", |text| text.contains("the rules stay") && !text.contains("all is taken back in"));
+    window.press("q");
+    assert!(window.end().0.success() && window.is_as_it_was());
+}
+
+fn what_is_pasted_does_nothing() {
+    let world = World::new();
+    let pfw = enforce(&world, r#"{ "block_protocols": ["icmp"] }"#);
+    let before = fs::read(world.path("rules.json")).expect("the rules file");
+    let mut view = view(&world);
+    for pane in ["1", "2", "3", "4", "5"] {
+        view.press(pane);
+        view.paste("make debug\ne1\ry+1.2.3.4\r\rP1\ry\x1a-y iy");
+        view.wait_to_show("what is pasted does nothing here");
+    }
+    view.press("2");
+    let text = view.wait("that the message is gone", |text| !text.contains("what is pasted"));
+    assert!(text.contains("ENFORCING") && !text.contains("NOT MONITORING") && !ping(PEER4), "{text}");
+    assert_eq!(fs::read(world.path("rules.json")).expect("the rules file"), before);
+    view.press("+");
+    view.paste("192.168.1.7\n");
+    view.wait_to_show("192.168.1.7");
+    view.press("\r");
+    view.wait_to_show("Block 192.168.1.7: for how long?");
+    view.press("\r");
+    wait_for("the address in the file", || {
+        fs::read_to_string(world.path("rules.json")).expect("the rules file").contains("192.168.1.7").then_some(())
+    });
+    view.press("q");
+    assert!(view.end().0.success() && view.is_as_it_was());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+/// A shell that edits no lines, so that it leaves the terminal as it is.
+fn shell(world: &World) -> Terminal {
+    let pfw = pfw(["tui"]);
+    let mut command = Command::new("sh");
+    command.args(["-i", "+o", "emacs"]).current_dir(world.folder.path());
+    command.env("PFW", pfw.get_program()).env("PS1", "SHELL> ").env_remove("ENV");
+    let shell = Terminal::start(command, SIZE);
+    shell.wait_to_show("SHELL> ");
+    shell
+}
+
+fn a_view_is_suspended_and_comes_back() {
+    let world = World::new();
+    let firewall = enforce(&world, r#"{ "block_protocols": ["icmp"] }"#);
+    let mut shell = shell(&world);
+    shell.press("\"$PFW\" tui\n");
+    shell.wait_to_show("ENFORCING");
+    for typed in ["\x1a", "/blocked\x1a"] {
+        shell.press(typed);
+        shell.wait("the shell", |text| text.contains("SHELL> ") && text.contains("topped"));
+        assert!(shell.is_as_it_was());
+        // What is typed now is for the shell alone.
+        shell.press("echo the sum is $((6*7)) && stty -a | grep -o -E '[-]?(icanon|echo) '\n");
+        shell.wait_to_show("the sum is 42");
+        shell.press("fg\n");
+        shell.wait("the view", |text| text.contains("ENFORCING") && text.contains("packets per second"));
+        assert!(shell.is_taken() && !ping(PEER4));
+    }
+    assert!(shell.wait_to_show("search: blocked").contains("ENFORCING"), "what was typed is still there");
+    shell.press("\x1b");
+    shell.wait("the line given up", |text| !text.contains("search: "));
+    shell.press("q");
+    shell.wait_to_show("SHELL> ");
+    assert!(shell.is_as_it_was());
+    shell.press("exit\n");
+    assert!(shell.end().0.success());
+
+    // Where no shell watches nothing stops, and the view goes on.
+    let mut alone = view(&world);
+    alone.press("\x1a");
+    alone.press("2");
+    alone.wait_to_show("every other");
+    assert!(alone.is_taken());
+    // Whoever stopped it may have used the terminal meanwhile.
+    alone.signal(libc::SIGSTOP);
+    alone.signal(libc::SIGCONT);
+    alone.press("1");
+    alone.wait_to_show("packets per second");
+    alone.press("q");
+    assert!(alone.end().0.success() && alone.is_as_it_was());
+    assert_eq!(firewall.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_window_is_not_suspended() {
+    let world = World::new();
+    fs::write(world.path("rules.json"), r#"{ "block_protocols": ["icmp"] }"#).expect("written");
+    let mut window = in_terminal(&world, ["run", "--config", "rules.json", "--tui"], SIZE);
+    window.wait_to_show("ENFORCING");
+    window.press("\x1a");
+    let text = window.wait_to_show("Ctrl-Z would stop the firewall");
+    assert!(text.contains("ENFORCING") && window.is_taken() && !ping(PEER4), "{text}");
     window.press("q");
     assert!(window.end().0.success() && window.is_as_it_was());
 }

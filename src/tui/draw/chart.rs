@@ -1,5 +1,5 @@
-//! The chart: what was allowed stands upwards from the axis, what was blocked hangs down from it, and where something
-//! was suspicious the axis has a `!`. Two seconds to a column; either side has its scale.
+//! The chart: what was allowed stands upwards from the axis, what was blocked hangs down from it, and where a packet was
+//! odd, which is suspicious by itself, the axis has a `!`. Two seconds to a column; either side has its scale.
 
 use super::pen::Pen;
 use super::theme::Theme;
@@ -37,8 +37,21 @@ pub fn draw(buffer: &mut Buffer, area: Rect, history: &History, enforcing: bool,
     axis(buffer, Rect { y: plot.y + up, height: 1, ..plot }, &seconds, theme);
     let allowed_area = Rect { height: up, ..plot };
     allowed.draw(buffer, allowed_area, &seconds.iter().map(|rates| rates.allowed).collect::<Vec<_>>(), theme);
+    tell_beginning(buffer, allowed_area, seconds.len(), theme);
     let blocked_area = Rect { y: plot.y + up + 1, height: rows - up, ..plot };
     blocked.draw(buffer, blocked_area, &seconds.iter().map(|rates| rates.blocked).collect::<Vec<_>>(), theme);
+}
+
+/// Why there is nothing at the left, as long as there is nothing and room to say so.
+fn tell_beginning(buffer: &mut Buffer, area: Rect, seconds: usize, theme: Theme) {
+    let known = u16::try_from(seconds.div_ceil(usize::from(SECONDS))).unwrap_or(u16::MAX);
+    let empty = Rect { width: area.width.saturating_sub(known), ..area };
+    let mut pen = Pen::new(buffer, empty, area.height / 2);
+    let words = "before this view was opened";
+    if pen.fits(words) {
+        pen.skip(empty.width.saturating_sub(u16::try_from(words.len()).unwrap_or(u16::MAX)) / 2)
+            .put(words, theme.dim());
+    }
 }
 
 fn title(buffer: &mut Buffer, area: Rect, now: Rates, enforcing: bool, theme: Theme) {
@@ -48,7 +61,7 @@ fn title(buffer: &mut Buffer, area: Rect, now: Rates, enforcing: bool, theme: Th
     for (sign, name, rate, mark) in [
         ("▲", "allowed", now.allowed, Kind::Allowed),
         ("▼", word, now.blocked, mark),
-        ("!", "suspicious", now.suspicious, Kind::Suspicious),
+        ("!", "odd", now.suspicious, Kind::Suspicious),
     ] {
         pen.put("─ ", theme.dim()).put(&format!("{sign} {name} {} ", grouped(rate)), theme.kind(mark));
     }

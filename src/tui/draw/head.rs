@@ -1,4 +1,5 @@
-//! The head: what pfw does and since when, its numbers, the panes; and the foot: keys, or what came of the last one.
+//! The head: what pfw does and since when, its numbers, the panes; and the foot: keys, a line that is typed, or what came
+//! of the last key, in as many rows as it takes.
 
 use super::pen::Pen;
 use super::theme::Theme;
@@ -7,11 +8,14 @@ use crate::control::report::Status;
 use crate::text::{duration, grouped};
 use crate::tui::keys::{Hint, hints};
 use crate::tui::layout::Layout;
-use crate::tui::state::{Dialog, Input, Link, Pane, Purpose, State};
+use crate::tui::state::{Dialog, Input, Link, Notice, Pane, Purpose, State, wrap};
 use ratatui::buffer::Buffer;
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::widgets::{Clear, Widget};
 
+/// Rows of words that are said at the foot, at most.
+const MOST_SAID: usize = 8;
 /// Seconds of a day, from which on the time of day does not tell when pfw started.
 const DAY: u64 = 86_400;
 
@@ -58,24 +62,33 @@ fn numbers(pen: &mut Pen<'_>, state: &State, theme: Theme) {
     }
     let (status, counts) = (&state.status, &state.status.counts);
     if let Some(left) = status.confirm {
-        pen.put(&format!(" all is taken back in {left} s unless C says that the rules may stay "), theme.warning());
+        let key = if state.confirms_by_enter() { "Enter" } else { "C" };
+        pen.put(&format!(" all is taken back in {left} s unless you press {key} "), theme.warning());
     }
     let lost = counts.lost_kernel + counts.lost_reports + counts.lost_log;
     pen.put(" ", Style::new()).put(&grouped(status.packets_per_second), Style::new().add_modifier(Modifier::BOLD));
     pen.put(" packets/s", Style::new());
     for (name, n) in [("lost", lost), ("differences", counts.differences)] {
         let style = if n > 0 { theme.warning() } else { theme.dim() };
-        pen.put(&format!("  {name} {}", grouped(n)), style);
+        let words = format!("  {name} {}", grouped(n));
+        if !pen.fits(&words) {
+            return;
+        }
+        pen.put(&words, style);
     }
     let (word, dropped) =
         if status.enforcing { ("blocked", counts.blocked) } else { ("would be blocked", counts.would_block) };
-    let words = [("seen", counts.packets), (word, dropped), ("suspicious", counts.suspicious)];
+    let incidents = state.incidents.count() as u64;
+    let words = [
+        ("seen", counts.packets),
+        (word, dropped),
+        ("odd", counts.suspicious),
+        (if incidents == 1 { "incident" } else { "incidents" }, incidents),
+    ];
     let words = words.map(|(name, n)| format!("{} {name}", grouped(n))).join(", ");
     let (in_all, short) = (format!("  in all {words}"), format!("  in all {} {word}", grouped(dropped)));
-    if pen.fits(&in_all) {
-        pen.put(&in_all, theme.dim());
-    } else {
-        pen.put(&short, theme.dim());
+    if let Some(words) = [&in_all, &short].into_iter().find(|words| pen.fits(words)) {
+        pen.put(words, theme.dim());
     }
 }
 
@@ -93,15 +106,19 @@ fn tabs(pen: &mut Pen<'_>, state: &State, theme: Theme) {
 
 /// Draws the foot. Where the cursor of a line that is typed is.
 pub fn foot(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) -> Option<Position> {
-    let mut pen = Pen::new(buffer, layout.foot, 0);
+    let said = state.notice.as_ref().map(|notice| said(notice, theme));
     if let Some(Dialog::Input(input)) = &state.dialog {
-        return Some(typed(&mut pen, layout, input, theme));
+        let above = Rect { y: layout.foot.y - 1, ..layout.foot };
+        if let Some((words, style)) = input.error.clone().map(|error| (error, theme.bad())).or(said) {
+            say(buffer, above, &words, style);
+        }
+        return Some(typed(&mut Pen::new(buffer, layout.foot, 0), layout, input, theme));
     }
-    if let Some(notice) = &state.notice {
-        let (sign, style) = if notice.is_good { ("ok", theme.good()) } else { ("no", theme.bad()) };
-        pen.put(&format!(" {sign}: {}", notice.words), style);
+    if let Some((words, style)) = said {
+        say(buffer, layout.foot, &words, style);
         return None;
     }
+    let mut pen = Pen::new(buffer, layout.foot, 0);
     let (own, always) = hints(state.pane);
     let width = |hints: &[Hint]| hints.iter().map(|(key, words)| key.len() + words.len() + 3).sum::<usize>();
     for (key, words) in own {
@@ -115,6 +132,29 @@ pub fn foot(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) -
         put_hint(&mut pen, hint, theme);
     }
     None
+}
+
+/// What came of the last key, and how it looks.
+fn said(notice: &Notice, theme: Theme) -> (String, Style) {
+    let (sign, style) = if notice.is_good { ("ok", theme.good()) } else { ("no", theme.bad()) };
+    (format!("{sign}: {}", notice.words), style)
+}
+
+/// Writes words so that they end in a row, over as many rows above it as they take.
+fn say(buffer: &mut Buffer, last: Rect, words: &str, style: Style) {
+    let mut lines = wrap(words, usize::from(last.width.saturating_sub(2)));
+    if lines.len() > MOST_SAID {
+        lines.truncate(MOST_SAID);
+        if let Some(line) = lines.last_mut() {
+            line.push('…');
+        }
+    }
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let area = Rect { y: (last.y + 1).saturating_sub(rows), height: rows, ..last };
+    Clear.render(area, buffer);
+    for (row, line) in (0..rows).zip(lines) {
+        Pen::new(buffer, area, row).skip(1).put(&line, style);
+    }
 }
 
 fn put_hint(pen: &mut Pen<'_>, (key, words): Hint, theme: Theme) {
@@ -135,8 +175,5 @@ fn typed(pen: &mut Pen<'_>, layout: &Layout, input: &Input, theme: Theme) -> Pos
     let hidden = width(input.cursor).saturating_sub(room.saturating_sub(start + 2));
     let text: String = input.text.chars().skip(hidden.into()).collect();
     pen.put(title, theme.accent()).put(&text, Style::new());
-    if let Some(error) = &input.error {
-        pen.put(&format!("  {error}"), theme.bad());
-    }
     Position::new(layout.foot.x + start + width(input.cursor) - hidden, layout.foot.y)
 }

@@ -54,7 +54,8 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
                 pen.skip(1).column(&event.rule, RULE - 1, theme.dim());
             }
         } else {
-            pen.put(&told(event), theme.kind(event.kind));
+            let room = pen.room();
+            pen.column(&told(event), room, theme.kind(event.kind));
         }
         if log.is_found(event) { theme.found() } else { Style::new() }
     });

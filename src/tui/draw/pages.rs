@@ -2,7 +2,7 @@
 
 use super::pen::Pen;
 use super::theme::Theme;
-use crate::tui::state::{Menu, Page, Text};
+use crate::tui::state::{Kind, Menu, Page, Text};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -15,7 +15,10 @@ const NAMES: u16 = 14;
 pub fn menu(buffer: &mut Buffer, area: Rect, menu: &Menu, theme: Theme) {
     Clear.render(area, buffer);
     let block = Block::bordered().border_type(BorderType::Rounded).border_style(theme.warning());
-    let block = block.title_bottom(" Enter takes what is selected, a letter its line; Esc leaves it ");
+    let block = block.title_bottom(match menu.kind {
+        Kind::Question => " y does it; any other letter, and Esc, leave it as it is ",
+        Kind::Acts | Kind::Asks(_) => " Enter takes the marked line, its letter marks a line; Esc leaves it ",
+    });
     let inner = block.inner(area);
     block.render(area, buffer);
     for (row, line) in (0..inner.height).zip(&menu.title) {

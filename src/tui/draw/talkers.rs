@@ -76,18 +76,77 @@ impl Table {
     }
 }
 
-/// A bar for a share: what was let through in one symbol, what was blocked in another.
+/// A bar for a share, to an eighth of a cell: what was let through in one symbol, what was blocked in another.
 fn draw_bar(pen: &mut Pen<'_>, cells: u16, share: Share, total: Share, theme: Theme) {
-    let of = |packets: u64| {
-        let cells = u128::from(packets) * u128::from(cells) / u128::from(total.packets.max(1));
-        u16::try_from(cells).unwrap_or_default()
-    };
-    let all = of(share.packets).max(1);
-    // Each part is seen, as far as there is room for both; else the larger one.
-    let most = if share.blocked * 2 < share.packets { all - 1 } else { all };
-    let blocked = of(share.blocked).max(u16::from(share.blocked > 0)).min(most);
-    let allowed = all - blocked;
-    pen.put(&"█".repeat(allowed.into()), theme.kind(Kind::Allowed));
-    pen.put(&"▒".repeat(blocked.into()), theme.kind(Kind::Blocked));
-    pen.skip(cells - all);
+    let bar = Bar::new(cells, share, total);
+    let (allowed, blocked) = (theme.kind(Kind::Allowed), theme.kind(Kind::Blocked));
+    pen.put(&"█".repeat(bar.allowed.into()), allowed);
+    pen.put(&"▒".repeat(bar.blocked.into()), blocked);
+    pen.put(bar.rest, if bar.ends_blocked { blocked } else { allowed });
+    pen.skip(cells - bar.allowed - bar.blocked - u16::from(!bar.rest.is_empty()));
+}
+
+/// The cells of a bar.
+#[derive(Debug, PartialEq, Eq)]
+struct Bar {
+    /// Full ones, of what was let through.
+    allowed: u16,
+    /// Full ones, of what was blocked.
+    blocked: u16,
+    /// The last one, if it is not full.
+    rest: &'static str,
+    /// That this is of what was blocked.
+    ends_blocked: bool,
+}
+
+impl Bar {
+    fn new(cells: u16, share: Share, total: Share) -> Self {
+        /// None to seven eighths of a cell (Unicode, Block Elements).
+        const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+        let of = |packets: u64, units: u16| {
+            let units = u128::from(packets) * u128::from(units) / u128::from(total.packets.max(1));
+            u16::try_from(units).unwrap_or_default()
+        };
+        let is_seen = of(share.packets, 100) > 0;
+        let eighths = of(share.packets, cells * 8).max(u16::from(is_seen));
+        let (full, rest) = (eighths / 8, usize::from(eighths % 8));
+        // Each part is seen, as far as there is room for both; else the larger one.
+        let is_mostly_blocked = share.blocked * 2 >= share.packets && share.blocked > 0;
+        let most = if is_mostly_blocked { full } else { full.saturating_sub(1) };
+        let blocked = of(share.blocked, cells).max(u16::from(share.blocked > 0)).min(most);
+        let ends_blocked = blocked > 0 || is_mostly_blocked;
+        let rest = EIGHTHS.get(rest).copied().unwrap_or_default();
+        Self { allowed: full - blocked, blocked, rest, ends_blocked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(cells: u16, packets: u64, blocked: u64) -> String {
+        let share = |packets, blocked| Share { packets, bytes: 0, blocked };
+        let Bar { allowed, blocked, rest, ends_blocked } = Bar::new(cells, share(packets, blocked), share(1_000, 0));
+        let end = if ends_blocked && !rest.is_empty() { "!" } else { "" };
+        "█".repeat(allowed.into()) + &"▒".repeat(blocked.into()) + rest + end
+    }
+
+    #[test]
+    fn shares_that_differ_have_bars_that_differ_and_next_to_nothing_has_none() {
+        assert_eq!(
+            [0, 9, 10, 30, 90, 170, 1_000].map(|packets| bar(8, packets, 0)),
+            ["", "", "▏", "▏", "▋", "█▎", "████████"]
+        );
+        assert_eq!([0, 10, 30, 90, 170].map(|packets| bar(16, packets, 0)), ["", "▏", "▍", "█▍", "██▋"]);
+    }
+
+    #[test]
+    fn what_was_blocked_is_seen_where_there_is_room_and_never_hides_more_than_it_is() {
+        assert_eq!(bar(8, 500, 250), "██▒▒");
+        assert_eq!(bar(8, 500, 1), "███▒");
+        assert_eq!(bar(8, 170, 1), "█▎", "no room for both");
+        assert_eq!(bar(8, 170, 170), "▒▎!");
+        assert_eq!([bar(8, 90, 90), bar(8, 90, 40)], ["▋!", "▋"]);
+        assert_eq!(bar(8, 500, 500), "▒▒▒▒");
+    }
 }

@@ -58,10 +58,7 @@ impl Input {
                 (self.text, self.cursor) = (String::new(), 0);
             }
             KeyCode::Char(_) if key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT) => {}
-            KeyCode::Char(char) if length < MAX_TYPED => {
-                self.text.insert(self.byte(self.cursor), char);
-                self.cursor += 1;
-            }
+            KeyCode::Char(char) => self.insert(char),
             KeyCode::Backspace if self.cursor > 0 => {
                 self.cursor -= 1;
                 self.text.remove(self.byte(self.cursor));
@@ -75,6 +72,21 @@ impl Input {
         }
         self.error = None;
         Typed::On
+    }
+
+    /// Takes in what is pasted. It stays one line, which is finished by nothing in it.
+    pub fn paste(&mut self, text: &str) {
+        for char in text.trim().chars() {
+            self.insert(if char.is_control() { ' ' } else { char });
+        }
+        self.error = None;
+    }
+
+    fn insert(&mut self, char: char) {
+        if self.text.chars().count() < MAX_TYPED {
+            self.text.insert(self.byte(self.cursor), char);
+            self.cursor += 1;
+        }
     }
 
     fn byte(&self, characters: usize) -> usize {
@@ -137,12 +149,25 @@ pub struct Menu {
     pub choices: Vec<Choice>,
     /// What Enter takes.
     pub selected: usize,
+    /// What becomes of what is chosen.
+    pub kind: Kind,
+}
+
+/// What becomes of what is chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It is done.
+    Acts,
+    /// It lets more through, or nothing at all: whether this, and the words of the choice, is meant is asked first.
+    Asks(String),
+    /// This is that question: one key says yes, and every other means no.
+    Question,
 }
 
 /// Something that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// The key that takes it at once.
+    /// The key that selects it; in a question, that takes it.
     pub key: char,
     /// What it is, in words.
     pub words: String,
@@ -162,9 +187,9 @@ impl Menu {
         };
     }
 
-    /// The choice of a key.
-    pub fn by_key(&self, key: char) -> Option<&Choice> {
-        self.choices.iter().find(|choice| choice.key == key)
+    /// The place of a key's choice.
+    pub fn place_of(&self, key: char) -> Option<usize> {
+        self.choices.iter().position(|choice| choice.key == key)
     }
 }
 

@@ -65,6 +65,11 @@ impl Incidents {
         self.list.fit(height);
     }
 
+    /// How many there are, single odd packets aside.
+    pub fn count(&self) -> usize {
+        self.list.rows.iter().filter(|row| row.what.incident.is_some()).count()
+    }
+
     /// Takes in lines of incidents that began before anybody looked, the latest first.
     pub fn recall(&mut self, events: impl IntoIterator<Item = Event>, height: usize) {
         for event in events {

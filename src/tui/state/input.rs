@@ -1,7 +1,7 @@
 //! What is typed, and what is done with the mouse.
 
 use super::dialog::Typed;
-use super::{Choice, Dialog, Effect, Input, Link, Menu, Page, Pane, Purpose, State, TABLES, Tables, words};
+use super::{Dialog, Effect, Input, Link, Menu, Page, Pane, Purpose, State, TABLES, Tables, words};
 use crate::control::Request;
 use crate::tui::filter::Filter;
 use crate::tui::keys::{Command, Motion, command};
@@ -15,6 +15,10 @@ const WHEEL: usize = 3;
 impl State {
     pub(super) fn press(&mut self, key: KeyEvent) {
         let command = command(self.pane, key);
+        self.notice = None;
+        if command == Some(Command::Suspend) {
+            return self.suspend();
+        }
         match self.dialog.take() {
             _ if command == Some(Command::Leave) && !matches!(key.code, KeyCode::Char('q')) => {
                 self.leave();
@@ -23,11 +27,29 @@ impl State {
             Some(Dialog::Page(page)) => self.read(page, command),
             Some(Dialog::Menu(menu)) => self.choose(menu, key, command),
             None => {
-                self.notice = None;
                 if let Some(command) = command {
                     self.obey(command);
                 }
             }
+        }
+    }
+
+    /// Text that is pasted is for a line that is typed; nothing in it is a key.
+    pub(super) fn paste(&mut self, text: &str) {
+        self.notice = None;
+        match &mut self.dialog {
+            Some(Dialog::Input(input)) => input.paste(text),
+            _ => self.tell(false, "what is pasted does nothing here; + * / and f open a line to paste into"),
+        }
+    }
+
+    fn suspend(&mut self) {
+        if self.owns {
+            let words = "Ctrl-Z would stop the firewall with this view, so it does nothing; q ends both. A view that can be \
+                         left alone is 'pfw tui', beside a 'pfw run'.";
+            self.tell(false, words);
+        } else {
+            self.effects.push(Effect::Suspend);
         }
     }
 
@@ -73,10 +95,10 @@ impl State {
     }
 
     /// What can be chosen at a place of the screen: below the frame, the title and a gap.
-    fn choice_at<'a>(&self, menu: &'a Menu, place: Position) -> Option<&'a Choice> {
+    fn choice_at(&self, menu: &Menu, place: Position) -> Option<usize> {
         let area = self.menu_area(menu);
         let row = usize::from(place.y.checked_sub(area.y + 1)?).checked_sub(menu.title.len() + 1)?;
-        menu.choices.get(row).filter(|_| area.contains(place))
+        Some(row).filter(|&row| row < menu.choices.len() && area.contains(place))
     }
 
     fn obey(&mut self, command: Command) {
@@ -89,6 +111,7 @@ impl State {
             Command::NextPane => self.show(self.pane.beside(1)),
             Command::PreviousPane => self.show(self.pane.beside(Pane::ALL.len() - 1)),
             Command::Move(motion) => self.go(motion, height),
+            Command::Details if self.confirms_by_enter() => self.order(Command::Confirm),
             Command::Details => self.details(),
             Command::Back => self.back(),
             Command::Follow => self.log.hold(!self.log.is_held()),
@@ -186,13 +209,13 @@ impl State {
         if mouse.kind != MouseEventKind::Down(MouseButton::Left) {
             return;
         }
-        if let Some(Dialog::Menu(menu)) = &self.dialog {
-            let choice = self.choice_at(menu, Position::new(mouse.column, mouse.row));
-            let request = choice.and_then(|choice| choice.request.clone());
-            self.dialog = None;
-            return self.effects.extend(request.map(Effect::Ask));
+        let dialog = self.dialog.take();
+        if let Some(Dialog::Menu(menu)) = &dialog
+            && let Some(place) = self.choice_at(menu, Position::new(mouse.column, mouse.row))
+        {
+            return self.take_choice(menu, place);
         }
-        let (Some(layout), None) = (self.layout(), self.dialog.take()) else { return };
+        let (Some(layout), None) = (self.layout(), dialog) else { return };
         if let Some(pane) = layout.tab_at(mouse.column, mouse.row) {
             self.show(pane);
         } else if let Some(row) = layout.row_at(mouse.column, mouse.row) {

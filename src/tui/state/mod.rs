@@ -15,10 +15,11 @@ mod words;
 
 pub use connections::Connections;
 pub use cursor::Cursor;
-pub use dialog::{Choice, Dialog, Input, Menu, Page, Purpose, Text};
+pub use dialog::{Choice, Dialog, Input, Kind, Menu, Page, Purpose, Text};
 pub use incidents::{Incident, Incidents};
 pub use log::Log;
 pub use rules::Rules;
+pub use words::wrap;
 
 use super::event::Event;
 use super::history::History;
@@ -121,6 +122,8 @@ pub enum Effect {
     Ask(Request),
     /// Leave.
     Leave,
+    /// Stop the process for a while.
+    Suspend,
 }
 
 /// What came of a key.
@@ -246,6 +249,7 @@ impl State {
         match incoming {
             Incoming::Terminal(Terminal::Key(key)) if key.kind != KeyEventKind::Release => self.press(key),
             Incoming::Terminal(Terminal::Mouse(mouse)) => self.point(mouse),
+            Incoming::Terminal(Terminal::Paste(text)) => self.paste(&text),
             Incoming::Terminal(_) => {}
             Incoming::Size(size) => self.size = size,
             Incoming::News(news) => self.hear(news),
@@ -282,6 +286,11 @@ impl State {
     pub fn ban_of(&self, incident: &Incident) -> Option<&BanRow> {
         let source = incident.source()?;
         self.status.bans.iter().find(|ban| ban.source == source)
+    }
+
+    /// Whether Enter says that the rules may stay: in the window of the firewall that asks.
+    pub fn confirms_by_enter(&self) -> bool {
+        self.owns && self.status.confirm.is_some()
     }
 
     /// Lines of a page that are in sight.

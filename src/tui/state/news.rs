@@ -17,7 +17,7 @@ impl State {
         if self.asked_status.is_due(now, STATUS_EVERY) {
             self.ask(Request::Status);
         }
-        if self.pane == Pane::Incidents && self.lacks_incidents {
+        if self.lacks_incidents {
             self.lacks_incidents = false;
             self.ask(Request::Incidents);
         }

@@ -1,7 +1,7 @@
 //! What can be asked of pfw for some target, and the choices that the view offers for it: for how long, and whether it is
-//! meant.
+//! meant. The latter is asked of all that has pfw block less, and of what blocks everything.
 
-use super::dialog::{Choice, Menu};
+use super::dialog::{Choice, Kind, Menu};
 use crate::control::{Activity, Change, Op, Request};
 
 /// Times that are offered, in seconds, with their key and their words.
@@ -20,7 +20,9 @@ pub fn change(op: Op, target: &str) -> Menu {
     choices.extend(
         TIMES.map(|(key, seconds, words)| offer(key, words, Change { for_seconds: Some(seconds), ..change.clone() })),
     );
-    Menu { title: vec![format!("{} {target}", verb(op))], choices, selected: 0 }
+    let what = format!("{} {target}", verb(op));
+    let title = vec![format!("{what}: for how long?")];
+    Menu { title, choices, selected: 0, kind: if op == Op::Allow { Kind::Asks(what) } else { Kind::Acts } }
 }
 
 /// Take the rules out of the kernel for a while.
@@ -28,7 +30,8 @@ pub fn pause_enforcement() -> Menu {
     let pause = |for_seconds| Request::Pause { what: Activity::Enforcement, for_seconds };
     let mut choices = Vec::from(TIMES.map(|(key, seconds, words)| choice(key, words, pause(Some(seconds)))));
     choices.push(choice('u', "until e is pressed again", pause(None)));
-    Menu { title: vec!["Take the rules out of the kernel; nothing is blocked then".to_owned()], choices, selected: 0 }
+    let title = vec!["Take the rules out of the kernel; nothing is blocked then. For how long?".to_owned()];
+    Menu { title, choices, selected: 0, kind: Kind::Asks("Block nothing".to_owned()) }
 }
 
 /// Block everything for a while.
@@ -36,7 +39,8 @@ pub fn panic() -> Menu {
     let panic = |for_seconds| Request::Panic { for_seconds, force: false };
     let mut choices = Vec::from(TIMES.map(|(key, seconds, words)| choice(key, words, panic(Some(seconds)))));
     choices.push(choice('u', "until P is pressed again", panic(None)));
-    Menu { title: vec!["Block everything but loopback".to_owned()], choices, selected: 0 }
+    let title = vec!["Block everything but loopback: for how long?".to_owned()];
+    Menu { title, choices, selected: 0, kind: Kind::Asks("Block everything but loopback".to_owned()) }
 }
 
 /// Do all the same what pfw has refused for its consequences; none if it can't be forced.
@@ -46,8 +50,13 @@ pub fn force(request: &Request, title: Vec<String>) -> Option<Menu> {
         Request::Panic { for_seconds, .. } => Request::Panic { for_seconds: *for_seconds, force: true },
         _ => return None,
     };
+    Some(question(title, "do it all the same", forced))
+}
+
+/// Whether something is meant.
+pub fn question(title: Vec<String>, yes: &str, request: Request) -> Menu {
     let leave = Choice { key: 'n', words: "leave it as it is".to_owned(), request: None };
-    Some(Menu { title, choices: vec![leave, choice('y', "do it all the same", forced)], selected: 0 })
+    Menu { title, choices: vec![leave, choice('y', yes, request)], selected: 0, kind: Kind::Question }
 }
 
 fn choice(key: char, words: &str, request: Request) -> Choice {

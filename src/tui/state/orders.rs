@@ -1,16 +1,22 @@
 //! What keys ask of pfw: blocks and allowances for what is selected or typed, switches, pauses. Everything is refused or
 //! done by pfw itself; nothing here is more than a request.
 
-use super::dialog::{Dialog, Input, Menu, Purpose};
-use super::{Effect, Pane, Problem, State, offers, words};
+use super::dialog::{Dialog, Input, Kind, Menu, Purpose};
+use super::{Pane, Problem, State, offers, words};
 use crate::control::report::RulesPage;
 use crate::control::{Activity, Change, Op, Request, Resumed};
 use crate::tui::keys::Command;
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::net::IpAddr;
 
 /// The protocol that can be switched by one key: ICMP and ICMPv6.
 const ICMP: &str = "icmp";
+/// The action of a rule that lets through.
+const ALLOW: &str = "allow";
+/// What is said where nothing can be switched or removed.
+const NO_RULE: &str = "no rule is selected";
+/// What is said when somebody has not said yes.
+const LEFT: &str = "left as it is";
 /// The step of the order of decision that blocks protocols.
 const BLOCK_PROTOCOLS: u8 = 6;
 
@@ -24,18 +30,24 @@ impl State {
             Command::Block => self.dialog = Some(Dialog::Input(Input::new(Purpose::Target(Op::Block), ""))),
             Command::Allow => self.dialog = Some(Dialog::Input(Input::new(Purpose::Target(Op::Allow), ""))),
             Command::Unban => self.unban(),
-            Command::Remove => self.change_selected(|_| Op::Unblock),
-            Command::Switch => self.change_selected(|is_off| if is_off { Op::Enable } else { Op::Disable }),
+            Command::Remove => self.remove_selected(),
+            Command::Switch => self.switch_selected(),
             Command::ToggleIcmp => self.read_rules_for_icmp(0),
-            Command::Undo => self.ask(Request::Undo),
+            Command::Undo => self.make_sure("Take the last change of the rules back?", Request::Undo),
             Command::Monitoring => self.switch_monitoring(),
             Command::Enforcement if self.status.regime.enforcement_paused.is_some() => {
                 self.ask(Request::Resume { what: Resumed::Enforcement });
             }
             Command::Enforcement => self.offer(offers::pause_enforcement()),
-            Command::Panic if self.status.regime.panic.is_some() => self.ask(Request::Resume { what: Resumed::Panic }),
+            Command::Panic if self.status.regime.panic.is_some() => {
+                let what = "End the panic? What the rules allow passes again.";
+                self.make_sure(what, Request::Resume { what: Resumed::Panic });
+            }
             Command::Panic => self.offer(offers::panic()),
-            Command::Reload => self.ask(Request::Reload),
+            Command::Reload => {
+                let file = self.status.rules.file.display();
+                self.make_sure(&format!("Read {file} again? What it says acts then."), Request::Reload);
+            }
             Command::Confirm => self.ask(Request::Confirm),
             // The others are about the view itself.
             _ => {}
@@ -52,6 +64,24 @@ impl State {
 
     fn offer(&mut self, menu: Menu) {
         self.dialog = Some(Dialog::Menu(menu));
+    }
+
+    /// Asks whether something is meant, before pfw is asked for it.
+    fn make_sure(&mut self, what: &str, request: Request) {
+        self.offer(offers::question(words::lines(what), "do it", request));
+    }
+
+    fn make_sure_late(&mut self, what: &str, request: Request) {
+        self.offer_late(offers::question(words::lines(what), "do it", request));
+    }
+
+    /// Offers what nobody waits for at this very moment: keys that are meant for what is open are not to answer it.
+    fn offer_late(&mut self, menu: Menu) {
+        if self.dialog.is_some() {
+            self.tell(false, &menu.title.join(" "));
+        } else {
+            self.offer(menu);
+        }
     }
 
     /// Offers a change of something; nothing was meant by nothing.
@@ -71,7 +101,10 @@ impl State {
     /// Takes back the ban of who is behind the selected incident.
     pub(super) fn unban(&mut self) {
         match self.incidents.list.selected().and_then(|one| self.ban_of(one)).map(|ban| ban.source) {
-            Some(source) => self.ask(Request::Change(Change::new(Op::Unblock, source.to_string()))),
+            Some(source) => {
+                let request = Request::Change(Change::new(Op::Unblock, source.to_string()));
+                self.make_sure(&format!("Take the ban of {source} back?"), request);
+            }
             None => self.tell(false, "nobody is banned for what is selected"),
         }
     }
@@ -132,12 +165,26 @@ impl State {
         }
     }
 
-    /// Changes the selected rule; how depends on whether it is switched off.
-    fn change_selected(&mut self, op: impl Fn(bool) -> Op) {
-        let Some(row) = self.rules.selected() else { return self.tell(false, "no rule is selected") };
+    fn remove_selected(&mut self) {
+        let Some(row) = self.rules.selected() else { return self.tell(false, NO_RULE) };
+        let what = format!("Remove {} ({} {})?", row.id, row.action, row.matches);
+        let request = Request::Change(Change::new(Op::Unblock, row.id.clone()));
+        self.make_sure(&what, request);
+    }
+
+    /// Switches the selected rule. It is asked back, but not where what was blocked before is blocked again.
+    fn switch_selected(&mut self) {
+        let Some(row) = self.rules.selected() else { return self.tell(false, NO_RULE) };
         let is_off = row.idle.as_deref() == Some("disabled");
-        let change = Change::new(op(is_off), row.id.clone());
-        self.ask(Request::Change(change));
+        let op = if is_off { Op::Enable } else { Op::Disable };
+        let what = format!("{} {} ({} {})?", offers::verb(op), row.id, row.action, row.matches);
+        let blocks_again = is_off && row.action != ALLOW;
+        let request = Request::Change(Change::new(op, row.id.clone()));
+        if blocks_again {
+            self.ask(request);
+        } else {
+            self.make_sure(&what, request);
+        }
     }
 
     fn read_rules_for_icmp(&mut self, from: usize) {
@@ -152,26 +199,45 @@ impl State {
             page.rows.iter().any(|row| row.step == BLOCK_PROTOCOLS && row.matches == ICMP && row.idle.is_none());
         let is_passed = page.rows.last().is_none_or(|row| row.step > BLOCK_PROTOCOLS);
         if blocks {
-            self.ask(Request::Change(Change::new(Op::Unblock, ICMP)));
+            self.make_sure_late(
+                "ICMP is blocked. Block it no longer?",
+                Request::Change(Change::new(Op::Unblock, ICMP)),
+            );
         } else if is_passed {
-            self.ask(Request::Change(Change::new(Op::Block, ICMP)));
+            self.make_sure_late("Block ICMP for everybody?", Request::Change(Change::new(Op::Block, ICMP)));
         } else {
             self.read_rules_for_icmp(page.from + page.rows.len());
         }
     }
 
-    /// A key while something is chosen: moves, takes it, or closes it.
+    /// A key while something is chosen: selects, takes what is selected, or closes it.
     pub(super) fn choose(&mut self, mut menu: Menu, key: KeyEvent, command: Option<Command>) {
-        let by_key = if let KeyCode::Char(key) = key.code { menu.by_key(key) } else { None };
-        let taken = if key.code == KeyCode::Enter { menu.choices.get(menu.selected) } else { by_key };
-        match (taken, command) {
-            (Some(choice), _) => self.effects.extend(choice.request.clone().map(Effect::Ask)),
-            (None, Some(Command::Move(motion))) => {
-                menu.go(motion);
-                self.dialog = Some(Dialog::Menu(menu));
+        let is_question = menu.kind == Kind::Question;
+        let typed = if let KeyCode::Char(char) = key.code { Some(char) } else { None };
+        let is_plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+        match (typed, typed.filter(|_| is_plain).and_then(|char| menu.place_of(char)), command) {
+            _ if key.code == KeyCode::Enter => return self.take_choice(&menu, menu.selected),
+            (_, Some(place), _) if is_question => return self.take_choice(&menu, place),
+            (_, Some(place), _) => menu.selected = place,
+            (Some(_), None, _) if is_question => return self.tell(true, LEFT),
+            (_, None, Some(Command::Back | Command::Leave)) => return,
+            (Some(char), None, _) => {
+                let words = format!("'{char}' is none of the choices: Enter takes the marked one, Esc leaves it");
+                self.tell(false, &words);
             }
-            (None, Some(Command::Back | Command::Leave)) => {}
-            (None, _) => self.dialog = Some(Dialog::Menu(menu)),
+            (None, None, Some(Command::Move(motion))) => menu.go(motion),
+            (None, None, _) => {}
+        }
+        self.offer(menu);
+    }
+
+    /// Has done what was chosen, or asks whether it is meant.
+    pub(super) fn take_choice(&mut self, menu: &Menu, place: usize) {
+        let Some(choice) = menu.choices.get(place) else { return };
+        match (choice.request.clone(), &menu.kind) {
+            (Some(request), Kind::Asks(what)) => self.make_sure(&format!("{what} {}?", choice.words), request),
+            (Some(request), Kind::Acts | Kind::Question) => self.ask(request),
+            (None, _) => self.tell(true, LEFT),
         }
     }
 
@@ -179,7 +245,7 @@ impl State {
     pub(super) fn hear_refusal(&mut self, request: &Request, problem: &Problem) {
         let forced = problem.needs_force.then(|| offers::force(request, words::lines(&problem.words))).flatten();
         match forced {
-            Some(menu) => self.offer(menu),
+            Some(menu) => self.offer_late(menu),
             None => self.tell(false, &problem.words),
         }
     }

@@ -222,7 +222,7 @@ pub fn lines(text: &str) -> Vec<String> {
 }
 
 /// Lines of so many characters at most, broken between words where that can be.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in visible(text).split(' ') {
         let mut rest: Vec<char> = word.chars().collect();

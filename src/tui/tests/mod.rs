@@ -164,6 +164,17 @@ fn type_in(state: &mut State, text: &str) {
     }
 }
 
+/// Makes a choice, and says of it that it is meant: the answer to a question, if there was one.
+fn mean(state: &mut State, choice: char) -> Vec<Effect> {
+    press(state, KeyCode::Char(choice));
+    assert_eq!(press(state, KeyCode::Enter), [], "it is asked whether this is meant");
+    press(state, KeyCode::Char('y'))
+}
+
+fn paste(state: &mut State, text: &str) -> Vec<Effect> {
+    state.update(Incoming::Terminal(Terminal::Paste(text.to_owned())))
+}
+
 fn pass(state: &mut State, seconds: u64) -> Vec<Effect> {
     state.update(Incoming::Time(Duration::from_secs(seconds)))
 }

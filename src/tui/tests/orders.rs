@@ -26,7 +26,7 @@ fn what_is_typed_is_blocked_for_good_or_for_a_time() {
     type_in(&mut state, "80");
     press(&mut state, KeyCode::Enter);
     let for_an_hour = Change { for_seconds: Some(3_600), ..Change::new(Op::Allow, "80") };
-    assert_eq!(press(&mut state, KeyCode::Char('2')), change(for_an_hour));
+    assert_eq!(mean(&mut state, '2'), change(for_an_hour));
     press(&mut state, KeyCode::Char('+'));
     press(&mut state, KeyCode::Enter);
     assert!(state.dialog.is_none(), "nothing was typed, and nothing is meant by it");
@@ -38,13 +38,14 @@ fn a_rule_is_made_of_a_line_with_one_key() {
     select(&mut state, "rule:block_ports:445/tcp");
     press(&mut state, KeyCode::Char('b'));
     let temporary = Change { temporary: true, ..Change::new(Op::Block, "203.0.113.20") };
-    assert_eq!(press(&mut state, KeyCode::Char('t')), change(temporary));
+    assert_eq!(press(&mut state, KeyCode::Char('t')), [], "a letter marks its line");
+    assert_eq!(press(&mut state, KeyCode::Enter), change(temporary));
     press(&mut state, KeyCode::Char('B'));
-    assert_eq!(press(&mut state, KeyCode::Char('g')), change(Change::new(Op::Block, "445/tcp")));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "445/tcp")));
     press(&mut state, KeyCode::Char('a'));
     press(&mut state, KeyCode::Down);
     press(&mut state, KeyCode::Up);
-    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Allow, "203.0.113.20")));
+    assert_eq!(mean(&mut state, 'g'), change(Change::new(Op::Allow, "203.0.113.20")));
     press(&mut state, KeyCode::Char('A'));
     assert_eq!(press(&mut state, KeyCode::Esc), []);
     select(&mut state, "icmp");
@@ -70,7 +71,8 @@ fn who_is_behind_an_incident_can_be_blocked_and_his_ban_taken_back() {
     assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "203.0.113.20")));
     let status = Status { bans: vec![ban()], ..status(1_301) };
     hear(&mut state, &Request::Status, Answer::Status(Box::new(status)));
-    assert_eq!(press(&mut state, KeyCode::Char('-')), change(Change::new(Op::Unblock, "203.0.113.20")));
+    assert_eq!(press(&mut state, KeyCode::Char('-')), []);
+    assert_eq!(press(&mut state, KeyCode::Char('y')), change(Change::new(Op::Unblock, "203.0.113.20")));
     press(&mut state, KeyCode::Down);
     while state.incidents.list.selected().is_some_and(|one| &*one.what.name != "flood.syn") {
         press(&mut state, KeyCode::Down);
@@ -122,13 +124,21 @@ fn rules_are_removed_and_switched() {
     let mut state = state((80, 24));
     press(&mut state, KeyCode::Char('2'));
     press(&mut state, KeyCode::Down);
-    assert_eq!(press(&mut state, KeyCode::Char('-')), change(Change::new(Op::Unblock, "block_ips:192.168.1.7")));
-    assert_eq!(press(&mut state, KeyCode::Char(' ')), change(Change::new(Op::Disable, "block_ips:192.168.1.7")));
+    let said_yes = |state: &mut State, key| {
+        assert_eq!(press(state, KeyCode::Char(key)), [], "it is asked back");
+        press(state, KeyCode::Char('y'))
+    };
+    assert_eq!(said_yes(&mut state, '-'), change(Change::new(Op::Unblock, "block_ips:192.168.1.7")));
+    assert_eq!(said_yes(&mut state, ' '), change(Change::new(Op::Disable, "block_ips:192.168.1.7")));
     for _ in 0..4 {
         press(&mut state, KeyCode::Down);
     }
-    assert_eq!(press(&mut state, KeyCode::Char(' ')), change(Change::new(Op::Enable, "games")));
-    assert_eq!(press(&mut state, KeyCode::Char('u')), [Effect::Ask(Request::Undo)]);
+    assert_eq!(said_yes(&mut state, ' '), change(Change::new(Op::Enable, "games")), "an allow rule lets more through");
+    assert_eq!(said_yes(&mut state, 'u'), [Effect::Ask(Request::Undo)]);
+    let mut page = rules();
+    page.rows[5].action = "block".into();
+    hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page));
+    assert_eq!(press(&mut state, KeyCode::Char(' ')), change(Change::new(Op::Enable, "games")), "it blocks again");
 }
 
 #[test]
@@ -136,12 +146,12 @@ fn icmp_is_switched_by_what_the_rules_say() {
     let mut state = state((80, 24));
     assert_eq!(press(&mut state, KeyCode::Char('i')), [Effect::Ask(Request::Rules { from: 0 })]);
     let mut page = rules();
-    let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
-    assert_eq!(answer, change(Change::new(Op::Block, "icmp")));
+    hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
+    assert_eq!(press(&mut state, KeyCode::Char('y')), change(Change::new(Op::Block, "icmp")));
     page.rows[4] = RuleRow { step: 6, matches: "icmp".into(), ..page.rows[4].clone() };
     press(&mut state, KeyCode::Char('i'));
-    let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
-    assert_eq!(answer, change(Change::new(Op::Unblock, "icmp")));
+    hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page.clone()));
+    assert_eq!(press(&mut state, KeyCode::Char('y')), change(Change::new(Op::Unblock, "icmp")));
     press(&mut state, KeyCode::Char('i'));
     page.rows.truncate(4);
     let answer = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(page));
@@ -155,18 +165,94 @@ fn what_rests_goes_on_with_the_same_key() {
     assert_eq!(press(&mut state, KeyCode::Char('m')), [Effect::Ask(Request::Pause { what, for_seconds: None })]);
     press(&mut state, KeyCode::Char('e'));
     let paused = Request::Pause { what: Activity::Enforcement, for_seconds: Some(600) };
-    assert_eq!(press(&mut state, KeyCode::Enter), [Effect::Ask(paused)]);
+    assert_eq!(mean(&mut state, '1'), [Effect::Ask(paused)]);
     press(&mut state, KeyCode::Char('P'));
-    assert_eq!(
-        press(&mut state, KeyCode::Char('u')),
-        [Effect::Ask(Request::Panic { for_seconds: None, force: false })]
-    );
+    assert_eq!(mean(&mut state, 'u'), [Effect::Ask(Request::Panic { for_seconds: None, force: false })]);
     let spell = || Some(Spell::default());
     let regime = Regime { enforcement_paused: spell(), monitoring_paused: spell(), panic: spell() };
     hear(&mut state, &Request::Status, Answer::Status(Box::new(Status { regime, ..status(1_301) })));
-    for (key, what) in [('m', Resumed::Monitoring), ('e', Resumed::Enforcement), ('P', Resumed::Panic)] {
+    for (key, what) in [('m', Resumed::Monitoring), ('e', Resumed::Enforcement)] {
         assert_eq!(press(&mut state, KeyCode::Char(key)), [Effect::Ask(Request::Resume { what })]);
     }
+    assert_eq!(press(&mut state, KeyCode::Char('P')), [], "what is allowed passes again: it is asked back");
+    assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Ask(Request::Resume { what: Resumed::Panic })]);
+}
+
+/// Lines that somebody types or pastes for a shell, where the terminal does not tell pasted text from keys.
+const STRAY: [&str; 5] = [
+    "make debug\n",
+    "stty -a | grep -o -E '[-]?(icanon|echo) '\n",
+    "cat rules.json\n",
+    "Put that under /etc, e.g. at 10\n",
+    "sudo apt update && sudo apt upgrade -y\n",
+];
+
+#[test]
+fn text_that_was_meant_for_a_shell_changes_no_rule_and_pauses_no_enforcement() {
+    let is_harmless = |effect: &Effect| match effect {
+        Effect::Ask(Request::Pause { what, .. }) => *what == Activity::Monitoring,
+        Effect::Ask(Request::Resume { what }) => *what == Resumed::Monitoring,
+        Effect::Ask(Request::Rules { .. } | Request::Connections { .. } | Request::Status) | Effect::Leave => true,
+        _ => false,
+    };
+    for pane in ['1', '2', '3', '4', '5'] {
+        for text in STRAY {
+            let mut state = state((80, 24));
+            pass(&mut state, 1);
+            press(&mut state, KeyCode::Char(pane));
+            for char in text.chars() {
+                let code = if char == '\n' { KeyCode::Enter } else { KeyCode::Char(char) };
+                let mut effects = press(&mut state, code);
+                if effects.contains(&Effect::Ask(Request::Rules { from: 0 })) {
+                    effects = hear(&mut state, &Request::Rules { from: 0 }, Answer::Rules(rules()));
+                }
+                assert!(effects.iter().all(is_harmless), "pane {pane}, {text:?} at {char:?}: {effects:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_key_but_yes_leaves_things_as_they_are() {
+    for key in [KeyCode::Enter, KeyCode::Char('n'), KeyCode::Char('x'), KeyCode::Char('j'), KeyCode::Esc] {
+        let mut state = state((80, 24));
+        press(&mut state, KeyCode::Char('u'));
+        assert_eq!(press(&mut state, key), []);
+        assert!(state.dialog.is_none(), "{key:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_no_choice_is_said_to_be_none() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('+'));
+    type_in(&mut state, "192.168.1.7");
+    press(&mut state, KeyCode::Enter);
+    type_in(&mut state, "8");
+    assert_eq!(notice(&state), (false, "'8' is none of the choices: Enter takes the marked one, Esc leaves it"));
+    assert_eq!(press(&mut state, KeyCode::Enter), change(Change::new(Op::Block, "192.168.1.7")));
+}
+
+#[test]
+fn what_pfw_asks_back_is_not_answered_by_what_is_typed_for_something_else() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('/'));
+    refuse(&mut state, &Request::Change(Change::new(Op::Block, "10.0.0.1")), "this would cut your own session", true);
+    assert!(matches!(&state.dialog, Some(Dialog::Input(_))));
+    assert_eq!(notice(&state), (false, "this would cut your own session"));
+}
+
+#[test]
+fn enter_says_in_its_own_window_alone_that_the_rules_may_stay() {
+    let waits = || Answer::Status(Box::new(Status { confirm: Some(9), ..status(1_301) }));
+    let mut own = State::new((80, 24), status(1), true);
+    hear(&mut own, &Request::Status, waits());
+    assert_eq!(press(&mut own, KeyCode::Enter), [Effect::Ask(Request::Confirm)]);
+    assert_eq!(press(&mut own, KeyCode::Char('C')), [Effect::Ask(Request::Confirm)]);
+    let mut state = state((80, 24));
+    hear(&mut state, &Request::Status, waits());
+    assert_eq!(press(&mut state, KeyCode::Enter), []);
+    assert!(matches!(&state.dialog, Some(Dialog::Page(_))));
 }
 
 #[test]
@@ -194,6 +280,14 @@ fn a_choice_is_made_by_the_mouse_too() {
     let temporary = Change { temporary: true, ..Change::new(Op::Block, "80") };
     assert_eq!(click(&mut state, area.x + 5, area.y + 4), change(temporary));
     assert!(state.dialog.is_none());
+    press(&mut state, KeyCode::Char('e'));
+    let Some(Dialog::Menu(menu)) = &state.dialog else { panic!("a choice") };
+    let area = state.menu_area(menu);
+    assert_eq!(click(&mut state, area.x + 5, area.y + 3), [], "it is asked back");
+    let Some(Dialog::Menu(menu)) = &state.dialog else { panic!("a question") };
+    let area = state.menu_area(menu);
+    let request = Request::Pause { what: Activity::Enforcement, for_seconds: Some(600) };
+    assert_eq!(click(&mut state, area.x + 5, area.y + 4), [Effect::Ask(request)]);
     press(&mut state, KeyCode::Char('P'));
     assert_eq!(click(&mut state, 0, 0), []);
     assert!(state.dialog.is_none(), "a click elsewhere closes it");

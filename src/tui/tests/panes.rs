@@ -2,6 +2,7 @@
 //! now; what changed is then to be read in the diff.
 
 use super::*;
+use crate::control::Done;
 use crate::control::report::{Regime, Spell};
 use crate::tui::draw::{Theme, draw};
 use crate::tui::event::testing::alert;
@@ -159,6 +160,38 @@ fn a_choice() {
         press(state, KeyCode::Char('b'));
         press(state, KeyCode::Down);
     });
+}
+
+#[test]
+fn a_question() {
+    at_each_size("question", |state| {
+        press(state, KeyCode::Char('e'));
+        press(state, KeyCode::Char('2'));
+        press(state, KeyCode::Enter);
+    });
+}
+
+#[test]
+fn a_long_answer_is_seen_in_full() {
+    at_each_size("answer", |state| {
+        let mut done = Done::new(
+            "monitoring is paused until 2026-11-23T00:56:38Z: packets that are allowed have no line; what is blocked or suspicious still has, and all are counted",
+        );
+        done.warnings = vec!["it would have cut 3 connections".to_owned()];
+        hear(state, &Request::Undo, Answer::Done(done));
+    });
+}
+
+#[test]
+fn rules_that_are_to_be_confirmed_in_this_window() {
+    for size in SIZES {
+        let mut state = State::new(size, Status { confirm: Some(57), ..status(3) }, true);
+        for uptime in 4..=20 {
+            let status = Status { confirm: Some(60 - uptime), ..status(uptime) };
+            hear(&mut state, &Request::Status, Answer::Status(Box::new(status)));
+        }
+        hold("confirm", &state);
+    }
 }
 
 #[test]

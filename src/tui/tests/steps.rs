@@ -31,7 +31,7 @@ pub(super) fn notice(state: &State) -> (bool, &str) {
 fn the_status_is_asked_for_each_second_and_not_before_it_was_answered() {
     let mut state = State::new((80, 24), status(1), false);
     let ask = [Effect::Ask(Request::Status)];
-    assert_eq!(pass(&mut state, 0), ask);
+    assert_eq!(pass(&mut state, 0), [ask[0].clone(), Effect::Ask(Request::Incidents)], "what was before is asked once");
     assert_eq!(pass(&mut state, 5), []);
     assert_eq!(hear(&mut state, &Request::Status, Answer::Status(Box::new(status(2)))), []);
     assert_eq!(pass(&mut state, 6), ask);
@@ -96,9 +96,44 @@ fn what_is_typed_is_no_command_and_a_wrong_filter_can_be_mended() {
 }
 
 #[test]
+fn what_is_pasted_goes_into_an_open_line_and_nowhere_else() {
+    let mut state = state((80, 24));
+    assert_eq!(paste(&mut state, "e1\ry make debug\n"), []);
+    assert!(state.dialog.is_none() && notice(&state).1.starts_with("what is pasted does nothing here"));
+    press(&mut state, KeyCode::Char('e'));
+    assert_eq!(paste(&mut state, "1\ry"), []);
+    assert!(matches!(&state.dialog, Some(Dialog::Menu(menu)) if menu.selected == 0), "no choice is made");
+    press(&mut state, KeyCode::Esc);
+    press(&mut state, KeyCode::Char('+'));
+    type_in(&mut state, "1.");
+    assert_eq!(paste(&mut state, " 92.168\r\n.1\x1b[31m.7\n"), []);
+    let Some(Dialog::Input(input)) = &state.dialog else { panic!("a line") };
+    assert_eq!(input.text, "1.92.168  .1 [31m.7", "one line, which goes on");
+    paste(&mut state, &"x".repeat(10_000));
+    assert!(matches!(&state.dialog, Some(Dialog::Input(input)) if input.text.len() == 200));
+}
+
+#[test]
+fn ctrl_z_stops_a_view_and_never_a_firewall() {
+    let ctrl_z = |state: &mut State| {
+        let key = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+        state.update(Incoming::Terminal(Terminal::Key(key)))
+    };
+    let mut view = state((80, 24));
+    assert_eq!(ctrl_z(&mut view), [Effect::Suspend]);
+    press(&mut view, KeyCode::Char('/'));
+    assert_eq!(ctrl_z(&mut view), [Effect::Suspend], "also while something is typed");
+    assert!(matches!(view.dialog, Some(Dialog::Input(_))), "which is still there");
+    let mut own = State::new((80, 24), status(1), true);
+    assert_eq!(ctrl_z(&mut own), []);
+    assert!(notice(&own).1.starts_with("Ctrl-Z would stop the firewall"), "{:?}", notice(&own));
+}
+
+#[test]
 fn an_order_is_sent_and_what_came_of_it_is_shown_until_the_next_key() {
     let mut state = state((80, 24));
-    assert_eq!(press(&mut state, KeyCode::Char('R')), [Effect::Ask(Request::Reload)]);
+    assert_eq!(press(&mut state, KeyCode::Char('R')), []);
+    assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Ask(Request::Reload)]);
     hear(&mut state, &Request::Reload, Answer::Done(Done::new("read it again")));
     assert_eq!(notice(&state), (true, "read it again"));
     refuse(&mut state, &Request::Confirm, "there is nothing to confirm", false);
