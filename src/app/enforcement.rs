@@ -19,7 +19,7 @@ pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 /// What would be given to the kernel, as text; `reports` as for a run that wants to know of each packet that is dropped.
 pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
     let nflog_group = reports.then_some(*NFLOG_GROUPS.start());
-    let options = Options { generation: 1, nflog_group, raw: true, forwards: firewall::forwards() };
+    let options = Options { generation: 1, nflog_group, raw: true, bpf: true, forwards: firewall::forwards() };
     Plan::new(ruleset, host, options, Timestamp::now()).to_string()
 }
 
@@ -40,18 +40,22 @@ fn plan(
     marks: (u32, Option<u16>),
     now: Timestamp,
 ) -> Plan {
-    let options = options(marks);
+    let bpf = !before.is_some_and(Plan::does_without_bpf);
+    let mut options = Options { bpf, ..options(marks) };
     let compile = |options| match before {
         Some(before) => before.next(ruleset, host, options, now),
         None => Plan::new(ruleset, host, options, now),
     };
     let plan = compile(options);
-    if plan.uses_raw() && !tools.have_raw() { compile(Options { raw: false, ..options }) } else { plan }
+    options.raw = !plan.uses_raw() || tools.have_raw();
+    // It takes time to ask, and does not change.
+    options.bpf &= !plan.uses_bpf() || before.is_some_and(Plan::uses_bpf) || tools.have_bpf();
+    if (options.raw, options.bpf) == (true, bpf) { plan } else { compile(options) }
 }
 
 /// Options of a plan with this generation and group for reports.
 fn options((generation, nflog_group): (u32, Option<u16>)) -> Options {
-    Options { generation, nflog_group, raw: true, forwards: firewall::forwards() }
+    Options { generation, nflog_group, raw: true, bpf: true, forwards: firewall::forwards() }
 }
 
 /// The rules in force.
@@ -123,9 +127,13 @@ impl Enforcement {
     /// Which iptables carries the rules out, and what it lacks.
     pub fn tools(&self) -> String {
         let tools = self.installed.tools();
-        let without_raw = self.installed.plan().does_without_raw();
-        let lacks = if without_raw { ", without a raw table: long lists act in the filter table" } else { "" };
-        format!("{tools}{lacks}")
+        let plan = self.installed.plan();
+        let without_raw =
+            plan.does_without_raw().then_some(", without a raw table: long lists act in the filter table");
+        let without_bpf = plan
+            .does_without_bpf()
+            .then_some(", without the bpf match: with a rule that rejects, all IPv6 resets pass");
+        format!("{tools}{}{}", without_raw.unwrap_or_default(), without_bpf.unwrap_or_default())
     }
 
     /// Puts other rules in force, or none at all, in one transaction for each family. On failure the old ones are.

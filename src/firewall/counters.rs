@@ -279,7 +279,7 @@ mod tests {
             let rules = format!(r#"{{ "block_ips": [{}] }}"#, peers.join(","));
             let origin = Origin { file: "", folder: Path::new(""), read: &|_: &Path| Err(ErrorKind::NotFound.into()) };
             let rules = parse(rules.into_bytes(), &origin).expect("sound rules").ruleset;
-            let options = Options { generation, nflog_group: None, raw: true, forwards: false };
+            let options = Options { generation, nflog_group: None, raw: true, bpf: true, forwards: false };
             let nothing = Plan::nothing(options);
             before.unwrap_or(&nothing).next(&rules, &Host::default(), options, Timestamp::MIN)
         };

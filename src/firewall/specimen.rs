@@ -59,7 +59,7 @@ mod tests {
     use crate::firewall::table::{Table, Wanted};
     use crate::firewall::trial::{Forms, trial};
 
-    const OPTIONS: Options = Options { generation: 1, nflog_group: Some(7), raw: true, forwards: true };
+    const OPTIONS: Options = Options { generation: 1, nflog_group: Some(7), raw: true, bpf: true, forwards: true };
 
     /// Holds what entries make against the specimens.
     fn has_no_new_form(entries: &str) {

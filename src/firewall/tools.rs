@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::family::Family;
+use super::kernel;
 use super::process::Invocation;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
@@ -124,6 +125,12 @@ impl Tools {
     pub fn have_raw(&self) -> bool {
         let has = |family| Invocation { program: self.save(family), args: &["-t", "raw"], input: "" }.run().is_ok();
         !self.is_legacy() || self.families().all(has)
+    }
+
+    /// Whether the kernel runs BPF programs for rules of IPv6 (`xt_bpf`), where it speaks that. Legacy does not ask it.
+    pub fn have_bpf(&self) -> bool {
+        const NO_PACKET: &str = "*filter\n:PFW-PROBE - [0:0]\n-A PFW-PROBE -m bpf --bytecode \"1,6 0 0 0\"\nCOMMIT\n";
+        self.v6.is_none() || kernel::test(self, Family::V6, NO_PACKET).is_ok()
     }
 
     /// The families that the kernel speaks, in the order in which they are changed.

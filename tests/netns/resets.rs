@@ -5,11 +5,13 @@ use crate::enforce::{ends_as_predicted, enforce, wait_for_lines};
 use crate::variant;
 use crate::verdict::raw::Sender;
 use crate::verdict::wire::{Body, Flaw, Segment, Spec};
-use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer};
+use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh};
 use std::net::IpAddr;
 
-pub const CASES: &[Case] =
-    &[("a_reset_of_the_hosts_own_to_a_stray_segment_is_no_answer_of_a_reject", own_resets_are_no_answers)];
+pub const CASES: &[Case] = &[
+    ("a_reset_of_the_hosts_own_to_a_stray_segment_is_no_answer_of_a_reject", own_resets_are_no_answers),
+    ("without_the_bpf_match_pfw_starts_and_says_what_passes", without_the_bpf_match),
+];
 
 /// Where nobody listens, and where what comes is rejected.
 const CLOSED: u16 = 81;
@@ -18,10 +20,24 @@ const REJECTED: u16 = 113;
 const EACH: u16 = 5;
 const FIN_ACK: u8 = 0x11;
 
+fn rules() -> String {
+    let reject = format!(r#"{{ "id": "no", "action": "reject", "direction": "in", "dst_port": {REJECTED} }}"#);
+    format!(r#"{{ "default_policy": {{ "in": "allow", "out": "deny" }}, "rules": [{reject}] }}"#)
+}
+
+fn without_the_bpf_match() {
+    let world = World::new();
+    // As on a machine that has no such match, though the kernel here has.
+    sh("for match in $(find /usr/lib /lib -name libxt_bpf.so); do mount --bind /dev/null $match; done");
+    let pfw = enforce(&world, &rules(), []);
+    assert!(!sh("ip6tables-save").contains("bpf"));
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    assert!(code == 0 && said.contains("without the bpf match"), "{said}");
+}
+
 fn own_resets_are_no_answers() {
     let world = World::new();
-    let reject = format!(r#"{{ "id": "no", "action": "reject", "direction": "in", "dst_port": {REJECTED} }}"#);
-    let rules = format!(r#"{{ "default_policy": {{ "in": "allow", "out": "deny" }}, "rules": [{reject}] }}"#);
+    let rules = rules();
     for variant in variant::BOTH {
         variant::choose(variant);
         let pfw = enforce(&world, &rules, []);

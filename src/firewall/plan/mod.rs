@@ -52,6 +52,8 @@ pub struct Options {
     pub nflog_group: Option<u16>,
     /// Whether there is a raw table, in which long lists act for what comes in.
     pub raw: bool,
+    /// Whether the kernel runs BPF programs for rules of IPv6: they tell the resets of a rule that rejects.
+    pub bpf: bool,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and
     /// flows that pass are reported, which brings in connection tracking (translation itself does anyway).
     pub forwards: bool,
@@ -186,6 +188,16 @@ impl Plan {
     /// Whether it has rules in the raw table.
     pub fn uses_raw(&self) -> bool {
         self.v4.iter().chain(&self.v6).any(|chain| chain.name == Hook::PreRouting.own())
+    }
+
+    /// Whether it has rules with BPF programs.
+    pub fn uses_bpf(&self) -> bool {
+        self.v6.iter().flat_map(|chain| &chain.rules).any(|rule| rule.text.contains("-m bpf "))
+    }
+
+    /// Whether it was made for a machine that runs no BPF programs for rules.
+    pub fn does_without_bpf(&self) -> bool {
+        !self.options.bpf
     }
 
     /// Whether it was made for a machine that has no raw table.

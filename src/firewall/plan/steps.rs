@@ -226,8 +226,9 @@ impl Steps<'_, '_> {
             let invalid = reset.with(format!("{STATE} INVALID"));
             match self.family() {
                 Family::V4 => all.push(invalid.with("-m owner ! --socket-exists")),
-                // The lists have let pass what it answers, and with that its answer. Not every kernel has this match.
+                // The lists have let pass what it answers, and with that its answer.
                 Family::V6 if !later => {}
+                Family::V6 if !self.options.bpf => all.push(invalid),
                 Family::V6 => all.push(invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))),
             }
         }

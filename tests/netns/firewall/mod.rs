@@ -62,7 +62,7 @@ fn circumstances() -> (Host, Options) {
     let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
-    (host, Options { generation, nflog_group: Some(77), raw: true, forwards: firewall::forwards() })
+    (host, Options { generation, nflog_group: Some(77), raw: true, bpf: true, forwards: firewall::forwards() })
 }
 
 fn tools(variant: Variant) -> Tools {

@@ -25,7 +25,7 @@ fn host() -> Host {
     }
 }
 
-const OPTIONS: Options = Options { generation: 0x2a, nflog_group: Some(77), raw: true, forwards: false };
+const OPTIONS: Options = Options { generation: 0x2a, nflog_group: Some(77), raw: true, bpf: true, forwards: false };
 const NOW: Timestamp = Timestamp::from_nanos(1_800_000_000_000_000_000);
 
 fn plan_with(text: &str, forwards: bool) -> Plan {
