@@ -4,12 +4,18 @@
 //! sound rules file. Nothing here touches the kernel: a [`Proposal`] is what would be, and becomes so when it is
 //! [adopted](Book::adopt).
 
+mod pages;
+
+pub use pages::{Pages, Temporary};
+
+use pages::Sheet;
+
 use crate::control::{Change, Op, Refusal, RefusalKind};
 use crate::detect::Ban;
 use crate::rules::address::AddressRange;
 use crate::rules::edit::{Details, Edit, Outcome, Refused, Target, Undo, Value};
 use crate::rules::store::{self, Locked};
-use crate::rules::{Errors, Lists, Loaded, Ruleset, load_with, parse_with};
+use crate::rules::{Errors, Lists, Loaded, Ruleset};
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,33 +37,8 @@ const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 #[derive(Debug)]
 pub struct Book {
     path: PathBuf,
-    lists: Lists,
     pages: Pages,
     steps: Vec<Step>,
-}
-
-/// What the file says, and what is different from it for now.
-#[derive(Clone, Debug)]
-pub struct Pages {
-    file: Loaded,
-    /// The file with the temporary changes, if there are any.
-    changed: Option<Loaded>,
-    temporary: Vec<Temporary>,
-}
-
-/// A change that is not in the file.
-#[derive(Clone, Debug)]
-pub struct Temporary {
-    /// What was changed, in words.
-    pub words: String,
-    /// When it ends.
-    pub until: Option<Timestamp>,
-    edit: Edit,
-    ids: Vec<Arc<str>>,
-    /// What was added says itself when it ends.
-    ends_itself: bool,
-    /// The ban that it is, if nobody asked for it.
-    pub ban: Option<Ban>,
 }
 
 /// What can be taken back.
@@ -91,30 +72,8 @@ pub enum Proposed {
     Change(Box<Proposal>),
     /// All is as it is to be already.
     Nothing(String),
-}
-
-impl Pages {
-    /// The files that they were read from; `path` is that of the rules.
-    pub fn files(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
-        let lists = self.rules().block_lists.iter().filter(|list| list.enabled);
-        std::iter::once(path.to_owned()).chain(lists.map(|list| list.path.clone()))
-    }
-
-    /// Whether they say something else than `others`.
-    pub fn differ(&self, others: &Self) -> bool {
-        let lists = |pages: &Self| pages.rules().block_lists.iter().map(|list| Arc::clone(&list.networks)).collect();
-        let (ours, theirs): (Vec<_>, Vec<_>) = (lists(self), lists(others));
-        self.file.text != others.file.text || ours != theirs
-    }
-
-    /// What is to be in force.
-    pub fn loaded(&self) -> &Loaded {
-        self.changed.as_ref().unwrap_or(&self.file)
-    }
-
-    fn rules(&self) -> &Ruleset {
-        &self.loaded().ruleset
-    }
+    /// Nothing yet: what was loaded is not what the file says now, which has to be loaded first. In words.
+    Edited(String),
 }
 
 impl Proposal {
@@ -137,8 +96,8 @@ impl Proposal {
 impl Book {
     /// The rules of a file that was read, with its block lists.
     pub fn new(path: PathBuf, file: Loaded, lists: Lists) -> Self {
-        let pages = Pages { file, changed: None, temporary: Vec::new() };
-        Self { path, lists, pages, steps: Vec::new() }
+        let pages = Pages::new(Sheet::new(file, lists));
+        Self { path, pages, steps: Vec::new() }
     }
 
     /// The file.
@@ -158,12 +117,12 @@ impl Book {
 
     /// What the file says.
     pub fn text(&self) -> &str {
-        &self.pages.file.text
+        self.pages.file().text()
     }
 
     /// What is not in the file.
     pub fn temporary(&self) -> &[Temporary] {
-        &self.pages.temporary
+        self.pages.temporary()
     }
 
     /// The files that the rules are in.
@@ -173,27 +132,27 @@ impl Book {
 
     /// When a temporary change ends next.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        self.pages.temporary.iter().filter_map(|temporary| temporary.until).min()
+        self.pages.temporary().iter().filter_map(|temporary| temporary.until).min()
     }
 
     /// What would be if the file were read again. Says which temporary changes have nothing to change any more.
-    pub fn read_again(&mut self, now: Timestamp, say: &mut dyn FnMut(&str)) -> Result<Pages, Errors> {
-        let file = load_with(&self.path, &mut self.lists)?;
-        self.over(file, self.pages.temporary.clone(), now, say)
+    pub fn read_again(&self, now: Timestamp, say: &mut dyn FnMut(&str)) -> Result<Pages, Errors> {
+        let file = self.pages.file().read_anew(&self.path)?;
+        self.over(file, self.pages.temporary().to_vec(), now, say)
     }
 
     /// What would be without the temporary changes that have ended; whether that is anything else in force.
-    pub fn without_ended(&mut self, now: Timestamp) -> Result<(Pages, bool), Errors> {
+    pub fn without_ended(&self, now: Timestamp) -> Result<(Pages, bool), Errors> {
         let ended = |temporary: &&Temporary| temporary.until.is_some_and(|end| end <= now);
-        let differs = self.pages.temporary.iter().filter(ended).any(|temporary| !temporary.ends_itself);
-        let pages = self.over(self.pages.file.clone(), self.pages.temporary.clone(), now, &mut |_| ())?;
+        let differs = self.pages.temporary().iter().filter(ended).any(|temporary| !temporary.ends_itself);
+        let pages = self.over(self.pages.file().clone(), self.pages.temporary().to_vec(), now, &mut |_| ())?;
         Ok((pages, differs))
     }
 
     /// Whether a temporary change has ended that somebody asked for.
     pub fn was_asked_for_and_ended(&self, now: Timestamp) -> bool {
         let has_ended = |one: &Temporary| one.ban.is_none() && one.until.is_some_and(|end| end <= now);
-        self.pages.temporary.iter().any(has_ended)
+        self.pages.temporary().iter().any(has_ended)
     }
 
     /// Takes over what is in force now.
@@ -214,7 +173,7 @@ impl Book {
     }
 
     /// What would come of a change.
-    pub fn propose(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+    pub fn propose(&self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
         let seconds = change.for_seconds.unwrap_or(1);
         if seconds == 0 || seconds > MAX_SECONDS {
             return Err(refused("a change lasts a second at least, and ten years at most"));
@@ -228,15 +187,17 @@ impl Book {
     }
 
     /// A change of the file. It takes the place of temporary ones of the same thing.
-    fn propose_lasting(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
-        let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
-        let file = self.parse(locked.bytes().to_vec())?;
+    fn propose_lasting(&self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+        let (locked, file) = self.locked()?;
+        if let Some(edited) = self.edited(&file) {
+            return Ok(edited);
+        }
         // What only a temporary change has put there is known by its id, too.
         let known =
-            self.over(file.clone(), self.pages.temporary.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+            self.over(file.clone(), self.pages.temporary().to_vec(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
         let edit = edit_of(change, known.rules(), now)?;
         let blocks = blocked(&edit);
-        let (answer, failed) = match edit.apply(&file, now) {
+        let (answer, failed) = match edit.apply(file.loaded(), now) {
             Ok(answer) => (Some(answer), None),
             Err(refusal) => (None, Some(refusal)),
         };
@@ -246,8 +207,8 @@ impl Book {
         match answer.map(|answer| answer.outcome) {
             Some(Outcome::Changed(made)) => {
                 let step =
-                    Step { words: words.clone(), file: Some(made.undo), temporary: self.pages.temporary.clone() };
-                let file = self.parse(made.text.clone().into_bytes())?;
+                    Step { words: words.clone(), file: Some(made.undo), temporary: self.pages.temporary().to_vec() };
+                let file = file.with_text(made.text.clone(), &self.path).map_err(|it| unsound(&it))?;
                 let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
                 let save = Some((locked, made.text));
                 Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save, step: Some(step) })))
@@ -262,7 +223,7 @@ impl Book {
     }
 
     /// A change that goes with this run. One before it of the same thing is taken back.
-    fn propose_temporary(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+    fn propose_temporary(&self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
         let edit = edit_of(change, self.pages.rules(), now)?;
         let blocks = blocked(&edit);
         let ids = edit.apply(self.pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?.ids;
@@ -272,7 +233,7 @@ impl Book {
                 "there are {MAX_TEMPORARY} temporary changes already; put some into the file"
             )));
         }
-        let file = self.pages.file.clone();
+        let file = self.pages.file().clone();
         let pages = self.over(file.clone(), left.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
         let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
         let words = answer.to_string();
@@ -282,7 +243,7 @@ impl Book {
                 let ends_itself = matches!(change.op, Op::Block | Op::Allow);
                 left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself, ban: None });
                 let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-                let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
+                let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary().to_vec() };
                 Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
             }
             _ if !superseded.is_empty() => self.without(&superseded, file, left, blocks, now),
@@ -296,7 +257,7 @@ impl Book {
     /// # Errors
     ///
     /// If there are as many bans as there may be.
-    pub fn propose_ban(&mut self, ban: Ban, now: Timestamp) -> Result<Option<Pages>, Refusal> {
+    pub fn propose_ban(&self, ban: Ban, now: Timestamp) -> Result<Option<Pages>, Refusal> {
         let until = whole_seconds(ban.begins.plus(ban.lasts));
         let comment = Some(format!("banned: {}", ban.alert.name()));
         let details = Details { comment, expires: Some(until), id: None };
@@ -306,7 +267,7 @@ impl Book {
         if others.iter().filter(|one| one.ban.is_some()).count() >= MAX_BANS {
             return Err(refused(format!("{MAX_BANS} sources are banned already")));
         }
-        let file = self.pages.file.clone();
+        let file = self.pages.file().clone();
         let pages = self.over(file.clone(), others.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
         let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
         let Outcome::Changed(_) = answer.outcome else { return Ok(None) };
@@ -318,15 +279,15 @@ impl Book {
     /// The temporary changes that concern one of these things, and those that don't.
     fn superseded(&self, ids: &[Arc<str>], now: Timestamp) -> (Vec<Temporary>, Vec<Temporary>) {
         let lasts = |temporary: &Temporary| temporary.until.is_none_or(|end| end > now);
-        let all = self.pages.temporary.iter().filter(|temporary| lasts(temporary)).cloned();
+        let all = self.pages.temporary().iter().filter(|temporary| lasts(temporary)).cloned();
         all.partition(|temporary| temporary.ids.iter().any(|id| ids.contains(id)))
     }
 
     /// What is left when nothing is done but to take temporary changes back.
     fn without(
-        &mut self,
+        &self,
         superseded: &[Temporary],
-        file: Loaded,
+        file: Sheet,
         left: Vec<Temporary>,
         blocks: Option<AddressRange>,
         now: Timestamp,
@@ -334,51 +295,58 @@ impl Book {
         let words = superseded.iter().map(|temporary| format!("no longer: {} (temporary)", temporary.words));
         let words = words.collect::<Vec<_>>().join("; ");
         let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
+        let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary().to_vec() };
         Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
     }
 
     /// What would be if the last change were taken back.
-    pub fn propose_undo(&mut self, now: Timestamp) -> Result<Proposal, Refusal> {
+    pub fn propose_undo(&self, now: Timestamp) -> Result<Proposed, Refusal> {
         let step = self.steps.last().cloned().ok_or_else(|| refused("there is no change that could be taken back"))?;
         let (file, save) = match &step.file {
-            None => (self.pages.file.clone(), None),
+            None => (self.pages.file().clone(), None),
             Some(undo) => {
-                let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
-                let before = undo.apply(&String::from_utf8_lossy(locked.bytes()));
-                let text = before.map_err(|Refused(reason)| refused(reason))?;
-                (self.parse(text.clone().into_bytes())?, Some((locked, text)))
+                let (locked, file) = self.locked()?;
+                if let Some(edited) = self.edited(&file) {
+                    return Ok(edited);
+                }
+                let text = undo.apply(file.text()).map_err(|Refused(reason)| refused(reason))?;
+                let file = file.with_text(text.clone(), &self.path).map_err(|it| unsound(&it))?;
+                (file, Some((locked, text)))
             }
         };
-        let temporary = with_later_bans(step.temporary, &self.pages.temporary);
+        let temporary = with_later_bans(step.temporary, self.pages.temporary());
         let pages = self.over(file, temporary, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        Ok(Proposal { words: format!("took back: {}", step.words), blocks: None, pages, save, step: None })
+        let words = format!("took back: {}", step.words);
+        Ok(Proposed::Change(Box::new(Proposal { words, blocks: None, pages, save, step: None })))
     }
 
-    fn parse(&mut self, bytes: Vec<u8>) -> Result<Loaded, Refusal> {
-        parse_with(bytes, &self.path, &mut self.lists).map_err(|errors| unsound(&errors))
+    /// The file, which nobody else changes meanwhile, and what it says now.
+    fn locked(&self) -> Result<(Locked, Sheet), Refusal> {
+        let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
+        let bytes = locked.bytes().to_vec();
+        let file = self.pages.file().parse_anew(bytes, &self.path).map_err(|errors| unsound(&errors))?;
+        Ok((locked, file))
+    }
+
+    /// What there is to say if the file is not what was loaded: a change of it would bring that in with it, unseen.
+    fn edited(&self, file: &Sheet) -> Option<Proposed> {
+        let path = self.path.display();
+        if file.text() != self.pages.file().text() {
+            return Some(Proposed::Edited(format!("{path} was edited since it was loaded")));
+        }
+        let words = || Proposed::Edited(format!("a block list of {path} was edited since it was loaded"));
+        file.has_other_lists_than(self.pages.file()).then(words)
     }
 
     /// `file` with temporary changes over it, as far as they last at `now` and there is something to change.
     fn over(
-        &mut self,
-        file: Loaded,
+        &self,
+        file: Sheet,
         temporary: Vec<Temporary>,
         now: Timestamp,
         say: &mut dyn FnMut(&str),
     ) -> Result<Pages, Errors> {
-        let mut pages = Pages { file, changed: None, temporary: Vec::new() };
-        for one in temporary.into_iter().filter(|one| one.until.is_none_or(|end| end > now)) {
-            match one.edit.apply(pages.loaded(), now).map(|answer| answer.outcome) {
-                Ok(Outcome::Changed(change)) => {
-                    pages.changed = Some(parse_with(change.text.into_bytes(), &self.path, &mut self.lists)?);
-                    pages.temporary.push(one);
-                }
-                Ok(Outcome::AlreadyThere | Outcome::NotThere) => pages.temporary.push(one),
-                Err(Refused(reason)) => say(&format!("a temporary change is no longer: {} ({reason})", one.words)),
-            }
-        }
-        Ok(pages)
+        Pages::new(file).with(temporary, &self.path, now, say)
     }
 }
 

@@ -157,7 +157,7 @@ impl Office {
     /// Does what somebody asks for through the control socket.
     fn meet(&mut self, desk: &mut impl Desk, order: Order, reply: Reply) {
         match order {
-            Order::Reload => reply.send(self.reload(desk)),
+            Order::Reload => reply.send(self.reload(desk).map(Answer::Done)),
             Order::Confirm => reply.send(self.confirm(desk)),
             Order::Change(change, caller) => reply.send(self.change(desk, &change, caller)),
             Order::Undo(caller) => reply.send(self.undo(desk, caller)),

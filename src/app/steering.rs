@@ -1,7 +1,7 @@
 //! What becomes of the rules when somebody changes them while pfw runs: through the control socket, by the file, or
 //! because a time is up.
 
-use super::book::{Pages, Proposal, Proposed};
+use super::book::{Book, Pages, Proposal, Proposed};
 use super::clerk::rfc3339;
 use super::live::Desk;
 use super::office::{Asker, Office, needs_force};
@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 impl Office {
     /// Reads the rules file again and puts it in force. Says what came of it, too.
-    pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
+    pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Result<Done, Refusal> {
         self.look_around();
         let (pages, said) = match self.read() {
             Ok(read) => read,
@@ -36,7 +36,7 @@ impl Office {
         self.board.change(|notice| notice.refused = None);
         let words = format!("read {file} again: {rules} rules (before: {before})");
         desk.say(&format!("pfw: {words}"));
-        Ok(Answer::Done(Done::new(words).warning(warnings)))
+        Ok(Done::new(words).warning(warnings))
     }
 
     /// What the file says now, and what is to be said of temporary changes. What is not watched yet is read again once
@@ -105,20 +105,62 @@ impl Office {
 
     /// Changes the rules.
     pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, caller: Option<u32>) -> Outcome {
-        match self.book.propose(change, Timestamp::now())? {
-            Proposed::Nothing(words) => Ok(Answer::Done(Done::new(words))),
-            Proposed::Change(proposal) => self.carry_out(desk, *proposal, change.force, caller),
-        }
+        let remedy = "'pfw reload' loads it first, and with --temporary the file is left alone";
+        self.do_as_proposed(desk, &|book| book.propose(change, Timestamp::now()), remedy, change.force, caller)
     }
 
     /// Takes the last change back. What a user had forced may be undone without force; what undoing cuts may not.
     pub(super) fn undo(&mut self, desk: &mut impl Desk, caller: Option<u32>) -> Outcome {
-        let proposal = self.book.propose_undo(Timestamp::now())?;
-        self.carry_out(desk, proposal, false, caller)
+        let remedy = "'pfw reload' loads it first";
+        self.do_as_proposed(desk, &|book| book.propose_undo(Timestamp::now()), remedy, false, caller)
+    }
+
+    /// Does what is proposed. If the file is not what was loaded, it is loaded before, if that is the user's wish; otherwise
+    /// nothing is done: what is proposed would bring it in unseen.
+    fn do_as_proposed(
+        &mut self,
+        desk: &mut impl Desk,
+        propose: &dyn Fn(&Book) -> Result<Proposed, Refusal>,
+        remedy: &str,
+        force: bool,
+        caller: Option<u32>,
+    ) -> Outcome {
+        let (mut proposed, mut done) = (propose(&self.book)?, Done::default());
+        if let Proposed::Edited(words) = &proposed {
+            if let Some(why) = self.why_not_followed() {
+                let words = format!("{words} and is not followed ({why}); nothing was changed; {remedy}");
+                return Err(Refusal::because(RefusalKind::Refused, words));
+            }
+            done = self.reload(desk)?;
+            proposed = propose(&self.book)?;
+        }
+        match proposed {
+            Proposed::Nothing(words) => done = done.and(Done::new(words)),
+            Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, force, caller)?),
+            Proposed::Edited(words) => {
+                let words = format!("{words} just now; nothing else was changed; try again");
+                return Err(Refusal::because(RefusalKind::Refused, words));
+            }
+        }
+        Ok(Answer::Done(done))
+    }
+
+    /// Why an edit of the rules file is not loaded by itself, if so.
+    fn why_not_followed(&self) -> Option<String> {
+        match &self.files {
+            None => Some("--no-watch".to_owned()),
+            Some(files) => files.distrust(self.book.files()).map(|why| why.to_string()),
+        }
     }
 
     /// The kernel first, then the file: if either refuses, both are as they were.
-    fn carry_out(&mut self, desk: &mut impl Desk, mut proposal: Proposal, force: bool, caller: Option<u32>) -> Outcome {
+    fn carry_out(
+        &mut self,
+        desk: &mut impl Desk,
+        mut proposal: Proposal,
+        force: bool,
+        caller: Option<u32>,
+    ) -> Result<Done, Refusal> {
         if let Some(own) = self.own_address(&proposal).filter(|_| !force) {
             return Err(needs_force(&own));
         }
@@ -139,7 +181,7 @@ impl Office {
         desk.say(&format!("pfw: {}", proposal.words));
         self.book.adopt(proposal);
         self.settle();
-        Ok(Answer::Done(done))
+        Ok(done)
     }
 
     /// Writes the file, if the change is one of it.

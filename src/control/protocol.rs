@@ -197,6 +197,14 @@ impl Done {
         Self { changed: vec![changed.into()], warnings: Vec::new() }
     }
 
+    /// And then that.
+    #[must_use]
+    pub fn and(mut self, next: Self) -> Self {
+        self.changed.extend(next.changed);
+        self.warnings.extend(next.warnings);
+        self
+    }
+
     /// With warnings, as many as an answer carries.
     #[must_use]
     pub fn warning(self, warnings: impl IntoIterator<Item = String>) -> Self {
