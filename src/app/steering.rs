@@ -2,9 +2,9 @@
 //! because a time is up.
 
 use super::book::{Book, Pages, Proposal, Proposed};
-use super::clerk::rfc3339;
+use super::clerk::{Asker, rfc3339};
 use super::live::Desk;
-use super::office::{Asker, Office, needs_force};
+use super::office::{Office, needs_force};
 use super::regime::{Regime, Spell};
 use crate::control::report::RefusedFile;
 use crate::control::{Activity, Answer, Change, Done, Outcome, Refusal, RefusalKind, Resumed};
@@ -16,7 +16,7 @@ use std::collections::HashSet;
 
 impl Office {
     /// Reads the rules file again and puts it in force. Says what came of it, too.
-    pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Result<Done, Refusal> {
+    pub(super) fn reload(&mut self, desk: &mut impl Desk, asker: Asker) -> Result<Done, Refusal> {
         self.look_around();
         let (pages, said) = match self.read() {
             Ok(read) => read,
@@ -30,7 +30,7 @@ impl Office {
             desk.say(warning);
         }
         let before = self.book.loaded().ruleset.len();
-        self.put_in_force(desk, &pages, self.regime, Asker::Nobody, "the rules were read again")?;
+        self.put_in_force(desk, &pages, self.regime, asker, "the rules were read again")?;
         let (file, rules) = (pages.loaded().file.clone(), pages.loaded().ruleset.len());
         self.turn_to(pages);
         self.board.change(|notice| notice.refused = None);
@@ -66,7 +66,7 @@ impl Office {
         if self.read().is_ok_and(|(pages, _)| !pages.differ(self.book.pages())) {
             return self.board.change(|notice| notice.refused = None);
         }
-        drop(self.reload(desk));
+        drop(self.reload(desk, Asker::Nobody));
     }
 
     fn refuse_file(&self, desk: &mut impl Desk, errors: &Errors) -> Refusal {
@@ -106,13 +106,14 @@ impl Office {
     /// Changes the rules.
     pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, caller: Option<u32>) -> Outcome {
         let remedy = "'pfw reload' loads it first, and with --temporary the file is left alone";
-        self.do_as_proposed(desk, &|book| book.propose(change, Timestamp::now()), remedy, change.force, caller)
+        let asker = Asker::new(caller, change.force);
+        self.do_as_proposed(desk, &|book| book.propose(change, Timestamp::now()), remedy, asker)
     }
 
-    /// Takes the last change back. What a user had forced may be undone without force; what undoing cuts may not.
-    pub(super) fn undo(&mut self, desk: &mut impl Desk, caller: Option<u32>) -> Outcome {
+    /// Takes the last change back.
+    pub(super) fn undo(&mut self, desk: &mut impl Desk, asker: Asker) -> Outcome {
         let remedy = "'pfw reload' loads it first";
-        self.do_as_proposed(desk, &|book| book.propose_undo(Timestamp::now()), remedy, false, caller)
+        self.do_as_proposed(desk, &|book| book.propose_undo(Timestamp::now()), remedy, asker)
     }
 
     /// Does what is proposed. If the file is not what was loaded, it is loaded before, if that is the user's wish; otherwise
@@ -122,8 +123,7 @@ impl Office {
         desk: &mut impl Desk,
         propose: &dyn Fn(&Book) -> Result<Proposed, Refusal>,
         remedy: &str,
-        force: bool,
-        caller: Option<u32>,
+        asker: Asker,
     ) -> Outcome {
         let (mut proposed, mut done) = (propose(&self.book)?, Done::default());
         if let Proposed::Edited(words) = &proposed {
@@ -131,12 +131,12 @@ impl Office {
                 let words = format!("{words} and is not followed ({why}); nothing was changed; {remedy}");
                 return Err(Refusal::because(RefusalKind::Refused, words));
             }
-            done = self.reload(desk)?;
+            done = self.reload(desk, asker)?;
             proposed = propose(&self.book)?;
         }
         match proposed {
             Proposed::Nothing(words) => done = done.and(Done::new(words)),
-            Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, force, caller)?),
+            Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, asker)?),
             Proposed::Edited(words) => {
                 let words = format!("{words} just now; nothing else was changed; try again");
                 return Err(Refusal::because(RefusalKind::Refused, words));
@@ -154,17 +154,10 @@ impl Office {
     }
 
     /// The kernel first, then the file: if either refuses, both are as they were.
-    fn carry_out(
-        &mut self,
-        desk: &mut impl Desk,
-        mut proposal: Proposal,
-        force: bool,
-        caller: Option<u32>,
-    ) -> Result<Done, Refusal> {
-        if let Some(own) = self.own_address(&proposal).filter(|_| !force) {
+    fn carry_out(&mut self, desk: &mut impl Desk, mut proposal: Proposal, asker: Asker) -> Result<Done, Refusal> {
+        if let Some(own) = self.own_address(&proposal).filter(|_| asker != Asker::Nobody) {
             return Err(needs_force(&own));
         }
-        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
         let before = self.book.pages().clone();
         self.put_in_force(desk, proposal.pages(), self.regime, asker, &proposal.words)?;
         if let Err(error) = self.save(&mut proposal) {
@@ -272,24 +265,17 @@ impl Office {
     }
 
     /// Blocks all but loopback.
-    pub(super) fn panic(
-        &mut self,
-        desk: &mut impl Desk,
-        seconds: Option<u64>,
-        force: bool,
-        caller: Option<u32>,
-    ) -> Outcome {
+    pub(super) fn panic(&mut self, desk: &mut impl Desk, seconds: Option<u64>, asker: Asker) -> Outcome {
         self.need_enforcement("nothing can be blocked")?;
         let spell = Spell::new(seconds);
         let words = format!("panic: all but loopback is blocked {}", spell.ends("until 'pfw resume panic'"));
-        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
         self.look_around();
         let regime = Regime { panic: Some(spell), ..self.regime };
         self.turn(desk, regime, asker, PfwEvent::PanicBegun, &words)
     }
 
     /// Goes on with what rested, or ends a panic.
-    pub(super) fn resume(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
+    pub(super) fn resume(&mut self, desk: &mut impl Desk, what: Resumed, asker: Asker) -> Outcome {
         let rests = match what {
             Resumed::Enforcement => self.regime.enforcement_paused,
             Resumed::Monitoring => self.regime.monitoring_paused,
@@ -303,7 +289,7 @@ impl Office {
             };
             return Err(Refusal::because(RefusalKind::Refused, words));
         }
-        self.end(desk, what)
+        self.end(desk, what, asker)
     }
 
     /// Ends what rests and what was blocked for a time that is up.
@@ -315,7 +301,7 @@ impl Office {
             (before.panic != after.panic, Resumed::Panic),
         ];
         for (_, what) in ended.into_iter().filter(|(has_ended, _)| *has_ended) {
-            if self.end(desk, what).is_err() {
+            if self.end(desk, what, Asker::Nobody).is_err() {
                 // It was said. It goes on until somebody resumes: what can't be done is not tried for ever.
                 self.prolong(what);
             }
@@ -333,8 +319,7 @@ impl Office {
         }
     }
 
-    fn end(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
-        let nobody = Asker::Nobody;
+    fn end(&mut self, desk: &mut impl Desk, what: Resumed, asker: Asker) -> Outcome {
         match what {
             Resumed::Monitoring => {
                 self.regime.monitoring_paused = None;
@@ -344,7 +329,7 @@ impl Office {
             Resumed::Enforcement => {
                 let regime = Regime { enforcement_paused: None, ..self.regime };
                 let words = "enforcement goes on: the rules are in force again";
-                self.turn(desk, regime, nobody, PfwEvent::EnforcementResumed, words)
+                self.turn(desk, regime, asker, PfwEvent::EnforcementResumed, words)
             }
             Resumed::Panic => {
                 let regime = Regime { panic: None, ..self.regime };
@@ -353,7 +338,7 @@ impl Office {
                 } else {
                     "the panic is over: enforcement is paused"
                 };
-                self.turn(desk, regime, nobody, PfwEvent::PanicEnded, words)
+                self.turn(desk, regime, asker, PfwEvent::PanicEnded, words)
             }
         }
     }

@@ -5,7 +5,7 @@ use super::options::{ControlArgs, ShowArgs};
 use super::say::{say, say_lines};
 use super::text::visible;
 use crate::control::client::{self, Client, Error};
-use crate::control::{Answer, Done, Refusal, RefusalKind, Request};
+use crate::control::{Answer, Done, Forcible, Refusal, RefusalKind, Request};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
@@ -20,6 +20,27 @@ pub struct SteerArgs {
     /// Print what was changed, or why not, as JSON on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// The arguments of `pfw undo` and `pfw reload`.
+#[derive(Args, Clone, Debug)]
+pub struct ForcibleArgs {
+    /// Even if it cuts your own session
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    steer: SteerArgs,
+}
+
+/// Has it done, even if it cuts the caller's session where that is meant.
+pub fn run_forcible(args: &ForcibleArgs, what: Forcible) -> Result<Exit> {
+    let request = match what {
+        _ if args.force => Request::Force(what),
+        Forcible::Undo => Request::Undo,
+        Forcible::Reload => Request::Reload,
+    };
+    run(&args.steer, &request)
 }
 
 /// Has it done, and says what is different now.
@@ -85,6 +106,7 @@ pub(super) fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result
         }
         say(&format!("pfw: {refusal}"));
     }
-    let is_wrong_file = *request == Request::Reload && refusal.kind == RefusalKind::Refused;
+    let is_reload = matches!(request, Request::Reload | Request::Force(Forcible::Reload));
+    let is_wrong_file = is_reload && refusal.kind == RefusalKind::Refused;
     Ok(if is_wrong_file { Exit::Usage } else { Exit::Failed })
 }

@@ -47,6 +47,16 @@ impl Change {
     }
 }
 
+/// What is done without question, unless it would cut the caller's own session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forcible {
+    /// To take the last change back.
+    Undo,
+    /// To read the rules file again and put it in force.
+    Reload,
+}
+
 /// What can be paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -27,8 +27,9 @@
 //! | `undo` | `done`: the last change is taken back |
 //! | `pause` (`what`: `enforcement` or `monitoring`; `for_seconds`) | `done` |
 //! | `panic` (`for_seconds`, `force`) | `done`: all but loopback is blocked |
-//! | `resume` (`what`: `enforcement`, `monitoring` or `panic`) | `done` |
+//! | `resume` (`what`: `enforcement`, `monitoring` or `panic`; `force`) | `done` |
 //! | `reload` | `done` once the kernel has the rules of the file |
+//! | `force` (`undo` or `reload`) | as that is, even if it cuts the caller's own session |
 //! | `confirm` | `done`: the rules of `pfw run --confirm` stay |
 //! | `stop` | `done` once the rules are out of the kernel |
 //!
@@ -43,7 +44,7 @@
 //! **Errors** carry a `kind` for programs and a `message` for people; `details` has further lines (each error of a
 //! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
 
-use super::change::{Activity, Change, Op, Resumed};
+use super::change::{Activity, Change, Forcible, Op, Resumed};
 use super::limits::{MAX_LINES, MAX_QUOTED};
 use super::report::{AuditReport, ConnectionsPage, IncidentsPage, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
@@ -108,9 +109,14 @@ pub enum Request {
     Resume {
         /// With what, or from what.
         what: Resumed,
+        /// Even if it cuts the caller's own session.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Read the rules file again and put it in force.
     Reload,
+    /// Take the last change back, or read the rules file again, even if that cuts the caller's own session.
+    Force(Forcible),
     /// The rules may stay.
     Confirm,
     /// Take the rules out and end.
@@ -119,7 +125,7 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 15] {
+    pub fn all() -> [Self; 16] {
         [
             Self::Status,
             Self::Rules { from: 0 },
@@ -132,8 +138,9 @@ impl Request {
             Self::Undo,
             Self::Pause { what: Activity::Monitoring, for_seconds: Some(60) },
             Self::Panic { for_seconds: Some(60), force: false },
-            Self::Resume { what: Resumed::Panic },
+            Self::Resume { what: Resumed::Panic, force: false },
             Self::Reload,
+            Self::Force(Forcible::Reload),
             Self::Confirm,
             Self::Stop,
         ]
@@ -402,7 +409,11 @@ mod tests {
                 Request::Pause { what: Activity::Enforcement, for_seconds: None },
             ),
             (r#"{"v":1,"request":{"panic":{}}}"#, Request::Panic { for_seconds: None, force: false }),
-            (r#"{"v":1,"request":{"resume":{"what":"panic"}}}"#, Request::Resume { what: Resumed::Panic }),
+            (
+                r#"{"v":1,"request":{"resume":{"what":"panic"}}}"#,
+                Request::Resume { what: Resumed::Panic, force: false },
+            ),
+            (r#"{"v":1,"request":{"force":"undo"}}"#, Request::Force(Forcible::Undo)),
             (
                 r#"{"v":1,"request":{"subscribe":{"kinds":["blocked","would-block"]}}}"#,
                 Request::Subscribe { kinds: vec![Kind::Blocked, Kind::WouldBlock] },

@@ -8,7 +8,7 @@ use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
 use serde_json::Value;
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("a_change_that_the_kernel_refuses_leaves_the_file_alone", what_the_kernel_refuses),
     ("an_own_address_is_blocked_by_force_alone", an_own_address_is_blocked_by_force_alone),
     ("the_callers_own_session_is_cut_by_force_alone", the_callers_own_session_is_cut_by_force_alone),
+    ("a_session_that_would_be_cut_when_a_pause_ends_is_by_force_alone", a_session_that_would_be_cut_when_a_pause_ends),
     ("a_peer_that_joins_a_long_list_is_logged_as_of_that_list_from_the_first_packet", a_peer_that_joins_a_long_list),
     ("a_change_leaves_a_long_list_alone", a_change_leaves_a_long_list_alone),
 ];
@@ -208,6 +209,12 @@ while True:
     client.close()
 ";
 
+fn server() -> Child {
+    let mut server = Command::new("python3");
+    server.args(["-c", SERVER, env!("CARGO_BIN_EXE_pfw")]).stdout(Stdio::null()).stderr(Stdio::null());
+    server.spawn().expect("python3 runs")
+}
+
 /// What a session of the peer is told that runs `command`; nothing if it was cut.
 fn in_a_session(command: &str) -> String {
     use std::io::{Read, Write};
@@ -225,9 +232,7 @@ fn in_a_session(command: &str) -> String {
 fn the_callers_own_session_is_cut_by_force_alone() {
     let world = World::new();
     let pfw = enforce(&world, "{}", []);
-    let mut server = Command::new("python3");
-    server.args(["-c", SERVER, env!("CARGO_BIN_EXE_pfw")]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut server = server.spawn().expect("python3 runs");
+    let mut server = server();
     for command in [format!("block {PEER4}"), "block 2222/tcp".to_owned(), "panic".to_owned()] {
         let said = in_a_session(&command);
         assert!(said.starts_with('1') && said.contains("your session from 10.77.0.2"), "{command}: {said}");
@@ -237,6 +242,35 @@ fn the_callers_own_session_is_cut_by_force_alone() {
     assert!(in_a_session("block 198.51.100.1").starts_with('0'), "others are no reason to ask back");
     assert_eq!(in_a_session(&format!("block {PEER4} --force")), "", "that was the end of it");
     wait_for("the block", || (!ping(PEER4)).then_some(()));
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_session_that_would_be_cut_when_a_pause_ends() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", ["--no-watch"]);
+    let mut server = server();
+    let needs_force = |command: &str, words: &str| {
+        let said = in_a_session(command);
+        assert!(said.starts_with('1') && said.contains("your session from 10.77.0.2"), "{command}: {said}");
+        assert!(said.contains(words) && said.contains("nothing was changed; --force"), "{command}: {said}");
+        assert_eq!(in_a_session(&format!("{command} --force")), "", "that was the end of it");
+        wait_for("the block", || (!ping(PEER4)).then_some(()));
+    };
+    fine(&world, ["pause", "enforcement"]);
+    let block = format!("block {PEER4}");
+    let said = in_a_session(&block);
+    assert!(said.starts_with('1') && said.contains("once enforcement goes on; nothing was changed; --force"), "{said}");
+    assert_eq!(file(&world), "{}");
+    assert!(in_a_session(&format!("{block} --force")).starts_with('0'), "nothing is blocked yet");
+    assert!(in_a_session("block 198.51.100.1").starts_with('0'), "that is known and was meant");
+    needs_force("resume enforcement", "would be cut by block_ips:10.77.0.2");
+    fine(&world, ["unblock", PEER4]);
+    needs_force("undo", "would be cut by block_ips:10.77.0.2");
+    fine(&world, ["unblock", PEER4]);
+    fs::write(world.path("rules.json"), r#"{ "block_ports": [2222], "block_protocols": ["icmp"] }"#).expect("written");
+    needs_force("reload", "would be cut by block_ports:2222");
     server.kill().expect("it runs");
     server.wait().expect("it ends");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
