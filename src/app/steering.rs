@@ -10,6 +10,7 @@ use crate::control::report::RefusedFile;
 use crate::control::{Activity, Answer, Change, Done, Outcome, Refusal, RefusalKind, Resumed};
 use crate::record::PfwEvent;
 use crate::rules::Errors;
+use crate::rules::address::AddressRange;
 use crate::rules::watch::Changed;
 use crate::time::Timestamp;
 use std::collections::HashSet;
@@ -135,7 +136,7 @@ impl Office {
             proposed = propose(&self.book)?;
         }
         match proposed {
-            Proposed::Nothing(words) => done = done.and(Done::new(words)),
+            Proposed::Nothing(words) => done.changed.extend(words),
             Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, asker)?),
             Proposed::Edited(words) => {
                 let words = format!("{words} just now; nothing else was changed; try again");
@@ -158,8 +159,8 @@ impl Office {
         if let Some(own) = self.own_address(&proposal).filter(|_| asker != Asker::Nobody) {
             return Err(needs_force(&own));
         }
-        let before = self.book.pages().clone();
-        self.put_in_force(desk, proposal.pages(), self.regime, asker, &proposal.words)?;
+        let (words, before) = (proposal.words.join("; "), self.book.pages().clone());
+        self.put_in_force(desk, proposal.pages(), self.regime, asker, &words)?;
         if let Err(error) = self.save(&mut proposal) {
             // What was in force before can't cut anybody off anew who asked for something else.
             let back = self.put_in_force(desk, &before, self.regime, Asker::Nobody, "a change was taken back");
@@ -170,8 +171,9 @@ impl Office {
         let known: HashSet<String> = messages(before.loaded(), self.host());
         let new = proposal.pages().loaded().all_warnings(self.host(), Timestamp::now());
         let warnings = new.iter().filter(|warning| !known.contains(&warning.message)).map(ToString::to_string);
-        let done = Done::new(proposal.words.clone()).warning(warnings);
-        desk.say(&format!("pfw: {}", proposal.words));
+        let changed = [&proposal.words[..], &proposal.unchanged].concat();
+        let done = Done { changed, ..Done::default() }.warning(warnings);
+        desk.say(&format!("pfw: {words}"));
         self.book.adopt(proposal);
         self.settle();
         Ok(done)
@@ -187,8 +189,12 @@ impl Office {
 
     /// What a proposal would block of this machine itself, in words.
     fn own_address(&self, proposal: &Proposal) -> Option<String> {
-        let range = proposal.blocks?;
-        let own = self.host().addresses.iter().map(|&(address, _)| address).find(|&own| range.contains(own))?;
+        let own = |range: &AddressRange| {
+            let own = self.host().addresses.iter().map(|&(address, _)| address).find(|&own| range.contains(own))?;
+            let is_one = range.first() == range.last();
+            Some(if is_one { own.to_string() } else { format!("{own}, which {range} holds,") })
+        };
+        let own = proposal.blocks.iter().find_map(own)?;
         Some(format!("{own} is an address of this machine itself"))
     }
 

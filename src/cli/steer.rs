@@ -86,7 +86,7 @@ fn print(text: &str) -> Result<()> {
 }
 
 /// Says what was changed.
-pub(super) fn tell(done: &Done, json: bool) -> Result<()> {
+fn tell(done: &Done, json: bool) -> Result<()> {
     if json {
         return print_json(done);
     }
@@ -97,7 +97,7 @@ pub(super) fn tell(done: &Done, json: bool) -> Result<()> {
 }
 
 /// Says why it was not done.
-pub(super) fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
+fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
     if json {
         print_json(refusal)?;
     } else {
