@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::options::ShowArgs;
-use super::steer::{ask, show, unexpected};
+use super::steer::{ask_for, show, unexpected};
 use super::text::{duration, grouped, size, time, visible};
 use crate::control::report::{Counts, Spell, Status};
 use crate::control::{Answer, Request};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// Shows it.
 pub fn run(args: &ShowArgs) -> Result<Exit> {
-    let (Answer::Status(status), _) = ask(&args.control, &Request::Status)? else { return Err(unexpected()) };
+    let Answer::Status(status) = ask_for(args, &Request::Status)? else { return Err(unexpected()) };
     show(args, &status, |status| shown(status))?;
     Ok(Exit::Fine)
 }

@@ -55,12 +55,27 @@ pub fn run(args: &SteerArgs, request: &Request) -> Result<Exit> {
         }
         Ok(_) => Err(unexpected()),
         Err(Error::Refused(refusal)) => refuse(&refusal, request, args.json),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(failed(error, args.json)),
     }
 }
 
+/// Asks for what is to be shown.
+pub(super) fn ask_for(args: &ShowArgs, request: &Request) -> Result<Answer> {
+    ask(&args.control, request).map(|(answer, _)| answer).map_err(|error| failed(error, args.json))
+}
+
+/// Why there is no answer; where JSON is wanted it is on standard output, too.
+fn failed(error: Error, json: bool) -> anyhow::Error {
+    let told = match &error {
+        _ if !json => Ok(()),
+        Error::Refused(refusal) => print_json(refusal),
+        error => print_json(&Refusal::because(RefusalKind::Failed, error.to_string())),
+    };
+    told.err().unwrap_or_else(|| error.into())
+}
+
 /// Asks the running pfw.
-pub(super) fn ask(control: &ControlArgs, request: &Request) -> Result<(Answer, Client), Error> {
+fn ask(control: &ControlArgs, request: &Request) -> Result<(Answer, Client), Error> {
     client::ask(control.control.as_deref(), request)
 }
 
