@@ -255,8 +255,13 @@ impl Office {
             Activity::Enforcement => {
                 self.need_enforcement("there is nothing that could be paused")?;
                 let regime = Regime { enforcement_paused: Some(spell), ..self.regime };
-                let words = format!("enforcement is paused {ends}: pfw blocks nothing, the log says what it would");
-                let words = if regime.enforces() { words + "; the panic goes on" } else { words };
+                let words = if regime.panic.is_some() {
+                    format!(
+                        "enforcement is paused {ends}; the panic goes on: all but loopback is blocked until it ends"
+                    )
+                } else {
+                    format!("enforcement is paused {ends}: pfw blocks nothing, the log says what it would")
+                };
                 self.turn(desk, regime, Asker::Nobody, PfwEvent::EnforcementPaused, &words)
             }
             Activity::Monitoring => {
@@ -334,7 +339,11 @@ impl Office {
             }
             Resumed::Enforcement => {
                 let regime = Regime { enforcement_paused: None, ..self.regime };
-                let words = "enforcement goes on: the rules are in force again";
+                let words = if regime.panic.is_some() {
+                    "enforcement goes on: the rules are in force again when the panic ends"
+                } else {
+                    "enforcement goes on: the rules are in force again"
+                };
                 self.turn(desk, regime, asker, PfwEvent::EnforcementResumed, words)
             }
             Resumed::Panic => {

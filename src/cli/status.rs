@@ -91,9 +91,14 @@ fn attention(status: &Status) -> Vec<String> {
         format!("not confirmed: all is taken back in {left} s, unless 'pfw confirm' says that the rules stay")
     });
     let regime = &status.regime;
+    let paused = if regime.panic.is_some() {
+        "enforcement is paused: nothing is blocked once the panic ends"
+    } else {
+        "enforcement is paused: nothing is blocked"
+    };
     let spells = [
         (&regime.panic, "panic: all but loopback is blocked", "panic"),
-        (&regime.enforcement_paused, "enforcement is paused: nothing is blocked", "enforcement"),
+        (&regime.enforcement_paused, paused, "enforcement"),
         (&regime.monitoring_paused, "monitoring is paused: packets that are allowed have no line", "monitoring"),
     ];
     let spells = spells.into_iter().filter_map(|(spell, words, name)| {
