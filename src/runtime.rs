@@ -31,6 +31,9 @@ pub fn make_folder(user: u32) -> io::Result<()> {
         _ => {}
     }
     let data = std::fs::symlink_metadata(FOLDER)?;
+    if data.is_dir() && data.uid() == 0 && user != 0 {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
     if !data.is_dir() || data.uid() != user || data.mode() & 0o022 != 0 {
         return Err(io::Error::other("it is no folder that only its owner, who runs this, can write to"));
     }

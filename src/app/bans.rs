@@ -1,7 +1,8 @@
 //! Bans: whom none falls on, how one is put in force, and what is said of it.
 
+use super::clerk::Asker;
 use super::live::Desk;
-use super::office::{Asker, Office};
+use super::office::Office;
 use crate::alert::Response;
 use crate::detect::Ban;
 use crate::host::{self, Host};

@@ -4,21 +4,26 @@
 //! sound rules file. Nothing here touches the kernel: a [`Proposal`] is what would be, and becomes so when it is
 //! [adopted](Book::adopt).
 
-use crate::control::{Change, Op, Refusal, RefusalKind};
+mod draft;
+mod pages;
+
+pub use pages::{Pages, Temporary};
+
+use draft::{Draft, ends_itself};
+use pages::Sheet;
+
+use crate::control::limits::MAX_TARGETS;
+use crate::control::{Change, Refusal, RefusalKind};
 use crate::detect::Ban;
 use crate::rules::address::AddressRange;
-use crate::rules::edit::{Details, Edit, Outcome, Refused, Target, Undo, Value};
+use crate::rules::diagnostic::quoted;
+use crate::rules::edit::{Details, Edit, Outcome, Refused, Undo, Value};
 use crate::rules::store::{self, Locked};
-use crate::rules::{Errors, Lists, Loaded, Ruleset, load_with, parse_with};
+use crate::rules::{Errors, Lists, Loaded};
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
-/// Temporary changes at once. Each is made anew whenever the file is read.
-const MAX_TEMPORARY: usize = 100;
-
-/// Bans at once, beside those: each costs as much.
+/// Bans at once, beside temporary changes that were asked for: each costs as much.
 const MAX_BANS: usize = 100;
 
 /// Changes that can be taken back, the latest first.
@@ -31,41 +36,16 @@ const MAX_SECONDS: u64 = 10 * 366 * 86_400;
 #[derive(Debug)]
 pub struct Book {
     path: PathBuf,
-    lists: Lists,
     pages: Pages,
     steps: Vec<Step>,
-}
-
-/// What the file says, and what is different from it for now.
-#[derive(Clone, Debug)]
-pub struct Pages {
-    file: Loaded,
-    /// The file with the temporary changes, if there are any.
-    changed: Option<Loaded>,
-    temporary: Vec<Temporary>,
-}
-
-/// A change that is not in the file.
-#[derive(Clone, Debug)]
-pub struct Temporary {
-    /// What was changed, in words.
-    pub words: String,
-    /// When it ends.
-    pub until: Option<Timestamp>,
-    edit: Edit,
-    ids: Vec<Arc<str>>,
-    /// What was added says itself when it ends.
-    ends_itself: bool,
-    /// The ban that it is, if nobody asked for it.
-    pub ban: Option<Ban>,
 }
 
 /// What can be taken back.
 #[derive(Clone, Debug)]
 struct Step {
     words: String,
-    /// In the file.
-    file: Option<Undo>,
+    /// In the file, the last one last.
+    undos: Vec<Undo>,
     /// The temporary changes before.
     temporary: Vec<Temporary>,
 }
@@ -74,9 +54,11 @@ struct Step {
 #[derive(Debug)]
 pub struct Proposal {
     /// What was changed, in words.
-    pub words: String,
+    pub words: Vec<String>,
+    /// What is as it is to be already, in words.
+    pub unchanged: Vec<String>,
     /// The addresses that are to be blocked.
-    pub blocks: Option<AddressRange>,
+    pub blocks: Vec<AddressRange>,
     pages: Pages,
     /// The file, locked, and what is to be written there.
     save: Option<(Locked, String)>,
@@ -90,31 +72,9 @@ pub enum Proposed {
     /// Something is different.
     Change(Box<Proposal>),
     /// All is as it is to be already.
-    Nothing(String),
-}
-
-impl Pages {
-    /// The files that they were read from; `path` is that of the rules.
-    pub fn files(&self, path: &Path) -> impl Iterator<Item = PathBuf> {
-        let lists = self.rules().block_lists.iter().filter(|list| list.enabled);
-        std::iter::once(path.to_owned()).chain(lists.map(|list| list.path.clone()))
-    }
-
-    /// Whether they say something else than `others`.
-    pub fn differ(&self, others: &Self) -> bool {
-        let lists = |pages: &Self| pages.rules().block_lists.iter().map(|list| Arc::clone(&list.networks)).collect();
-        let (ours, theirs): (Vec<_>, Vec<_>) = (lists(self), lists(others));
-        self.file.text != others.file.text || ours != theirs
-    }
-
-    /// What is to be in force.
-    pub fn loaded(&self) -> &Loaded {
-        self.changed.as_ref().unwrap_or(&self.file)
-    }
-
-    fn rules(&self) -> &Ruleset {
-        &self.loaded().ruleset
-    }
+    Nothing(Vec<String>),
+    /// Nothing yet: what was loaded is not what the file says now, which has to be loaded first. In words.
+    Edited(String),
 }
 
 impl Proposal {
@@ -137,8 +97,8 @@ impl Proposal {
 impl Book {
     /// The rules of a file that was read, with its block lists.
     pub fn new(path: PathBuf, file: Loaded, lists: Lists) -> Self {
-        let pages = Pages { file, changed: None, temporary: Vec::new() };
-        Self { path, lists, pages, steps: Vec::new() }
+        let pages = Pages::new(Sheet::new(file, lists));
+        Self { path, pages, steps: Vec::new() }
     }
 
     /// The file.
@@ -158,12 +118,12 @@ impl Book {
 
     /// What the file says.
     pub fn text(&self) -> &str {
-        &self.pages.file.text
+        self.pages.file().text()
     }
 
     /// What is not in the file.
     pub fn temporary(&self) -> &[Temporary] {
-        &self.pages.temporary
+        self.pages.temporary()
     }
 
     /// The files that the rules are in.
@@ -173,27 +133,27 @@ impl Book {
 
     /// When a temporary change ends next.
     pub fn ends_at(&self) -> Option<Timestamp> {
-        self.pages.temporary.iter().filter_map(|temporary| temporary.until).min()
+        self.pages.temporary().iter().filter_map(|temporary| temporary.until).min()
     }
 
     /// What would be if the file were read again. Says which temporary changes have nothing to change any more.
-    pub fn read_again(&mut self, now: Timestamp, say: &mut dyn FnMut(&str)) -> Result<Pages, Errors> {
-        let file = load_with(&self.path, &mut self.lists)?;
-        self.over(file, self.pages.temporary.clone(), now, say)
+    pub fn read_again(&self, now: Timestamp, say: &mut dyn FnMut(&str)) -> Result<Pages, Errors> {
+        let file = self.pages.file().read_anew(&self.path)?;
+        self.over(file, self.pages.temporary().to_vec(), now, say)
     }
 
     /// What would be without the temporary changes that have ended; whether that is anything else in force.
-    pub fn without_ended(&mut self, now: Timestamp) -> Result<(Pages, bool), Errors> {
+    pub fn without_ended(&self, now: Timestamp) -> Result<(Pages, bool), Errors> {
         let ended = |temporary: &&Temporary| temporary.until.is_some_and(|end| end <= now);
-        let differs = self.pages.temporary.iter().filter(ended).any(|temporary| !temporary.ends_itself);
-        let pages = self.over(self.pages.file.clone(), self.pages.temporary.clone(), now, &mut |_| ())?;
+        let differs = self.pages.temporary().iter().filter(ended).any(|temporary| !temporary.ends_itself);
+        let pages = self.over(self.pages.file().clone(), self.pages.temporary().to_vec(), now, &mut |_| ())?;
         Ok((pages, differs))
     }
 
     /// Whether a temporary change has ended that somebody asked for.
     pub fn was_asked_for_and_ended(&self, now: Timestamp) -> bool {
         let has_ended = |one: &Temporary| one.ban.is_none() && one.until.is_some_and(|end| end <= now);
-        self.pages.temporary.iter().any(has_ended)
+        self.pages.temporary().iter().any(has_ended)
     }
 
     /// Takes over what is in force now.
@@ -214,81 +174,39 @@ impl Book {
     }
 
     /// What would come of a change.
-    pub fn propose(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
+    pub fn propose(&self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
         let seconds = change.for_seconds.unwrap_or(1);
         if seconds == 0 || seconds > MAX_SECONDS {
             return Err(refused("a change lasts a second at least, and ten years at most"));
         }
-        let ends_itself = matches!(change.op, Op::Block | Op::Allow);
-        if change.temporary || change.for_seconds.is_some() && !ends_itself {
-            self.propose_temporary(change, now)
-        } else {
-            self.propose_lasting(change, now)
-        }
-    }
-
-    /// A change of the file. It takes the place of temporary ones of the same thing.
-    fn propose_lasting(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
-        let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
-        let file = self.parse(locked.bytes().to_vec())?;
-        // What only a temporary change has put there is known by its id, too.
-        let known =
-            self.over(file.clone(), self.pages.temporary.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        let edit = edit_of(change, known.rules(), now)?;
-        let blocks = blocked(&edit);
-        let (answer, failed) = match edit.apply(&file, now) {
-            Ok(answer) => (Some(answer), None),
-            Err(refusal) => (None, Some(refusal)),
-        };
-        let ids = answer.as_ref().map_or_else(|| ids_of(&edit), |answer| answer.ids.clone());
-        let (superseded, left) = self.superseded(&ids, now);
-        let words = answer.as_ref().map(ToString::to_string).unwrap_or_default();
-        match answer.map(|answer| answer.outcome) {
-            Some(Outcome::Changed(made)) => {
-                let step =
-                    Step { words: words.clone(), file: Some(made.undo), temporary: self.pages.temporary.clone() };
-                let file = self.parse(made.text.clone().into_bytes())?;
-                let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-                let save = Some((locked, made.text));
-                Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save, step: Some(step) })))
-            }
-            outcome if superseded.is_empty() => match (outcome, failed) {
-                (Some(Outcome::AlreadyThere), _) => Ok(Proposed::Nothing(words)),
-                (_, Some(Refused(reason))) => Err(refused(reason)),
-                _ => Err(refused(words)),
-            },
-            _ => self.without(&superseded, file, left, blocks, now),
-        }
-    }
-
-    /// A change that goes with this run. One before it of the same thing is taken back.
-    fn propose_temporary(&mut self, change: &Change, now: Timestamp) -> Result<Proposed, Refusal> {
-        let edit = edit_of(change, self.pages.rules(), now)?;
-        let blocks = blocked(&edit);
-        let ids = edit.apply(self.pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?.ids;
-        let (superseded, mut left) = self.superseded(&ids, now);
-        if left.iter().filter(|one| one.ban.is_none()).count() >= MAX_TEMPORARY {
+        if change.targets.is_empty() || change.targets.len() > MAX_TARGETS {
             return Err(refused(format!(
-                "there are {MAX_TEMPORARY} temporary changes already; put some into the file"
+                "a change has 1 to {MAX_TARGETS} targets; many addresses belong into a block list"
             )));
         }
-        let file = self.pages.file.clone();
-        let pages = self.over(file.clone(), left.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
-        let words = answer.to_string();
-        match answer.outcome {
-            Outcome::Changed(_) => {
-                let until = end(change, now);
-                let ends_itself = matches!(change.op, Op::Block | Op::Allow);
-                left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself, ban: None });
-                let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-                let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
-                Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
+        let is_temporary = change.temporary || change.for_seconds.is_some() && !ends_itself(change);
+        let (locked, file) = if is_temporary {
+            (None, self.pages.file().clone())
+        } else {
+            let (locked, file) = self.locked()?;
+            if let Some(edited) = self.edited(&file) {
+                return Ok(edited);
             }
-            _ if !superseded.is_empty() => self.without(&superseded, file, left, blocks, now),
-            Outcome::AlreadyThere => Ok(Proposed::Nothing(words)),
-            Outcome::NotThere => Err(refused(words)),
+            (Some(locked), file)
+        };
+        let pages = self.over(file, self.pages.temporary().to_vec(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+        let mut draft = Draft::new(pages, &self.path, now);
+        for target in &change.targets {
+            let added = if is_temporary { draft.change_for_now(change, target) } else { draft.change(change, target) };
+            added.map_err(|refusal| naming(target, change, refusal))?;
         }
+        let Draft { pages, undos, words, unchanged, blocks, .. } = draft;
+        if words.is_empty() {
+            return Ok(Proposed::Nothing(unchanged));
+        }
+        let save = locked.filter(|_| !undos.is_empty()).map(|locked| (locked, pages.file().text().to_owned()));
+        let step = Step { words: words.join("; "), undos, temporary: self.pages.temporary().to_vec() };
+        Ok(Proposed::Change(Box::new(Proposal { words, unchanged, blocks, pages, save, step: Some(step) })))
     }
 
     /// What would be if a source were banned too; nothing else if it is blocked already.
@@ -296,17 +214,18 @@ impl Book {
     /// # Errors
     ///
     /// If there are as many bans as there may be.
-    pub fn propose_ban(&mut self, ban: Ban, now: Timestamp) -> Result<Option<Pages>, Refusal> {
+    pub fn propose_ban(&self, ban: Ban, now: Timestamp) -> Result<Option<Pages>, Refusal> {
         let until = whole_seconds(ban.begins.plus(ban.lasts));
         let comment = Some(format!("banned: {}", ban.alert.name()));
         let details = Details { comment, expires: Some(until), id: None };
         let edit = Edit::block(Value::Address(AddressRange::from(ban.source)), details);
-        let mut others: Vec<Temporary> = self.superseded(&[], now).1;
+        let lasts = |one: &&Temporary| one.until.is_none_or(|end| end > now);
+        let mut others: Vec<_> = self.pages.temporary().iter().filter(lasts).cloned().collect();
         others.retain(|one| one.ban.as_ref().is_none_or(|known| known.source != ban.source));
         if others.iter().filter(|one| one.ban.is_some()).count() >= MAX_BANS {
             return Err(refused(format!("{MAX_BANS} sources are banned already")));
         }
-        let file = self.pages.file.clone();
+        let file = self.pages.file().clone();
         let pages = self.over(file.clone(), others.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
         let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
         let Outcome::Changed(_) = answer.outcome else { return Ok(None) };
@@ -315,95 +234,56 @@ impl Book {
         self.over(file, others, now, &mut |_| ()).map(Some).map_err(|it| unsound(&it))
     }
 
-    /// The temporary changes that concern one of these things, and those that don't.
-    fn superseded(&self, ids: &[Arc<str>], now: Timestamp) -> (Vec<Temporary>, Vec<Temporary>) {
-        let lasts = |temporary: &Temporary| temporary.until.is_none_or(|end| end > now);
-        let all = self.pages.temporary.iter().filter(|temporary| lasts(temporary)).cloned();
-        all.partition(|temporary| temporary.ids.iter().any(|id| ids.contains(id)))
-    }
-
-    /// What is left when nothing is done but to take temporary changes back.
-    fn without(
-        &mut self,
-        superseded: &[Temporary],
-        file: Loaded,
-        left: Vec<Temporary>,
-        blocks: Option<AddressRange>,
-        now: Timestamp,
-    ) -> Result<Proposed, Refusal> {
-        let words = superseded.iter().map(|temporary| format!("no longer: {} (temporary)", temporary.words));
-        let words = words.collect::<Vec<_>>().join("; ");
-        let pages = self.over(file, left, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        let step = Step { words: words.clone(), file: None, temporary: self.pages.temporary.clone() };
-        Ok(Proposed::Change(Box::new(Proposal { words, blocks, pages, save: None, step: Some(step) })))
-    }
-
     /// What would be if the last change were taken back.
-    pub fn propose_undo(&mut self, now: Timestamp) -> Result<Proposal, Refusal> {
+    pub fn propose_undo(&self, now: Timestamp) -> Result<Proposed, Refusal> {
         let step = self.steps.last().cloned().ok_or_else(|| refused("there is no change that could be taken back"))?;
-        let (file, save) = match &step.file {
-            None => (self.pages.file.clone(), None),
-            Some(undo) => {
-                let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
-                let before = undo.apply(&String::from_utf8_lossy(locked.bytes()));
-                let text = before.map_err(|Refused(reason)| refused(reason))?;
-                (self.parse(text.clone().into_bytes())?, Some((locked, text)))
+        let (file, save) = if step.undos.is_empty() {
+            (self.pages.file().clone(), None)
+        } else {
+            let (locked, file) = self.locked()?;
+            if let Some(edited) = self.edited(&file) {
+                return Ok(edited);
             }
+            let undone = step.undos.iter().rev().try_fold(file.text().to_owned(), |text, undo| undo.apply(&text));
+            let text = undone.map_err(|Refused(reason)| refused(reason))?;
+            let file = file.with_text(text.clone(), &self.path).map_err(|it| unsound(&it))?;
+            (file, Some((locked, text)))
         };
-        let temporary = with_later_bans(step.temporary, &self.pages.temporary);
+        let temporary = with_later_bans(step.temporary, self.pages.temporary());
         let pages = self.over(file, temporary, now, &mut |_| ()).map_err(|it| unsound(&it))?;
-        Ok(Proposal { words: format!("took back: {}", step.words), blocks: None, pages, save, step: None })
+        let words = vec![format!("took back: {}", step.words)];
+        let (unchanged, blocks) = (Vec::new(), Vec::new());
+        Ok(Proposed::Change(Box::new(Proposal { words, unchanged, blocks, pages, save, step: None })))
     }
 
-    fn parse(&mut self, bytes: Vec<u8>) -> Result<Loaded, Refusal> {
-        parse_with(bytes, &self.path, &mut self.lists).map_err(|errors| unsound(&errors))
+    /// The file, which nobody else changes meanwhile, and what it says now.
+    fn locked(&self) -> Result<(Locked, Sheet), Refusal> {
+        let locked = Locked::open(&self.path).map_err(|error| refused(error.to_string()))?;
+        let bytes = locked.bytes().to_vec();
+        let file = self.pages.file().parse_anew(bytes, &self.path).map_err(|errors| unsound(&errors))?;
+        Ok((locked, file))
+    }
+
+    /// What there is to say if the file is not what was loaded: a change of it would bring that in with it, unseen.
+    fn edited(&self, file: &Sheet) -> Option<Proposed> {
+        let path = self.path.display();
+        if file.text() != self.pages.file().text() {
+            return Some(Proposed::Edited(format!("{path} was edited since it was loaded")));
+        }
+        let words = || Proposed::Edited(format!("a block list of {path} was edited since it was loaded"));
+        file.has_other_lists_than(self.pages.file()).then(words)
     }
 
     /// `file` with temporary changes over it, as far as they last at `now` and there is something to change.
     fn over(
-        &mut self,
-        file: Loaded,
+        &self,
+        file: Sheet,
         temporary: Vec<Temporary>,
         now: Timestamp,
         say: &mut dyn FnMut(&str),
     ) -> Result<Pages, Errors> {
-        let mut pages = Pages { file, changed: None, temporary: Vec::new() };
-        for one in temporary.into_iter().filter(|one| one.until.is_none_or(|end| end > now)) {
-            match one.edit.apply(pages.loaded(), now).map(|answer| answer.outcome) {
-                Ok(Outcome::Changed(change)) => {
-                    pages.changed = Some(parse_with(change.text.into_bytes(), &self.path, &mut self.lists)?);
-                    pages.temporary.push(one);
-                }
-                Ok(Outcome::AlreadyThere | Outcome::NotThere) => pages.temporary.push(one),
-                Err(Refused(reason)) => say(&format!("a temporary change is no longer: {} ({reason})", one.words)),
-            }
-        }
-        Ok(pages)
+        Pages::new(file).with(temporary, &self.path, now, say)
     }
-}
-
-/// The edit that a change asks for.
-fn edit_of(change: &Change, rules: &Ruleset, now: Timestamp) -> Result<Edit, Refusal> {
-    let details = Details { comment: change.comment.clone(), expires: end(change, now), id: None };
-    let target = || Target::parse(&change.target, rules).map_err(refused);
-    let value = || Value::parse(&change.target).map_err(refused);
-    Ok(match change.op {
-        Op::Block => Edit::block(value()?, details),
-        Op::Allow => Edit::allow(value()?, details, rules),
-        Op::Unblock => Edit::unblock(target()?),
-        Op::Enable => Edit::switch(target()?, true, rules),
-        Op::Disable => Edit::switch(target()?, false, rules),
-    })
-}
-
-/// Changes that last as long as this, and longer, end at a whole second.
-const LONG: u64 = 60;
-
-/// When a change ends.
-fn end(change: &Change, now: Timestamp) -> Option<Timestamp> {
-    let seconds = change.for_seconds?;
-    let end = now.plus(Duration::from_secs(seconds));
-    Some(if seconds < LONG { end } else { whole_seconds(end) })
 }
 
 /// The next whole second, which reads better.
@@ -420,25 +300,18 @@ fn with_later_bans(mut before: Vec<Temporary>, now: &[Temporary]) -> Vec<Tempora
     before
 }
 
-/// What an edit is about, where it can't be asked.
-fn ids_of(edit: &Edit) -> Vec<Arc<str>> {
-    match edit {
-        Edit::Remove { id } | Edit::SetEnabled { id, .. } => vec![Arc::clone(id)],
-        Edit::Add { .. } | Edit::AddRule { .. } | Edit::Drop { .. } => Vec::new(),
-    }
-}
-
-fn blocked(edit: &Edit) -> Option<AddressRange> {
-    match edit {
-        Edit::Add { list, value: Value::Address(range), .. } if *list == Value::Address(*range).block_list() => {
-            Some(*range)
-        }
-        _ => None,
-    }
-}
-
 fn refused(reason: impl Into<String>) -> Refusal {
     Refusal::because(RefusalKind::Refused, reason)
+}
+
+/// Why nothing of a change is done, with the one of its targets that is the reason.
+fn naming(target: &str, change: &Change, refusal: Refusal) -> Refusal {
+    if change.targets.len() < 2 {
+        return refusal;
+    }
+    let Refusal { kind, message, details } = refusal;
+    let message = if message.contains(target) { message } else { format!("{}: {message}", quoted(target)) };
+    Refusal { details, ..Refusal::because(kind, format!("{message}; nothing was changed")) }
 }
 
 /// The file on disk is none that can be changed.

@@ -8,7 +8,9 @@ use super::rate::Rate;
 use super::signals::Event;
 use crate::control::limits::RULES_IN_PAGE;
 use crate::control::report::{Counts, LogState, RuleRow, RulesPage, RulesState, Stats, Status};
-use crate::control::{Activity, Answer, Backend, Change, Refusal, RefusalKind, Reply, Request, Resumed, Server};
+use crate::control::{
+    Activity, Answer, Backend, Change, Forcible, Refusal, RefusalKind, Reply, Request, Resumed, Server,
+};
 use crate::firewall;
 use crate::record::Summary;
 use crate::record::sink::Handle;
@@ -31,28 +33,42 @@ const ROWS_KEPT: Duration = Duration::from_secs(5);
 /// How long clients may take to read their last answers.
 const LAST_PATIENCE: Duration = Duration::from_millis(200);
 
+/// Who asks for other rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The user's file, or the time: nobody who could be asked back. Or somebody who means it, whatever it cuts.
+    Nobody,
+    /// A process that is told if it would cut its own session.
+    Process(Option<u32>),
+}
+
+impl Asker {
+    /// A process that asks, and may mean it all the same.
+    pub const fn new(caller: Option<u32>, force: bool) -> Self {
+        if force { Self::Nobody } else { Self::Process(caller) }
+    }
+}
+
 /// What the main thread is to do, and answer then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Change the rules, as process so-and-so asks.
     Change(Change, Option<u32>),
-    /// Take the last change back, as process so-and-so asks.
-    Undo(Option<u32>),
+    /// Take the last change back, as such a one asks.
+    Undo(Asker),
     /// Let something rest, for so many seconds.
     Pause(Activity, Option<u64>),
     /// Block all but loopback.
     Panic {
         /// For so many seconds.
         seconds: Option<u64>,
-        /// Even if it cuts the caller's session.
-        force: bool,
         /// Who asks.
-        caller: Option<u32>,
+        asker: Asker,
     },
-    /// Go on with something.
-    Resume(Resumed),
-    /// Read the rules file again and put it in force.
-    Reload,
+    /// Go on with something, as such a one asks.
+    Resume(Resumed, Asker),
+    /// Read the rules file again and put it in force, as such a one asks.
+    Reload(Asker),
     /// The rules may stay.
     Confirm,
     /// Hold what was dropped against what was reported and logged.
@@ -163,6 +179,7 @@ impl Clerk {
 
 impl Backend for Counter {
     fn ask(&mut self, request: Request, caller: Option<u32>, reply: Reply) {
+        let asked = Asker::Process(caller);
         match request {
             Request::Status => reply.ok(Answer::Status(Box::new(self.status()))),
             Request::Stats => reply.ok(Answer::Stats(Box::new(self.stats()))),
@@ -179,13 +196,15 @@ impl Backend for Counter {
             }
             Request::Incidents => reply.ok(Answer::Incidents(self.lately.told())),
             Request::Change(change) => self.hand_on(Order::Change(change, caller), reply),
-            Request::Undo => self.hand_on(Order::Undo(caller), reply),
+            Request::Undo => self.hand_on(Order::Undo(asked), reply),
             Request::Pause { what, for_seconds } => self.hand_on(Order::Pause(what, for_seconds), reply),
             Request::Panic { for_seconds: seconds, force } => {
-                self.hand_on(Order::Panic { seconds, force, caller }, reply);
+                self.hand_on(Order::Panic { seconds, asker: Asker::new(caller, force) }, reply);
             }
-            Request::Resume { what } => self.hand_on(Order::Resume(what), reply),
-            Request::Reload => self.hand_on(Order::Reload, reply),
+            Request::Resume { what, force } => self.hand_on(Order::Resume(what, Asker::new(caller, force)), reply),
+            Request::Reload => self.hand_on(Order::Reload(asked), reply),
+            Request::Force(Forcible::Undo) => self.hand_on(Order::Undo(Asker::Nobody), reply),
+            Request::Force(Forcible::Reload) => self.hand_on(Order::Reload(Asker::Nobody), reply),
             Request::Confirm => self.hand_on(Order::Confirm, reply),
             Request::Audit => self.hand_on(Order::Audit, reply),
             Request::Stop => self.hand_on(Order::Stop, reply),

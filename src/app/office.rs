@@ -9,7 +9,7 @@ pub(super) use acting::needs_force;
 
 use super::board::Board;
 use super::book::Book;
-use super::clerk::{Order, rfc3339};
+use super::clerk::{Asker, Order, rfc3339};
 use super::enforcement::Enforcement;
 use super::files::Files;
 use super::live::Desk;
@@ -30,15 +30,6 @@ use std::time::{Duration, Instant};
 
 /// How long after a change of addresses the rules are compiled for the new ones: changes come in bursts.
 const SETTLE: Duration = Duration::from_millis(300);
-
-/// Who asks for other rules.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Asker {
-    /// The user's file, or the time: nobody who could be asked back.
-    Nobody,
-    /// A process that is told if it would cut its own session.
-    Process(Option<u32>),
-}
 
 /// The main thread while pfw runs.
 pub struct Office {
@@ -130,7 +121,7 @@ impl Office {
                 }
                 Some(Event::ReadRules) if desk.is_abandoned() => break,
                 // Whoever sent the signal reads the messages.
-                Some(Event::ReadRules) => drop(self.reload(desk)),
+                Some(Event::ReadRules) => drop(self.reload(desk, Asker::Nobody)),
                 Some(Event::FilesChanged(changed)) => self.follow_files(desk, &changed),
                 Some(Event::ReopenLog) => log.reopen(),
                 Some(Event::Confirmed) => drop(self.confirm(desk)),
@@ -157,13 +148,13 @@ impl Office {
     /// Does what somebody asks for through the control socket.
     fn meet(&mut self, desk: &mut impl Desk, order: Order, reply: Reply) {
         match order {
-            Order::Reload => reply.send(self.reload(desk)),
+            Order::Reload(asker) => reply.send(self.reload(desk, asker).map(Answer::Done)),
             Order::Confirm => reply.send(self.confirm(desk)),
             Order::Change(change, caller) => reply.send(self.change(desk, &change, caller)),
-            Order::Undo(caller) => reply.send(self.undo(desk, caller)),
+            Order::Undo(asker) => reply.send(self.undo(desk, asker)),
             Order::Pause(what, seconds) => reply.send(self.pause(desk, what, seconds)),
-            Order::Resume(what) => reply.send(self.resume(desk, what)),
-            Order::Panic { seconds, force, caller } => reply.send(self.panic(desk, seconds, force, caller)),
+            Order::Resume(what, asker) => reply.send(self.resume(desk, what, asker)),
+            Order::Panic { seconds, asker } => reply.send(self.panic(desk, seconds, asker)),
             Order::Audit => self.audit(reply),
             Order::Stop => self.stopping.push(reply),
         }

@@ -90,8 +90,10 @@ pub fn panic_rules(host: &Host) -> Ruleset {
     let own = host.addresses.iter().map(|(address, _)| address.to_string());
     let spared = ["127.0.0.0/8".to_owned(), "::1".to_owned()].into_iter().chain(own);
     let spared: Vec<_> = spared.map(|address| format!("\"!{address}\"")).collect();
-    let entry =
-        format!(r#"{{ "ip": [{}], "id": "panic", "comment": "all but this machine itself" }}"#, spared.join(", "));
+    let entry = format!(
+        r#"{{ "ip": [{}], "id": "panic", "comment": "panic is on: all but this machine itself is blocked" }}"#,
+        spared.join(", ")
+    );
     // Should a machine have an address that no rules file can hold, nothing is spared but what needs no list.
     rules(&format!(r#"{{ "block_ips": [{entry}] }}"#))
         .or_else(|| rules(r#"{ "default_policy": "deny" }"#))

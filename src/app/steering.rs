@@ -1,22 +1,23 @@
 //! What becomes of the rules when somebody changes them while pfw runs: through the control socket, by the file, or
 //! because a time is up.
 
-use super::book::{Pages, Proposal, Proposed};
-use super::clerk::rfc3339;
+use super::book::{Book, Pages, Proposal, Proposed};
+use super::clerk::{Asker, rfc3339};
 use super::live::Desk;
-use super::office::{Asker, Office, needs_force};
+use super::office::{Office, needs_force};
 use super::regime::{Regime, Spell};
 use crate::control::report::RefusedFile;
 use crate::control::{Activity, Answer, Change, Done, Outcome, Refusal, RefusalKind, Resumed};
 use crate::record::PfwEvent;
 use crate::rules::Errors;
+use crate::rules::address::AddressRange;
 use crate::rules::watch::Changed;
 use crate::time::Timestamp;
 use std::collections::HashSet;
 
 impl Office {
     /// Reads the rules file again and puts it in force. Says what came of it, too.
-    pub(super) fn reload(&mut self, desk: &mut impl Desk) -> Outcome {
+    pub(super) fn reload(&mut self, desk: &mut impl Desk, asker: Asker) -> Result<Done, Refusal> {
         self.look_around();
         let (pages, said) = match self.read() {
             Ok(read) => read,
@@ -30,13 +31,13 @@ impl Office {
             desk.say(warning);
         }
         let before = self.book.loaded().ruleset.len();
-        self.put_in_force(desk, &pages, self.regime, Asker::Nobody, "the rules were read again")?;
+        self.put_in_force(desk, &pages, self.regime, asker, "the rules were read again")?;
         let (file, rules) = (pages.loaded().file.clone(), pages.loaded().ruleset.len());
         self.turn_to(pages);
         self.board.change(|notice| notice.refused = None);
         let words = format!("read {file} again: {rules} rules (before: {before})");
         desk.say(&format!("pfw: {words}"));
-        Ok(Answer::Done(Done::new(words).warning(warnings)))
+        Ok(Done::new(words).warning(warnings))
     }
 
     /// What the file says now, and what is to be said of temporary changes. What is not watched yet is read again once
@@ -66,7 +67,7 @@ impl Office {
         if self.read().is_ok_and(|(pages, _)| !pages.differ(self.book.pages())) {
             return self.board.change(|notice| notice.refused = None);
         }
-        drop(self.reload(desk));
+        drop(self.reload(desk, Asker::Nobody));
     }
 
     fn refuse_file(&self, desk: &mut impl Desk, errors: &Errors) -> Refusal {
@@ -105,26 +106,61 @@ impl Office {
 
     /// Changes the rules.
     pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, caller: Option<u32>) -> Outcome {
-        match self.book.propose(change, Timestamp::now())? {
-            Proposed::Nothing(words) => Ok(Answer::Done(Done::new(words))),
-            Proposed::Change(proposal) => self.carry_out(desk, *proposal, change.force, caller),
-        }
+        let remedy = "'pfw reload' loads it first, and with --temporary the file is left alone";
+        let asker = Asker::new(caller, change.force);
+        self.do_as_proposed(desk, &|book| book.propose(change, Timestamp::now()), remedy, asker)
     }
 
-    /// Takes the last change back. What a user had forced may be undone without force; what undoing cuts may not.
-    pub(super) fn undo(&mut self, desk: &mut impl Desk, caller: Option<u32>) -> Outcome {
-        let proposal = self.book.propose_undo(Timestamp::now())?;
-        self.carry_out(desk, proposal, false, caller)
+    /// Takes the last change back.
+    pub(super) fn undo(&mut self, desk: &mut impl Desk, asker: Asker) -> Outcome {
+        let remedy = "'pfw reload' loads it first";
+        self.do_as_proposed(desk, &|book| book.propose_undo(Timestamp::now()), remedy, asker)
+    }
+
+    /// Does what is proposed. If the file is not what was loaded, it is loaded before, if that is the user's wish; otherwise
+    /// nothing is done: what is proposed would bring it in unseen.
+    fn do_as_proposed(
+        &mut self,
+        desk: &mut impl Desk,
+        propose: &dyn Fn(&Book) -> Result<Proposed, Refusal>,
+        remedy: &str,
+        asker: Asker,
+    ) -> Outcome {
+        let (mut proposed, mut done) = (propose(&self.book)?, Done::default());
+        if let Proposed::Edited(words) = &proposed {
+            if let Some(why) = self.why_not_followed() {
+                let words = format!("{words} and is not followed ({why}); nothing was changed; {remedy}");
+                return Err(Refusal::because(RefusalKind::Refused, words));
+            }
+            done = self.reload(desk, asker)?;
+            proposed = propose(&self.book)?;
+        }
+        match proposed {
+            Proposed::Nothing(words) => done.changed.extend(words),
+            Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, asker)?),
+            Proposed::Edited(words) => {
+                let words = format!("{words} just now; nothing else was changed; try again");
+                return Err(Refusal::because(RefusalKind::Refused, words));
+            }
+        }
+        Ok(Answer::Done(done))
+    }
+
+    /// Why an edit of the rules file is not loaded by itself, if so.
+    fn why_not_followed(&self) -> Option<String> {
+        match &self.files {
+            None => Some("--no-watch".to_owned()),
+            Some(files) => files.distrust(self.book.files()).map(|why| why.to_string()),
+        }
     }
 
     /// The kernel first, then the file: if either refuses, both are as they were.
-    fn carry_out(&mut self, desk: &mut impl Desk, mut proposal: Proposal, force: bool, caller: Option<u32>) -> Outcome {
-        if let Some(own) = self.own_address(&proposal).filter(|_| !force) {
+    fn carry_out(&mut self, desk: &mut impl Desk, mut proposal: Proposal, asker: Asker) -> Result<Done, Refusal> {
+        if let Some(own) = self.own_address(&proposal).filter(|_| asker != Asker::Nobody) {
             return Err(needs_force(&own));
         }
-        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
-        let before = self.book.pages().clone();
-        self.put_in_force(desk, proposal.pages(), self.regime, asker, &proposal.words)?;
+        let (words, before) = (proposal.words.join("; "), self.book.pages().clone());
+        self.put_in_force(desk, proposal.pages(), self.regime, asker, &words)?;
         if let Err(error) = self.save(&mut proposal) {
             // What was in force before can't cut anybody off anew who asked for something else.
             let back = self.put_in_force(desk, &before, self.regime, Asker::Nobody, "a change was taken back");
@@ -135,11 +171,12 @@ impl Office {
         let known: HashSet<String> = messages(before.loaded(), self.host());
         let new = proposal.pages().loaded().all_warnings(self.host(), Timestamp::now());
         let warnings = new.iter().filter(|warning| !known.contains(&warning.message)).map(ToString::to_string);
-        let done = Done::new(proposal.words.clone()).warning(warnings);
-        desk.say(&format!("pfw: {}", proposal.words));
+        let changed = [&proposal.words[..], &proposal.unchanged].concat();
+        let done = Done { changed, ..Done::default() }.warning(warnings);
+        desk.say(&format!("pfw: {words}"));
         self.book.adopt(proposal);
         self.settle();
-        Ok(Answer::Done(done))
+        Ok(done)
     }
 
     /// Writes the file, if the change is one of it.
@@ -152,8 +189,12 @@ impl Office {
 
     /// What a proposal would block of this machine itself, in words.
     fn own_address(&self, proposal: &Proposal) -> Option<String> {
-        let range = proposal.blocks?;
-        let own = self.host().addresses.iter().map(|&(address, _)| address).find(|&own| range.contains(own))?;
+        let own = |range: &AddressRange| {
+            let own = self.host().addresses.iter().map(|&(address, _)| address).find(|&own| range.contains(own))?;
+            let is_one = range.first() == range.last();
+            Some(if is_one { own.to_string() } else { format!("{own}, which {range} holds,") })
+        };
+        let own = proposal.blocks.iter().find_map(own)?;
         Some(format!("{own} is an address of this machine itself"))
     }
 
@@ -214,8 +255,13 @@ impl Office {
             Activity::Enforcement => {
                 self.need_enforcement("there is nothing that could be paused")?;
                 let regime = Regime { enforcement_paused: Some(spell), ..self.regime };
-                let words = format!("enforcement is paused {ends}: pfw blocks nothing, the log says what it would");
-                let words = if regime.enforces() { words + "; the panic goes on" } else { words };
+                let words = if regime.panic.is_some() {
+                    format!(
+                        "enforcement is paused {ends}; the panic goes on: all but loopback is blocked until it ends"
+                    )
+                } else {
+                    format!("enforcement is paused {ends}: pfw blocks nothing, the log says what it would")
+                };
                 self.turn(desk, regime, Asker::Nobody, PfwEvent::EnforcementPaused, &words)
             }
             Activity::Monitoring => {
@@ -230,24 +276,17 @@ impl Office {
     }
 
     /// Blocks all but loopback.
-    pub(super) fn panic(
-        &mut self,
-        desk: &mut impl Desk,
-        seconds: Option<u64>,
-        force: bool,
-        caller: Option<u32>,
-    ) -> Outcome {
+    pub(super) fn panic(&mut self, desk: &mut impl Desk, seconds: Option<u64>, asker: Asker) -> Outcome {
         self.need_enforcement("nothing can be blocked")?;
         let spell = Spell::new(seconds);
         let words = format!("panic: all but loopback is blocked {}", spell.ends("until 'pfw resume panic'"));
-        let asker = if force { Asker::Nobody } else { Asker::Process(caller) };
         self.look_around();
         let regime = Regime { panic: Some(spell), ..self.regime };
         self.turn(desk, regime, asker, PfwEvent::PanicBegun, &words)
     }
 
     /// Goes on with what rested, or ends a panic.
-    pub(super) fn resume(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
+    pub(super) fn resume(&mut self, desk: &mut impl Desk, what: Resumed, asker: Asker) -> Outcome {
         let rests = match what {
             Resumed::Enforcement => self.regime.enforcement_paused,
             Resumed::Monitoring => self.regime.monitoring_paused,
@@ -261,7 +300,7 @@ impl Office {
             };
             return Err(Refusal::because(RefusalKind::Refused, words));
         }
-        self.end(desk, what)
+        self.end(desk, what, asker)
     }
 
     /// Ends what rests and what was blocked for a time that is up.
@@ -273,7 +312,7 @@ impl Office {
             (before.panic != after.panic, Resumed::Panic),
         ];
         for (_, what) in ended.into_iter().filter(|(has_ended, _)| *has_ended) {
-            if self.end(desk, what).is_err() {
+            if self.end(desk, what, Asker::Nobody).is_err() {
                 // It was said. It goes on until somebody resumes: what can't be done is not tried for ever.
                 self.prolong(what);
             }
@@ -291,8 +330,7 @@ impl Office {
         }
     }
 
-    fn end(&mut self, desk: &mut impl Desk, what: Resumed) -> Outcome {
-        let nobody = Asker::Nobody;
+    fn end(&mut self, desk: &mut impl Desk, what: Resumed, asker: Asker) -> Outcome {
         match what {
             Resumed::Monitoring => {
                 self.regime.monitoring_paused = None;
@@ -301,8 +339,12 @@ impl Office {
             }
             Resumed::Enforcement => {
                 let regime = Regime { enforcement_paused: None, ..self.regime };
-                let words = "enforcement goes on: the rules are in force again";
-                self.turn(desk, regime, nobody, PfwEvent::EnforcementResumed, words)
+                let words = if regime.panic.is_some() {
+                    "enforcement goes on: the rules are in force again when the panic ends"
+                } else {
+                    "enforcement goes on: the rules are in force again"
+                };
+                self.turn(desk, regime, asker, PfwEvent::EnforcementResumed, words)
             }
             Resumed::Panic => {
                 let regime = Regime { panic: None, ..self.regime };
@@ -311,7 +353,7 @@ impl Office {
                 } else {
                     "the panic is over: enforcement is paused"
                 };
-                self.turn(desk, regime, nobody, PfwEvent::PanicEnded, words)
+                self.turn(desk, regime, asker, PfwEvent::PanicEnded, words)
             }
         }
     }

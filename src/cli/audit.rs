@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::options::ShowArgs;
-use super::steer::{ask, show, unexpected};
+use super::steer::{ask_for, show, unexpected};
 use super::text::{grouped, visible};
 use crate::control::report::{Account, AuditReport};
 use crate::control::{Answer, Request};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// Shows it. What does not add up is a failure, so that a script sees it.
 pub fn run(args: &ShowArgs) -> Result<Exit> {
-    let (Answer::Audit(audit), _) = ask(&args.control, &Request::Audit)? else { return Err(unexpected()) };
+    let Answer::Audit(audit) = ask_for(args, &Request::Audit)? else { return Err(unexpected()) };
     show(args, &audit, |audit| shown(audit))?;
     Ok(if audit.unaccounted == 0 { Exit::Fine } else { Exit::Failed })
 }

@@ -3,11 +3,9 @@
 
 use super::Exit;
 use super::duration::seconds;
-use super::options::ControlArgs;
 use super::say::say;
-use super::steer::{ask, refuse, tell, unexpected};
-use crate::control::client::Error;
-use crate::control::{Answer, Change, Done, Op, Request};
+use super::steer::{SteerArgs, run as steer};
+use crate::control::{Change, Op, Request};
 use crate::rules::edit::Value;
 use anyhow::Result;
 use clap::Args;
@@ -56,11 +54,7 @@ struct HowArgs {
     force: bool,
 
     #[command(flatten)]
-    control: ControlArgs,
-
-    /// Print what was changed, or why not, as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    steer: SteerArgs,
 }
 
 /// Has values blocked or let through.
@@ -79,34 +73,17 @@ pub fn pick(args: &PickArgs, op: Op) -> Result<Exit> {
     change(&args.targets, op, None, &args.how)
 }
 
-/// One after the other, until one is refused.
+/// All of them, or none.
 fn change(targets: &[String], op: Op, comment: Option<&str>, how: &HowArgs) -> Result<Exit> {
-    let mut all = Done::default();
-    for target in targets {
-        let request = Request::Change(Change {
+    steer(
+        &how.steer,
+        &Request::Change(Change {
+            op,
+            targets: targets.to_vec(),
             for_seconds: how.duration,
             comment: comment.map(str::to_owned),
             temporary: how.temporary,
             force: how.force,
-            ..Change::new(op, target.clone())
-        });
-        match ask(&how.control, &request) {
-            Ok((Answer::Done(done), _)) => {
-                all.changed.extend(done.changed);
-                all.warnings.extend(done.warnings);
-            }
-            Ok(_) => return Err(unexpected()),
-            Err(error) => {
-                if !all.changed.is_empty() {
-                    tell(&all, how.json)?;
-                }
-                return match error {
-                    Error::Refused(refusal) => refuse(&refusal, &request, how.json),
-                    error => Err(error.into()),
-                };
-            }
-        }
-    }
-    tell(&all, how.json)?;
-    Ok(Exit::Fine)
+        }),
+    )
 }

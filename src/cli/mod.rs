@@ -18,7 +18,7 @@ pub mod status;
 pub mod steer;
 pub mod tui;
 
-use crate::control::{Op, Request, effective_user};
+use crate::control::{Forcible, Op, Request, effective_user};
 use crate::host;
 use crate::record::diagnostics;
 use crate::text;
@@ -90,7 +90,7 @@ enum Command {
     /// Switch off a rule or an entry: it stays in the file without effect
     Disable(change::PickArgs),
     /// Take the last change back
-    Undo(steer::SteerArgs),
+    Undo(steer::ForcibleArgs),
     /// Let enforcement or monitoring rest
     Pause(pause::PauseArgs),
     /// Go on with what rests, or end a panic
@@ -103,7 +103,7 @@ enum Command {
     )]
     Panic(pause::PanicArgs),
     /// Let the running pfw read its rules file again
-    Reload(steer::SteerArgs),
+    Reload(steer::ForcibleArgs),
     /// Let the rules of a 'pfw run --confirm' stay
     Confirm(steer::SteerArgs),
     /// Let the running pfw take its rules out and end
@@ -154,11 +154,11 @@ impl Cli {
             Command::Allow(args) => change::add(args, Op::Allow),
             Command::Enable(args) => change::pick(args, Op::Enable),
             Command::Disable(args) => change::pick(args, Op::Disable),
-            Command::Undo(args) => steer::run(args, &Request::Undo),
+            Command::Undo(args) => steer::run_forcible(args, Forcible::Undo),
             Command::Pause(args) => pause::pause(args),
             Command::Resume(args) => pause::resume(args),
             Command::Panic(args) => pause::panic(args),
-            Command::Reload(args) => steer::run(args, &Request::Reload),
+            Command::Reload(args) => steer::run_forcible(args, Forcible::Reload),
             Command::Confirm(args) => steer::run(args, &Request::Confirm),
             Command::Stop(args) => steer::run(args, &Request::Stop),
             Command::Clean => clean::run(),

@@ -29,6 +29,10 @@ pub struct ResumeArgs {
     #[arg(value_enum, value_name = "WHAT")]
     what: Resumable,
 
+    /// Even if it cuts your own session
+    #[arg(long)]
+    force: bool,
+
     #[command(flatten)]
     steer: SteerArgs,
 }
@@ -82,7 +86,7 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit> {
         Resumable::Monitoring => Resumed::Monitoring,
         Resumable::Panic => Resumed::Panic,
     };
-    steer(&args.steer, &Request::Resume { what })
+    steer(&args.steer, &Request::Resume { what, force: args.force })
 }
 
 /// Has all but loopback blocked.

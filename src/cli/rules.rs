@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::options::ShowArgs;
-use super::steer::{ask, show, unexpected};
+use super::steer::{ask_for, show, unexpected};
 use super::text::{grouped, visible};
 use crate::control::report::RuleRow;
 use crate::control::{Answer, Request};
@@ -33,7 +33,7 @@ fn all(args: &ShowArgs) -> Result<Rules> {
     let mut rules = Rules { generation: 0, rules: Vec::new() };
     loop {
         let request = Request::Rules { from: rules.rules.len() };
-        let (Answer::Rules(mut page), _) = ask(&args.control, &request)? else { return Err(unexpected()) };
+        let Answer::Rules(mut page) = ask_for(args, &request)? else { return Err(unexpected()) };
         if page.generation != rules.generation && !rules.rules.is_empty() {
             // They were exchanged in between: from the start.
             rules.rules.clear();

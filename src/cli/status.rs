@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::options::ShowArgs;
-use super::steer::{ask, show, unexpected};
+use super::steer::{ask_for, show, unexpected};
 use super::text::{duration, grouped, size, time, visible};
 use crate::control::report::{Counts, Spell, Status};
 use crate::control::{Answer, Request};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 /// Shows it.
 pub fn run(args: &ShowArgs) -> Result<Exit> {
-    let (Answer::Status(status), _) = ask(&args.control, &Request::Status)? else { return Err(unexpected()) };
+    let Answer::Status(status) = ask_for(args, &Request::Status)? else { return Err(unexpected()) };
     show(args, &status, |status| shown(status))?;
     Ok(Exit::Fine)
 }
@@ -91,9 +91,14 @@ fn attention(status: &Status) -> Vec<String> {
         format!("not confirmed: all is taken back in {left} s, unless 'pfw confirm' says that the rules stay")
     });
     let regime = &status.regime;
+    let paused = if regime.panic.is_some() {
+        "enforcement is paused: nothing is blocked once the panic ends"
+    } else {
+        "enforcement is paused: nothing is blocked"
+    };
     let spells = [
         (&regime.panic, "panic: all but loopback is blocked", "panic"),
-        (&regime.enforcement_paused, "enforcement is paused: nothing is blocked", "enforcement"),
+        (&regime.enforcement_paused, paused, "enforcement"),
         (&regime.monitoring_paused, "monitoring is paused: packets that are allowed have no line", "monitoring"),
     ];
     let spells = spells.into_iter().filter_map(|(spell, words, name)| {

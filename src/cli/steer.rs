@@ -5,7 +5,7 @@ use super::options::{ControlArgs, ShowArgs};
 use super::say::{say, say_lines};
 use super::text::visible;
 use crate::control::client::{self, Client, Error};
-use crate::control::{Answer, Done, Refusal, RefusalKind, Request};
+use crate::control::{Answer, Done, Forcible, Refusal, RefusalKind, Request};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
@@ -22,6 +22,27 @@ pub struct SteerArgs {
     json: bool,
 }
 
+/// The arguments of `pfw undo` and `pfw reload`.
+#[derive(Args, Clone, Debug)]
+pub struct ForcibleArgs {
+    /// Even if it cuts your own session
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    steer: SteerArgs,
+}
+
+/// Has it done, even if it cuts the caller's session where that is meant.
+pub fn run_forcible(args: &ForcibleArgs, what: Forcible) -> Result<Exit> {
+    let request = match what {
+        _ if args.force => Request::Force(what),
+        Forcible::Undo => Request::Undo,
+        Forcible::Reload => Request::Reload,
+    };
+    run(&args.steer, &request)
+}
+
 /// Has it done, and says what is different now.
 pub fn run(args: &SteerArgs, request: &Request) -> Result<Exit> {
     match ask(&args.control, request) {
@@ -34,12 +55,27 @@ pub fn run(args: &SteerArgs, request: &Request) -> Result<Exit> {
         }
         Ok(_) => Err(unexpected()),
         Err(Error::Refused(refusal)) => refuse(&refusal, request, args.json),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(failed(error, args.json)),
     }
 }
 
+/// Asks for what is to be shown.
+pub(super) fn ask_for(args: &ShowArgs, request: &Request) -> Result<Answer> {
+    ask(&args.control, request).map(|(answer, _)| answer).map_err(|error| failed(error, args.json))
+}
+
+/// Why there is no answer; where JSON is wanted it is on standard output, too.
+fn failed(error: Error, json: bool) -> anyhow::Error {
+    let told = match &error {
+        _ if !json => Ok(()),
+        Error::Refused(refusal) => print_json(refusal),
+        error => print_json(&Refusal::because(RefusalKind::Failed, error.to_string())),
+    };
+    told.err().unwrap_or_else(|| error.into())
+}
+
 /// Asks the running pfw.
-pub(super) fn ask(control: &ControlArgs, request: &Request) -> Result<(Answer, Client), Error> {
+fn ask(control: &ControlArgs, request: &Request) -> Result<(Answer, Client), Error> {
     client::ask(control.control.as_deref(), request)
 }
 
@@ -65,7 +101,7 @@ fn print(text: &str) -> Result<()> {
 }
 
 /// Says what was changed.
-pub(super) fn tell(done: &Done, json: bool) -> Result<()> {
+fn tell(done: &Done, json: bool) -> Result<()> {
     if json {
         return print_json(done);
     }
@@ -76,7 +112,7 @@ pub(super) fn tell(done: &Done, json: bool) -> Result<()> {
 }
 
 /// Says why it was not done.
-pub(super) fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
+fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result<Exit> {
     if json {
         print_json(refusal)?;
     } else {
@@ -85,6 +121,7 @@ pub(super) fn refuse(refusal: &Refusal, request: &Request, json: bool) -> Result
         }
         say(&format!("pfw: {refusal}"));
     }
-    let is_wrong_file = *request == Request::Reload && refusal.kind == RefusalKind::Refused;
+    let is_reload = matches!(request, Request::Reload | Request::Force(Forcible::Reload));
+    let is_wrong_file = is_reload && refusal.kind == RefusalKind::Refused;
     Ok(if is_wrong_file { Exit::Usage } else { Exit::Failed })
 }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct Change {
     /// What is to be done.
     pub op: Op,
-    /// With what: an address, a network, a port, a protocol, or the id of a rule or an entry.
-    pub target: String,
+    /// With what: an address, a network, a port, a protocol, or the id of a rule or an entry; or with a list of such, all
+    /// or none of which are done.
+    #[serde(rename = "target", with = "one_or_more")]
+    pub targets: Vec<String>,
     /// For how many seconds; without end if it is missing. What can't end by itself in the file is temporary then.
     #[serde(default)]
     pub for_seconds: Option<u64>,
@@ -22,6 +24,41 @@ pub struct Change {
     /// Even if it cuts the caller's own session, or blocks an own address.
     #[serde(default)]
     pub force: bool,
+}
+
+/// One is a text, more are a list of texts.
+mod one_or_more {
+    use serde::de::value::SeqAccessDeserializer;
+    use serde::de::{SeqAccess, Visitor};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::fmt;
+
+    pub(super) fn serialize<S: Serializer>(texts: &[String], to: S) -> Result<S::Ok, S::Error> {
+        match texts {
+            [one] => one.serialize(to),
+            more => more.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Vec<String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E>(self, one: &str) -> Result<Self::Value, E> {
+                Ok(vec![one.to_owned()])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, more: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(more))
+            }
+        }
+        from.deserialize_any(Texts)
+    }
 }
 
 /// The kinds of changes.
@@ -43,8 +80,18 @@ pub enum Op {
 impl Change {
     /// A change without end, with nothing beside it.
     pub fn new(op: Op, target: impl Into<String>) -> Self {
-        Self { op, target: target.into(), for_seconds: None, comment: None, temporary: false, force: false }
+        Self { op, targets: vec![target.into()], for_seconds: None, comment: None, temporary: false, force: false }
     }
+}
+
+/// What is done without question, unless it would cut the caller's own session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forcible {
+    /// To take the last change back.
+    Undo,
+    /// To read the rules file again and put it in force.
+    Reload,
 }
 
 /// What can be paused.

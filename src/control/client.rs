@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long an answer may take. A reload of a million rules takes seconds.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long it is tried to get a place when there are too many clients, and how often.
-const PLACE: Duration = Duration::from_secs(3);
+const PLACE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why there is no answer.

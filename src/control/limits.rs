@@ -41,6 +41,9 @@ pub const INCIDENTS: usize = 256;
 /// Lines in a list of errors or warnings that an answer carries; behind them stands how many more there are.
 pub const MAX_LINES: usize = 100;
 
+/// Targets of one change. All are done or none: each takes as long as to read the rules file.
+pub const MAX_TARGETS: usize = 100;
+
 /// Characters of a message that quotes what a client sent.
 pub const MAX_QUOTED: usize = 200;
 

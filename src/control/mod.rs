@@ -28,7 +28,7 @@ pub mod waker;
 
 pub use crate::record::tap::Kind;
 pub use access::Access;
-pub use change::{Activity, Change, Op, Resumed};
+pub use change::{Activity, Change, Forcible, Op, Resumed};
 pub use client::Client;
 pub use os::{effective_user, group_id};
 pub use protocol::{Answer, Done, Outcome, Refusal, RefusalKind, Request};

@@ -7,6 +7,8 @@
 //! <- {"v":1,"ok":{"status":{"pid":4711,"enforcing":true, ...}}}
 //! -> {"v":1,"request":{"rules":{"from":1000}}}
 //! <- {"v":1,"ok":{"rules":{"total":1204,"from":1000,"rows":[ ... ]}}}
+//! -> {"v":1,"request":{"change":{"op":"block","target":["192.0.2.1","445/tcp"],"for_seconds":600}}}
+//! <- {"v":1,"ok":{"done":{"changed":["added block_ips:192.0.2.1","added block_ports:445/tcp"],"warnings":[]}}}
 //! -> {"v":1,"request":"reload"}
 //! <- {"v":1,"error":{"kind":"refused","message":"rules.json was not taken","details":["rules.json:3:5: ..."]}}
 //! -> {"v":1,"request":{"subscribe":{"kinds":["blocked","pfw"]}}}
@@ -27,8 +29,9 @@
 //! | `undo` | `done`: the last change is taken back |
 //! | `pause` (`what`: `enforcement` or `monitoring`; `for_seconds`) | `done` |
 //! | `panic` (`for_seconds`, `force`) | `done`: all but loopback is blocked |
-//! | `resume` (`what`: `enforcement`, `monitoring` or `panic`) | `done` |
+//! | `resume` (`what`: `enforcement`, `monitoring` or `panic`; `force`) | `done` |
 //! | `reload` | `done` once the kernel has the rules of the file |
+//! | `force` (`undo` or `reload`) | as that is, even if it cuts the caller's own session |
 //! | `confirm` | `done`: the rules of `pfw run --confirm` stay |
 //! | `stop` | `done` once the rules are out of the kernel |
 //!
@@ -43,7 +46,7 @@
 //! **Errors** carry a `kind` for programs and a `message` for people; `details` has further lines (each error of a
 //! rules file). After `not-allowed`, `busy`, `too-long` and `too-slow` the connection is closed.
 
-use super::change::{Activity, Change, Op, Resumed};
+use super::change::{Activity, Change, Forcible, Op, Resumed};
 use super::limits::{MAX_LINES, MAX_QUOTED};
 use super::report::{AuditReport, ConnectionsPage, IncidentsPage, RulesPage, Stats, Status};
 use crate::record::tap::Kind;
@@ -108,9 +111,14 @@ pub enum Request {
     Resume {
         /// With what, or from what.
         what: Resumed,
+        /// Even if it cuts the caller's own session.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
     },
     /// Read the rules file again and put it in force.
     Reload,
+    /// Take the last change back, or read the rules file again, even if that cuts the caller's own session.
+    Force(Forcible),
     /// The rules may stay.
     Confirm,
     /// Take the rules out and end.
@@ -119,7 +127,7 @@ pub enum Request {
 
 impl Request {
     /// One of each kind, for tests that must not forget any.
-    pub fn all() -> [Self; 15] {
+    pub fn all() -> [Self; 16] {
         [
             Self::Status,
             Self::Rules { from: 0 },
@@ -132,8 +140,9 @@ impl Request {
             Self::Undo,
             Self::Pause { what: Activity::Monitoring, for_seconds: Some(60) },
             Self::Panic { for_seconds: Some(60), force: false },
-            Self::Resume { what: Resumed::Panic },
+            Self::Resume { what: Resumed::Panic, force: false },
             Self::Reload,
+            Self::Force(Forcible::Reload),
             Self::Confirm,
             Self::Stop,
         ]
@@ -195,6 +204,14 @@ impl Done {
     /// This was done.
     pub fn new(changed: impl Into<String>) -> Self {
         Self { changed: vec![changed.into()], warnings: Vec::new() }
+    }
+
+    /// And then that.
+    #[must_use]
+    pub fn and(mut self, next: Self) -> Self {
+        self.changed.extend(next.changed);
+        self.warnings.extend(next.warnings);
+        self
     }
 
     /// With warnings, as many as an answer carries.
@@ -342,150 +359,4 @@ fn line(value: &impl Serialize) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::report::testing;
-    use super::*;
-    use proptest::prelude::*;
-
-    fn without_end(line: &[u8]) -> &[u8] {
-        line.strip_suffix(b"\n").unwrap()
-    }
-
-    #[test]
-    fn each_request_comes_back_as_it_went() {
-        let change = Change {
-            for_seconds: Some(7_200),
-            comment: Some("c\"".into()),
-            temporary: true,
-            ..Change::new(Op::Allow, "445/tcp")
-        };
-        let with_kinds = Request::Subscribe { kinds: vec![Kind::Blocked, Kind::Lost] };
-        for request in
-            Request::all().into_iter().chain([with_kinds, Request::Rules { from: 7 }, Request::Change(change)])
-        {
-            let line = request.to_line();
-            assert_eq!(Request::from_line(without_end(&line)), Ok(request), "{}", String::from_utf8_lossy(&line));
-        }
-    }
-
-    #[test]
-    fn the_list_of_all_requests_is_complete() {
-        let refusal = Request::from_line(br#"{"v":1,"request":"?"}"#).unwrap_err();
-        let known: Vec<&str> = refusal.message.split('`').skip(1).step_by(2).filter(|name| *name != "?").collect();
-        let listed = Request::all().map(|request| {
-            let value = serde_json::to_value(&request).unwrap();
-            value.as_str().map(str::to_owned).or_else(|| value.as_object()?.keys().next().cloned()).unwrap()
-        });
-        assert_eq!(known, listed);
-    }
-
-    #[test]
-    fn the_lines_are_as_the_documentation_shows() {
-        for (line, request) in [
-            (r#"{"v":1,"request":"status"}"#, Request::Status),
-            (r#"{"v":1,"request":{"rules":{"from":1000}}}"#, Request::Rules { from: 1000 }),
-            (r#"{"v":1,"request":{"rules":{}}}"#, Request::Rules { from: 0 }),
-            (
-                r#"{"v":1,"request":{"change":{"op":"unblock","target":"80"}}}"#,
-                Request::Change(Change::new(Op::Unblock, "80")),
-            ),
-            (
-                r#"{"v":1,"request":{"pause":{"what":"enforcement"}}}"#,
-                Request::Pause { what: Activity::Enforcement, for_seconds: None },
-            ),
-            (r#"{"v":1,"request":{"panic":{}}}"#, Request::Panic { for_seconds: None, force: false }),
-            (r#"{"v":1,"request":{"resume":{"what":"panic"}}}"#, Request::Resume { what: Resumed::Panic }),
-            (
-                r#"{"v":1,"request":{"subscribe":{"kinds":["blocked","would-block"]}}}"#,
-                Request::Subscribe { kinds: vec![Kind::Blocked, Kind::WouldBlock] },
-            ),
-        ] {
-            assert_eq!(Request::from_line(line.as_bytes()), Ok(request), "{line}");
-        }
-        let refusal = Refusal::new(RefusalKind::NotAllowed, "no").detailed(["why".to_owned()]);
-        assert_eq!(
-            answer_line(&Err(refusal)),
-            b"{\"v\":1,\"error\":{\"kind\":\"not-allowed\",\"message\":\"no\",\"details\":[\"why\"]}}\n"
-        );
-        assert_eq!(answer_line(&Ok(Answer::Subscribed)), b"{\"v\":1,\"ok\":\"subscribed\"}\n");
-    }
-
-    #[test]
-    fn answers_and_refusals_come_back_as_they_went() {
-        for outcome in [
-            Ok(Answer::Status(Box::new(testing::status()))),
-            Ok(Answer::Rules(testing::rules())),
-            Ok(Answer::Stats(Box::new(testing::stats()))),
-            Ok(Answer::Audit(Box::new(testing::audit()))),
-            Ok(Answer::Connections(testing::connections())),
-            Ok(Answer::Incidents(testing::incidents())),
-            Ok(Answer::Subscribed),
-            Ok(Answer::Done(Done::new("it").warning(["that".to_owned()]))),
-            Err(Refusal::new(RefusalKind::Refused, "no")),
-        ] {
-            assert_eq!(read_answer(without_end(&answer_line(&outcome))), Ok(outcome));
-        }
-    }
-
-    #[test]
-    fn an_answer_of_a_later_pfw_is_read_with_what_is_known_of_it() {
-        let line = br#"{"v":1,"ok":{"done":{"changed":["x"],"later":7}},"more":[]}"#;
-        assert_eq!(read_answer(line), Ok(Ok(Answer::Done(Done::new("x")))));
-    }
-
-    #[test]
-    fn what_is_no_request_is_refused_in_bounded_words() {
-        let long = format!(r#"{{"v":1,"request":"{}"}}"#, "x".repeat(60_000));
-        for (line, kind) in [
-            ("", RefusalKind::Malformed),
-            ("{", RefusalKind::Malformed),
-            ("[]", RefusalKind::Malformed),
-            (r#"{"request":"status"}"#, RefusalKind::Malformed),
-            (r#"{"v":2,"request":"fly"}"#, RefusalKind::Version),
-            (r#"{"v":1,"request":"status","user":0}"#, RefusalKind::Malformed),
-            (r#"{"v":1,"v":1,"request":"status"}"#, RefusalKind::Malformed),
-            (r#"{"v":1,"request":{"rules":{"form":3}}}"#, RefusalKind::Malformed),
-            (r#"{"v":1,"request":{"rules":{"from":-3}}}"#, RefusalKind::Malformed),
-            (r#"{"v":1,"request":"status"} {"v":1,"request":"stop"}"#, RefusalKind::Malformed),
-            (&"[".repeat(60_000), RefusalKind::Malformed),
-            (&long, RefusalKind::Malformed),
-        ] {
-            let refusal = Request::from_line(line.as_bytes()).unwrap_err();
-            assert_eq!(refusal.kind, kind, "{refusal}");
-            assert!(refusal.message.chars().count() <= MAX_QUOTED + 3, "{refusal}");
-        }
-    }
-
-    #[test]
-    fn a_thousand_errors_are_a_hundred_and_a_number() {
-        let refusal = Refusal::new(RefusalKind::Refused, "m").detailed((0..1000).map(|n| n.to_string()));
-        assert_eq!(refusal.details.len(), MAX_LINES + 1);
-        assert_eq!(refusal.details[MAX_LINES], "and 900 more");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_a_request_or_a_bounded_refusal(line in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Err(refusal) = Request::from_line(&line) {
-                prop_assert!(refusal.message.chars().count() <= MAX_QUOTED + 3);
-            }
-            let _ = read_answer(&line);
-        }
-
-        #[test]
-        fn a_request_with_a_byte_changed_is_no_surprise(
-            at in 0_usize..60,
-            byte in any::<u8>(),
-            which in 0_usize..Request::all().len(),
-        ) {
-            let mut line = Request::all()[which].to_line();
-            line.pop();
-            let at = at % line.len();
-            line[at] = byte;
-            match Request::from_line(&line) {
-                Ok(request) => prop_assert_eq!(Request::from_line(without_end(&request.to_line())), Ok(request)),
-                Err(refusal) => prop_assert!(refusal.message.chars().count() <= MAX_QUOTED + 3),
-            }
-        }
-    }
-}
+mod tests;

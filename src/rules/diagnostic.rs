@@ -180,7 +180,7 @@ impl fmt::Display for Errors {
 impl std::error::Error for Errors {}
 
 /// `text` in quotes, with nothing in it that a terminal could take for a command, and not endlessly long.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;
     let mut chars = text.chars();
     let shown: String = chars.by_ref().take(SHOWN).flat_map(char::escape_debug).collect();

@@ -20,7 +20,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// The block lists of a rules file that was read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lists {
     known: RefCell<HashMap<PathBuf, Known>>,
     /// Those that were asked for since reading began: the others are forgotten when it ends.
@@ -91,6 +91,18 @@ impl Lists {
         Ok(content)
     }
 
+    /// The list in the file `path` as it was read, whatever it says now; it is read if it never was.
+    pub(super) fn recall(&self, path: &Path) -> io::Result<Arc<Content>> {
+        if let Some(known) = self.known.borrow().get(path) {
+            return Ok(Arc::clone(&known.content));
+        }
+        let content = self.read(path)?;
+        if let Some(read) = self.used.borrow_mut().remove(path) {
+            self.known.borrow_mut().insert(path.to_owned(), read);
+        }
+        Ok(content)
+    }
+
     /// What the bytes of a file say: the same as those `known` if they are the same, which need not be compiled again.
     fn read_bytes(&self, known: Option<Known>, mark: Mark, settled: bool, bytes: &[u8]) -> Known {
         let digest = self.digests.hash_one(bytes);
@@ -103,7 +115,7 @@ impl Lists {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::{Loaded, load_with};
+    use crate::rules::{Loaded, load_with, parse_recalling};
     use std::fs::{File, FileTimes};
 
     fn networks(loaded: &Loaded) -> &Arc<[crate::rules::address::AddressRange]> {
@@ -141,6 +153,22 @@ mod tests {
             fs::write(&list, format!("192.0.2.{n}\n")).unwrap();
             assert_eq!(networks(&load_with(&rules, &mut lists).unwrap())[0].to_string(), format!("192.0.2.{n}"));
         }
+    }
+
+    #[test]
+    fn a_list_that_is_recalled_says_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
+        let text = r#"{ "block_lists": ["list.txt"] }"#;
+        fs::write(&rules, text).unwrap();
+        fs::write(&list, "192.0.2.1\n").unwrap();
+        let mut lists = Lists::default();
+        let first = load_with(&rules, &mut lists).unwrap();
+        fs::write(&list, "192.0.2.2\n").unwrap();
+        let recalled = parse_recalling(text.to_owned(), &rules, &lists).unwrap();
+        assert!(Arc::ptr_eq(networks(&first), networks(&recalled)));
+        let read = parse_recalling(text.to_owned(), &rules, &Lists::default()).unwrap();
+        assert_eq!(networks(&read)[0].to_string(), "192.0.2.2", "what was never read is");
     }
 
     #[test]

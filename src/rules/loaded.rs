@@ -90,6 +90,13 @@ pub fn parse_with(bytes: Vec<u8>, path: &Path, lists: &mut Lists) -> Result<Load
     parsed
 }
 
+/// What `text` says if it is the content of the rules file `path`; its block lists say what they said when they were read.
+pub fn parse_recalling(text: String, path: &Path, lists: &Lists) -> Result<Loaded, Errors> {
+    let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let source = Source { folder: &folder, list: &|path| lists.recall(path) };
+    parse_from(text.into_bytes(), &path.display().to_string(), source)
+}
+
 /// Reads the rules file whose content is `bytes`: the rule set with its warnings, or all errors.
 pub fn parse(bytes: Vec<u8>, origin: &Origin<'_>) -> Result<Loaded, Errors> {
     let list = |path: &Path| Ok(Arc::new(block_list::parse(&(origin.read)(path)?, MAX_LIST_NETWORKS)));

@@ -38,7 +38,7 @@ mod tests;
 pub use diagnostic::{Diagnostic, Errors, Finding, Place};
 pub use lint::lint;
 pub use lists::Lists;
-pub use loaded::{Loaded, Origin, load, load_with, parse, parse_with};
+pub use loaded::{Loaded, Origin, load, load_with, parse, parse_recalling, parse_with};
 pub use model::*;
 
 /// The JSON Schema (draft 2020-12) of rules files, for editors: `pfw check-rules --schema`.

@@ -1,7 +1,8 @@
 //! The rules that act, and how others take their place: in the kernel first, then with the capture thread.
 
-use super::{Asker, Office, failure};
+use super::{Office, failure};
 use crate::app::book::Pages;
+use crate::app::clerk::Asker;
 use crate::app::enforcement::{Acting, Enforcement};
 use crate::app::live::Desk;
 use crate::app::lockout::{Cuts, Verb};
@@ -71,8 +72,8 @@ impl Office {
             None => pages.loaded().ruleset.clone(),
         };
         let acting = self.acting.next(Arc::new(ruleset), host);
-        if self.is_enforcing() && regime.enforces() {
-            self.ask_back(desk, &acting, asker)?;
+        if self.is_enforcing() {
+            self.ask_back(desk, &acting, regime, asker)?;
         }
         let from = self.enforce(desk, &acting, regime).map_err(|error| failure(&error))?;
         self.acting = acting;
@@ -82,14 +83,23 @@ impl Office {
         Ok(())
     }
 
-    /// Says which connections rules would cut that are not yet in force; an error if it is the session of who asks.
-    fn ask_back(&self, desk: &mut impl Desk, next: &InForce, asker: Asker) -> Result<(), Refusal> {
-        let before = self.regime.enforces().then_some(&*self.acting.matcher);
-        let caller = if let Asker::Process(caller) = asker { caller } else { None };
+    /// Says which connections rules would cut that are not yet in force; an error if it is the session of who asks, be it
+    /// that it would be cut later, because enforcement rests now.
+    fn ask_back(&self, desk: &mut impl Desk, next: &InForce, regime: Regime, asker: Asker) -> Result<(), Refusal> {
+        let rests = !regime.enforces();
+        let caller = match asker {
+            Asker::Process(caller) => caller,
+            Asker::Nobody if rests => return Ok(()),
+            Asker::Nobody => None,
+        };
+        let before = (rests || self.regime.enforces()).then_some(&*self.acting.matcher);
         // Before they are: afterwards the words may reach nobody.
         let cuts = Cuts::anew(before, &next.matcher, &next.host, caller, &mut |words| self.remark(desk, words));
         if let (Some(words), Asker::Process(_)) = (cuts.own(), asker) {
-            return Err(needs_force(&words));
+            return Err(needs_force(&if rests { words + " once enforcement goes on" } else { words }));
+        }
+        if rests {
+            return Ok(());
         }
         cuts.lines(Verb::Is).iter().for_each(|line| self.remark(desk, line));
         Ok(())

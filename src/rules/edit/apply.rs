@@ -3,7 +3,7 @@
 use super::element::{Details, NewRule, entry};
 use super::list::List;
 use super::place::{Element, Update, insert};
-use super::remark::{Around, Relation, Remark, in_force, of_addition, of_removal, of_rule, related};
+use super::remark::{Around, Related, Relation, Remark, in_force, of_addition, of_removal, of_rule, related};
 use super::target::{Value, no_such_id};
 use super::undo::Undo;
 use super::{Answer, At, Change, Done, Edit, Outcome, Refused};
@@ -121,11 +121,13 @@ impl Work<'_> {
             let id = list.derived_id(&value.to_string()).into();
             return Ok(Answer { outcome: Outcome::NotThere, ids: vec![id], remarks });
         }
+        let kept = self.keeping(list, &own, meant);
         let new = self.read_again(&text)?;
         let left = |id: &Arc<str>| related(&new, list, value).iter().any(|entry| entry.id == *id);
         let mut ids: Vec<_> = own.into_iter().map(|entry| entry.id).filter(|id| !left(id)).collect();
         ids.dedup();
-        let remarks = of_removal(self.around(&new), list, value);
+        let mut remarks = of_removal(self.around(&new), list, value);
+        remarks.splice(0..0, kept);
         Ok(self.changed(text, &new, Done::Removed, ids, remarks))
     }
 
@@ -145,9 +147,10 @@ impl Work<'_> {
     }
 
     fn set_enabled(&self, id: &Arc<str>, enabled: bool) -> Result<Answer, Refused> {
-        let mut text = self.text().to_owned();
+        let (mut text, mut values) = (self.text().to_owned(), Vec::new());
         for (list, offset) in self.with_id(id)?.into_iter().rev() {
             let Some(element) = Element::find(&text, list, offset) else { continue };
+            values.splice(0..0, element.texts());
             if element.is_named_by_values() && element.texts().iter().any(|text| list.derived_id(text) != **id) {
                 let words = "shares its entry with other values, which would be switched too";
                 return Err(Refused(format!("{id} {words}; give it an entry of its own, or the entry an id")));
@@ -159,7 +162,22 @@ impl Work<'_> {
         }
         let new = self.read_again(&text)?;
         let done = if enabled { Done::Enabled } else { Done::Disabled };
-        Ok(self.changed(text, &new, done, vec![Arc::clone(id)], Vec::new()))
+        // Whoever named one of them is told of the others.
+        let remarks = Vec::from_iter((values.len() > 1).then_some(Remark::AllOf(values)));
+        Ok(self.changed(text, &new, done, vec![Arc::clone(id)], remarks))
+    }
+
+    /// What is to be said of entries that have an id and lose but those of their values that are `meant`.
+    fn keeping(&self, list: List, own: &[Related], meant: impl Fn(&str) -> bool) -> Vec<Remark> {
+        let mut offsets: Vec<_> = own.iter().map(|entry| entry.offset).collect();
+        offsets.dedup();
+        let elements = offsets.into_iter().filter_map(|offset| Element::find(self.text(), list, offset));
+        let named = elements.filter(|element| !element.is_named_by_values());
+        let parted = named.map(|element| element.texts().into_iter().partition(|text| meant(text)));
+        parted
+            .filter(|(_, kept): &(_, Vec<_>)| !kept.is_empty())
+            .map(|(gone, kept)| Remark::OnlyOf(gone, kept))
+            .collect()
     }
 
     /// The text without the values that are `meant` in the elements at `offsets` of `list`.

@@ -38,6 +38,10 @@ pub enum Remark {
     OtherProtocolsAllowed,
     /// The first entry of `allow_protocols` is there: every other protocol is blocked.
     OtherProtocolsBlocked,
+    /// The entry loses these of its values alone, and keeps those.
+    OnlyOf(Vec<String>, Vec<String>),
+    /// All these are values of the entry, and concerned.
+    AllOf(Vec<String>),
     /// There are this many more remarks.
     More(usize),
 }
@@ -62,9 +66,24 @@ impl fmt::Display for Remark {
             Self::OtherProtocolsBlocked => {
                 f.write_str("allow_protocols had no entry before: all others are blocked now")
             }
+            Self::OnlyOf(gone, kept) => {
+                let stay = if kept.len() == 1 { "stays" } else { "stay" };
+                write!(f, "only {} of it: {} {stay}", listed(gone), listed(kept))
+            }
+            Self::AllOf(values) => write!(f, "that is {}", listed(values)),
             Self::More(1) => write!(f, "1 more entry has to do with it"),
             Self::More(more) => write!(f, "{more} more entries have to do with it"),
         }
+    }
+}
+
+/// The first of some values, and how many more there are.
+fn listed(values: &[String]) -> String {
+    const NAMED: usize = 5;
+    let named = values.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match values.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

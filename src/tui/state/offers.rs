@@ -2,7 +2,7 @@
 //! meant. The latter is asked of all that has pfw block less, and of what blocks everything.
 
 use super::dialog::{Choice, Kind, Menu};
-use crate::control::{Activity, Change, Op, Request};
+use crate::control::{Activity, Change, Forcible, Op, Request};
 
 /// Times that are offered, in seconds, with their key and their words.
 const TIMES: [(char, u64, &str); 3] =
@@ -48,6 +48,9 @@ pub fn force(request: &Request, title: Vec<String>) -> Option<Menu> {
     let forced = match request {
         Request::Change(change) => Request::Change(Change { force: true, ..change.clone() }),
         Request::Panic { for_seconds, .. } => Request::Panic { for_seconds: *for_seconds, force: true },
+        Request::Resume { what, .. } => Request::Resume { what: *what, force: true },
+        Request::Undo => Request::Force(Forcible::Undo),
+        Request::Reload => Request::Force(Forcible::Reload),
         _ => return None,
     };
     Some(question(title, "do it all the same", forced))

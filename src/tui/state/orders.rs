@@ -36,12 +36,12 @@ impl State {
             Command::Undo => self.make_sure("Take the last change of the rules back?", Request::Undo),
             Command::Monitoring => self.switch_monitoring(),
             Command::Enforcement if self.status.regime.enforcement_paused.is_some() => {
-                self.ask(Request::Resume { what: Resumed::Enforcement });
+                self.ask(Request::Resume { what: Resumed::Enforcement, force: false });
             }
             Command::Enforcement => self.offer(offers::pause_enforcement()),
             Command::Panic if self.status.regime.panic.is_some() => {
                 let what = "End the panic? What the rules allow passes again.";
-                self.make_sure(what, Request::Resume { what: Resumed::Panic });
+                self.make_sure(what, Request::Resume { what: Resumed::Panic, force: false });
             }
             Command::Panic => self.offer(offers::panic()),
             Command::Reload => {
@@ -56,7 +56,7 @@ impl State {
 
     fn switch_monitoring(&mut self) {
         self.ask(if self.status.regime.monitoring_paused.is_some() {
-            Request::Resume { what: Resumed::Monitoring }
+            Request::Resume { what: Resumed::Monitoring, force: false }
         } else {
             Request::Pause { what: Activity::Monitoring, for_seconds: None }
         });

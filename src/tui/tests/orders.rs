@@ -3,7 +3,7 @@
 use super::steps::{change, click, notice, refuse};
 use super::*;
 use crate::control::report::{Regime, Spell};
-use crate::control::{Activity, Change, Op, Resumed};
+use crate::control::{Activity, Change, Forcible, Op, Resumed};
 use crate::tui::event::testing::alert;
 use crate::tui::state::Dialog;
 
@@ -172,10 +172,13 @@ fn what_rests_goes_on_with_the_same_key() {
     let regime = Regime { enforcement_paused: spell(), monitoring_paused: spell(), panic: spell() };
     hear(&mut state, &Request::Status, Answer::Status(Box::new(Status { regime, ..status(1_301) })));
     for (key, what) in [('m', Resumed::Monitoring), ('e', Resumed::Enforcement)] {
-        assert_eq!(press(&mut state, KeyCode::Char(key)), [Effect::Ask(Request::Resume { what })]);
+        assert_eq!(press(&mut state, KeyCode::Char(key)), [Effect::Ask(Request::Resume { what, force: false })]);
     }
     assert_eq!(press(&mut state, KeyCode::Char('P')), [], "what is allowed passes again: it is asked back");
-    assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Ask(Request::Resume { what: Resumed::Panic })]);
+    assert_eq!(
+        press(&mut state, KeyCode::Char('y')),
+        [Effect::Ask(Request::Resume { what: Resumed::Panic, force: false })]
+    );
 }
 
 /// Lines that somebody types or pastes for a shell, where the terminal does not tell pasted text from keys.
@@ -191,7 +194,7 @@ const STRAY: [&str; 5] = [
 fn text_that_was_meant_for_a_shell_changes_no_rule_and_pauses_no_enforcement() {
     let is_harmless = |effect: &Effect| match effect {
         Effect::Ask(Request::Pause { what, .. }) => *what == Activity::Monitoring,
-        Effect::Ask(Request::Resume { what }) => *what == Resumed::Monitoring,
+        Effect::Ask(Request::Resume { what, .. }) => *what == Resumed::Monitoring,
         Effect::Ask(Request::Rules { .. } | Request::Connections { .. } | Request::Status) | Effect::Leave => true,
         _ => false,
     };
@@ -265,6 +268,17 @@ fn what_cuts_somebody_off_is_asked_back_and_done_only_if_it_is_meant() {
     refuse(&mut state, &request, "this would cut your own session", true);
     let forced = Change { force: true, ..Change::new(Op::Block, "10.0.0.1") };
     assert_eq!(press(&mut state, KeyCode::Char('y')), change(forced));
+    for (request, forced) in [
+        (Request::Undo, Request::Force(Forcible::Undo)),
+        (Request::Reload, Request::Force(Forcible::Reload)),
+        (
+            Request::Resume { what: Resumed::Enforcement, force: false },
+            Request::Resume { what: Resumed::Enforcement, force: true },
+        ),
+    ] {
+        refuse(&mut state, &request, "this would cut your own session", true);
+        assert_eq!(press(&mut state, KeyCode::Char('y')), [Effect::Ask(forced)]);
+    }
     refuse(&mut state, &request, "no such address", false);
     assert_eq!(notice(&state), (false, "no such address"));
 }

@@ -8,7 +8,7 @@ use crate::world::{HOST4, PEER4, PEER6, World, on_peer, sh};
 use serde_json::Value;
 use std::fs;
 use std::net::{TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ pub const CASES: &[Case] = &[
     ("a_change_that_the_kernel_refuses_leaves_the_file_alone", what_the_kernel_refuses),
     ("an_own_address_is_blocked_by_force_alone", an_own_address_is_blocked_by_force_alone),
     ("the_callers_own_session_is_cut_by_force_alone", the_callers_own_session_is_cut_by_force_alone),
+    ("a_session_that_would_be_cut_when_a_pause_ends_is_by_force_alone", a_session_that_would_be_cut_when_a_pause_ends),
+    ("several_targets_are_changed_together_or_not_at_all", several_targets_are_changed_together_or_not_at_all),
     ("a_peer_that_joins_a_long_list_is_logged_as_of_that_list_from_the_first_packet", a_peer_that_joins_a_long_list),
     ("a_change_leaves_a_long_list_alone", a_change_leaves_a_long_list_alone),
 ];
@@ -71,7 +73,7 @@ fn a_block_is_in_the_kernel_and_the_file() {
     let before = sh("date +%Y-%m-%dT%H:%M:%S.%6N");
     let listed = json(&world, ["block", "192.0.2.9", "192.0.2.10", "--json"]);
     assert_eq!(listed["changed"].as_array().map(Vec::len), Some(2), "{listed}");
-    let line = "event=rules-loaded reason=\"added block_ips:192.0.2.9\"";
+    let line = "event=rules-loaded reason=\"added block_ips:192.0.2.9; added block_ips:192.0.2.10\"";
     let told = wait_for("the line", || world.log().into_iter().find(|it| it.contains(line)));
     assert!(told.as_str() > before.trim(), "at {}: {told}", before.trim());
     assert_eq!(steer(&world, ["block", "nonsense"]).code, 2);
@@ -208,6 +210,12 @@ while True:
     client.close()
 ";
 
+fn server() -> Child {
+    let mut server = Command::new("python3");
+    server.args(["-c", SERVER, env!("CARGO_BIN_EXE_pfw")]).stdout(Stdio::null()).stderr(Stdio::null());
+    server.spawn().expect("python3 runs")
+}
+
 /// What a session of the peer is told that runs `command`; nothing if it was cut.
 fn in_a_session(command: &str) -> String {
     use std::io::{Read, Write};
@@ -225,9 +233,7 @@ fn in_a_session(command: &str) -> String {
 fn the_callers_own_session_is_cut_by_force_alone() {
     let world = World::new();
     let pfw = enforce(&world, "{}", []);
-    let mut server = Command::new("python3");
-    server.args(["-c", SERVER, env!("CARGO_BIN_EXE_pfw")]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut server = server.spawn().expect("python3 runs");
+    let mut server = server();
     for command in [format!("block {PEER4}"), "block 2222/tcp".to_owned(), "panic".to_owned()] {
         let said = in_a_session(&command);
         assert!(said.starts_with('1') && said.contains("your session from 10.77.0.2"), "{command}: {said}");
@@ -239,6 +245,86 @@ fn the_callers_own_session_is_cut_by_force_alone() {
     wait_for("the block", || (!ping(PEER4)).then_some(()));
     server.kill().expect("it runs");
     server.wait().expect("it ends");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_session_that_would_be_cut_when_a_pause_ends() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", ["--no-watch"]);
+    let mut server = server();
+    let needs_force = |command: &str, words: &str| {
+        let said = in_a_session(command);
+        assert!(said.starts_with('1') && said.contains("your session from 10.77.0.2"), "{command}: {said}");
+        assert!(said.contains(words) && said.contains("nothing was changed; --force"), "{command}: {said}");
+        assert_eq!(in_a_session(&format!("{command} --force")), "", "that was the end of it");
+        wait_for("the block", || (!ping(PEER4)).then_some(()));
+    };
+    fine(&world, ["pause", "enforcement"]);
+    let block = format!("block {PEER4}");
+    let said = in_a_session(&block);
+    assert!(said.starts_with('1') && said.contains("once enforcement goes on; nothing was changed; --force"), "{said}");
+    assert_eq!(file(&world), "{}");
+    assert!(in_a_session(&format!("{block} --force")).starts_with('0'), "nothing is blocked yet");
+    assert!(in_a_session("block 198.51.100.1").starts_with('0'), "that is known and was meant");
+    needs_force("resume enforcement", "would be cut by block_ips:10.77.0.2");
+    fine(&world, ["unblock", PEER4]);
+    needs_force("undo", "would be cut by block_ips:10.77.0.2");
+    fine(&world, ["unblock", PEER4]);
+    fs::write(world.path("rules.json"), r#"{ "block_ports": [2222], "block_protocols": ["icmp"] }"#).expect("written");
+    needs_force("reload", "would be cut by block_ports:2222");
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn several_targets_are_changed_together_or_not_at_all() {
+    let world = World::new();
+    let pfw = enforce(&world, RULES, []);
+    let generation = || status(&world)["rules"]["generation"].as_u64().expect("a number");
+    let untouched = || {
+        assert_eq!((file(&world).as_str(), generation()), (RULES, 1));
+        assert!(!sh("iptables-save").contains("198.51.100."));
+    };
+    for (args, words) in [
+        (["block", "198.51.100.1", HOST4, "198.51.100.2"], HOST4),
+        (["unblock", "192.0.2.1", "198.51.100.2", "81"], "198.51.100.2"),
+        (["disable", "81", "no-such-id", "192.0.2.1"], "no-such-id"),
+    ] {
+        for more in [None, Some("--temporary")] {
+            let ran = refused(&world, args.into_iter().chain(more), words);
+            assert!(ran.stderr.contains("nothing was changed") && ran.stdout.is_empty(), "{ran:?}");
+            untouched();
+        }
+        let ran = steer(&world, args.into_iter().chain(["--json"]));
+        let value: Value = serde_json::from_str(&ran.stdout).expect("one document of JSON");
+        assert!(value["message"].as_str().is_some_and(|message| message.contains(words)), "{ran:?}");
+        untouched();
+    }
+    assert_eq!(
+        fine(&world, ["block", "198.51.100.1", "198.51.100.2", "192.0.2.1", "445/tcp"]),
+        "added block_ips:198.51.100.1\nadded block_ips:198.51.100.2\nadded block_ports:445/tcp\nnothing to do, this is so already: block_ips:192.0.2.1\n"
+    );
+    assert_eq!(generation(), 2, "all at once");
+    assert_eq!(fs::read_to_string(world.path("rules.json.bak")).expect("a backup"), RULES);
+    let kernel = sh("iptables-save");
+    assert!(["198.51.100.1", "198.51.100.2", "445"].iter().all(|value| kernel.contains(value)), "{kernel}");
+    // What only a temporary change has put there goes with the rest.
+    fine(&world, ["block", "198.51.100.3", "198.51.100.4", "--temporary"]);
+    let before = file(&world);
+    fine(&world, ["unblock", "198.51.100.3", "198.51.100.1", "198.51.100.4"]);
+    assert!(!sh("iptables-save").contains("198.51.100.3") && sh("iptables-save").contains("198.51.100.2"));
+    fine(&world, ["undo"]);
+    assert_eq!(file(&world), before);
+    assert_eq!(status(&world)["temporary"].as_array().map(Vec::len), Some(2));
+    for _ in 0..2 {
+        fine(&world, ["undo"]);
+    }
+    assert_eq!(file(&world), RULES, "each command is one step");
+    let many: Vec<_> = (0..101).map(|n| format!("203.0.113.{n}")).collect();
+    let args = std::iter::once("block").chain(many.iter().map(String::as_str));
+    refused(&world, args.clone(), "1 to 100 targets");
+    fine(&world, args.take(101));
+    wait_for("the line", || world.log().into_iter().find(|it| it.contains("; added block_ips:203.0.113.99\"")));
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
 

@@ -14,6 +14,10 @@ pub const CASES: &[Case] = &[
     ("what_pfw_writes_itself_is_not_read_again", what_pfw_writes_itself_is_not_read_again),
     ("a_file_that_others_can_write_is_not_followed", a_file_that_others_can_write_is_not_followed),
     ("a_missing_file_is_named_and_followed_again_when_it_is_back", a_missing_file_is_named),
+    ("an_edit_that_is_not_watched_is_not_brought_in_by_a_change", an_edit_that_is_not_watched),
+    ("an_edit_that_others_can_have_made_is_not_brought_in_by_a_change", an_edit_that_others_can_have_made),
+    ("a_list_that_is_not_followed_is_not_brought_in_by_a_change", a_list_is_not_brought_in_by_a_change),
+    ("an_edit_that_is_followed_is_loaded_before_a_change", an_edit_that_is_followed_is_loaded_before_a_change),
     ("without_watching_the_file_is_read_on_demand_alone", without_watching_it_is_read_on_demand_alone),
 ];
 
@@ -164,5 +168,72 @@ fn without_watching_it_is_read_on_demand_alone() {
     pfw.signal(libc::SIGHUP);
     pfw.wait_to_say("again");
     assert!(kernel_blocks());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn an_edit_that_is_not_watched() {
+    an_edit_is_not_brought_in(&["--no-watch"], "(--no-watch)");
+}
+
+fn an_edit_that_others_can_have_made() {
+    an_edit_is_not_brought_in(&[], "everybody may write");
+}
+
+/// With a file that others can write, if that is the reason why it is not followed.
+fn an_edit_is_not_brought_in(args: &[&str], why: &str) {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", args.iter().copied());
+    assert_eq!(steer(&world, ["block", "192.0.2.1"]).code, 0);
+    if args.is_empty() {
+        sh(&format!("chmod 666 {}", world.path("rules.json").display()));
+    }
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    std::thread::sleep(LATER);
+    for args in [&["block", "192.0.2.2"][..], &["unblock", "192.0.2.1"], &["undo"]] {
+        let ran = steer(&world, args.iter().copied());
+        assert_eq!(ran.code, 1, "{ran:?}");
+        for words in ["was edited since", why, "nothing was changed", "'pfw reload'"] {
+            assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+        }
+    }
+    // Over what is in force, not over the file.
+    assert_eq!(steer(&world, ["block", "192.0.2.3", "--temporary"]).code, 0);
+    let kernel = sh("iptables-save");
+    assert!(kernel.contains("192.0.2.1") && kernel.contains("192.0.2.3"), "{kernel}");
+    assert_eq!(steer(&world, ["undo"]).code, 0, "it is no matter of the file");
+    assert!(!kernel_blocks());
+    assert_eq!(fs::read_to_string(world.path("rules.json")).expect("there"), block_peer());
+    assert_eq!(steer(&world, ["reload"]).code, 0);
+    assert_eq!(steer(&world, ["block", "192.0.2.2"]).code, 0);
+    assert!(kernel_blocks());
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_list_is_not_brought_in_by_a_change() {
+    let world = World::new();
+    fs::write(world.path("drop.txt"), "192.0.2.1\n").expect("written");
+    let pfw = enforce(&world, r#"{ "block_lists": ["drop.txt"] }"#, ["--no-watch"]);
+    fs::write(world.path("drop.txt"), format!("{PEER4}\n")).expect("written");
+    let ran = steer(&world, ["block", "192.0.2.2"]);
+    assert!(ran.code == 1 && ran.stderr.contains("a block list of"), "{ran:?}");
+    assert_eq!(steer(&world, ["block", "192.0.2.2", "--temporary", "--for", "1s"]).code, 0);
+    assert!(ping(PEER4), "the list is as it was read");
+    wait_for("the end of the change", || (!sh("iptables-save").contains("192.0.2.2")).then_some(()));
+    assert!(ping(PEER4), "it is so at the end of the change, too");
+    assert_eq!(steer(&world, ["reload"]).code, 0);
+    assert!(!ping(PEER4));
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn an_edit_that_is_followed_is_loaded_before_a_change() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", []);
+    fs::write(world.path("rules.json"), block_peer()).expect("written");
+    let ran = steer(&world, ["block", "192.0.2.2"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    // Who watches the file may have been first.
+    assert!(ran.stdout.ends_with("added block_ips:192.0.2.2\n"), "{ran:?}");
+    let text = fs::read_to_string(world.path("rules.json")).expect("there");
+    assert!(kernel_blocks() && text.contains(PEER4) && text.contains("192.0.2.2"), "{text}");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }

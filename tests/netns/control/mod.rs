@@ -220,6 +220,9 @@ fn without_a_pfw_each_command_says_so() {
             "{ran:?}"
         );
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        let ran = steer(&world, args.iter().copied().chain(["--json"]));
+        let value: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert!(ran.code == 1 && value["message"].as_str().is_some_and(|it| it.starts_with("no pfw")), "{ran:?}");
     }
 }
 
@@ -256,8 +259,8 @@ fn without_privilege_clean_names_the_remedy() {
     let ran: Ran = pfw_as_nobody(["clean"]).output().expect("runs").into();
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("Permission denied") && ran.stderr.ends_with("; run it with sudo\n"), "{ran:?}");
-    // Where /run is closed, as it is on a real machine.
-    sh("chmod 755 /run");
+    // Where /run is closed, as it is on a real machine, and root's pfw has left its folder.
+    sh("chmod 755 /run; mkdir -p /run/pfw; chown 0:0 /run/pfw; chmod 750 /run/pfw");
     for command in [&["clean"][..], &["run", "--no-control"], &["run"]] {
         let ran: Ran =
             pfw_as_nobody(command.iter().copied()).current_dir(world.folder.path()).output().expect("runs").into();

@@ -108,6 +108,14 @@ fn a_panic_blocks_all_but_loopback() {
     assert!(here.read(&mut [0]).is_err(), "an open connection is cut");
     assert!(steer(&world, ["status"]).stdout.contains("blocking all but loopback"), "the control path is local");
     wait_for_line(&world, &["[BLOCKED]", "rule=panic"]);
+    // A pause does not end it.
+    let said = fine(&world, ["pause", "enforcement"]);
+    assert!(said.contains("the panic goes on: all but loopback is blocked") && !said.contains("nothing"), "{said}");
+    let text = steer(&world, ["status"]).stdout;
+    assert!(text.contains("! enforcement is paused: nothing is blocked once the panic ends"), "{text}");
+    assert!(!ping(PEER4));
+    assert!(fine(&world, ["resume", "enforcement"]).contains("when the panic ends"));
+    assert!(!ping(PEER4));
     fine(&world, ["resume", "panic"]);
     assert!(ping(PEER4) && ping(PEER6));
     fine(&world, ["panic", "--for", "1s", "--force"]);

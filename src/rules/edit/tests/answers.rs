@@ -127,6 +127,20 @@ fn many_remarks_are_counted() {
 }
 
 #[test]
+fn an_entry_of_several_values_is_told_with_what_else_becomes_of_it() {
+    let file = r#"{ "block_ips": [{ "ip": ["1.1.1.1", "2.2.2.2"], "id": "two" }], "block_ports": [{ "port": ["445/tcp", "1900/udp"], "id": "shares" }] }"#;
+    assert_eq!(said(file, &unblock("1.1.1.1")), "removed two; only 1.1.1.1 of it: 2.2.2.2 stays");
+    assert_eq!(edited(file, &unblock("1.1.1.1")), file.replace("\"1.1.1.1\", ", ""));
+    assert_eq!(said(file, &Edit::Remove { id: "two".into() }), "removed two");
+    let off = Edit::switch(Target::parse("445/tcp", &load(file).ruleset).unwrap(), false, &load(file).ruleset);
+    assert_eq!(said(file, &off), "disabled shares; that is 445/tcp, 1900/udp");
+    let many: Vec<_> = (1..=8).map(|n| format!("\"10.0.0.{n}\"")).collect();
+    let file = format!("{{ \"block_ips\": [{{ \"ip\": [{}], \"id\": \"x\" }}] }}", many.join(", "));
+    let words = "removed x; only 10.0.0.1 of it: 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, 10.0.0.6 and 2 more stay";
+    assert_eq!(said(&file, &unblock("10.0.0.1")), words);
+}
+
+#[test]
 fn a_port_without_a_protocol_takes_both_halves_out() {
     let file =
         r#"{ "block_ports": ["80/tcp", "80/udp", "80-90", "443/tcp"], "block_protocols": ["icmpv6", "icmp", "gre"] }"#;
