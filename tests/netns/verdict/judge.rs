@@ -1,6 +1,6 @@
 //! Three answers held against each other: the engine's, the kernel's, the log's.
 
-use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, PUBLISHED_PORT, identification, packet_of};
+use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, LED_TO, PUBLISHED_PORT, identification, packet_of};
 use crate::world::{HOST4, HOST6};
 use pfw::conntrack::Ends;
 use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State, Step};
@@ -118,6 +118,10 @@ impl Judge {
     fn cause(&mut self, happening: &Happening, decision: &Decision) -> Option<&'static str> {
         let cause = cause(happening, decision, self.rejects)?;
         let is_error = matches!(happening.ip.transport, Transport::Icmp(_));
+        let is_led = happening.hook == Hook::Input && ends(&happening.ip).1 == Some(LED_TO);
+        if is_led && cause == "kernel new, engine reply" {
+            return Some(SAME_ENDS);
+        }
         let ends = Ends::of_packet(&happening.ip);
         if cause == "invalid" && !is_error {
             self.apart.extend(ends);
@@ -323,8 +327,11 @@ const INCOMPLETE: &str = "incomplete datagram";
 /// What conntrack makes of a connection of which it found a packet invalid.
 const BEHIND_INVALID: &str = "behind an invalid one";
 
+/// A flow that is led here, and one that this host has opened from where that leads to: translated, they have the same ends.
+const SAME_ENDS: &str = "two flows of the same ends";
+
 /// Causes that the contract names.
-pub const NAMED: [&str; 5] = [INCOMPLETE, "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
+pub const NAMED: [&str; 6] = [INCOMPLETE, SAME_ENDS, "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
