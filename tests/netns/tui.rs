@@ -362,7 +362,8 @@ fn connections_are_told_with_their_rule() {
     assert_eq!((row.src.to_string(), row.dst.to_string()), (PEER4.to_owned(), HOST4.to_owned()));
     assert_eq!((row.direction.as_str(), row.rule.as_str(), row.allowed, row.answered), ("incoming", "web", true, true));
     fs::write(world.path("rules.json"), r#"{ "block_ports": [8080] }"#).expect("written");
-    assert_eq!(run_in(world.folder.path(), ["reload"]).code, 0);
+    // The connection is this process's own, as a session would be.
+    assert_eq!(run_in(world.folder.path(), ["reload", "--force"]).code, 0);
     let row = wait_for("the rule that cuts it", || {
         all().0.into_iter().find(|row| row.dst_port == Some(8080) && !row.allowed)
     });
