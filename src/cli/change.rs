@@ -3,8 +3,7 @@
 
 use super::Exit;
 use super::duration::seconds;
-use super::say::say;
-use super::steer::{SteerArgs, run as steer};
+use super::steer::{SteerArgs, mistake, run as steer};
 use crate::control::{Change, Op, Request};
 use crate::rules::edit::Value;
 use anyhow::Result;
@@ -60,9 +59,8 @@ struct HowArgs {
 /// Has values blocked or let through.
 pub fn add(args: &AddArgs, op: Op) -> Result<Exit> {
     for target in &args.targets {
-        if let Err(mistake) = Value::parse(target) {
-            say(&format!("pfw: {mistake}"));
-            return Ok(Exit::Usage);
+        if let Err(wrong) = Value::parse(target) {
+            return Ok(mistake(&wrong, args.how.steer.json));
         }
     }
     change(&args.targets, op, args.comment.as_deref(), &args.how)

@@ -130,8 +130,8 @@ impl Cli {
                 Exit::Usage
             }
             _ => {
-                say::say(&format!("pfw: {}", in_one_line(&error.render().to_string())));
-                Exit::Usage
+                let is_json_wanted = std::env::args_os().any(|argument| argument == "--json");
+                steer::mistake(&in_one_line(&error.render().to_string()), is_json_wanted)
             }
         })
     }

@@ -19,7 +19,7 @@ pub struct SteerArgs {
 
     /// Print what was changed, or why not, as JSON on standard output
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// The arguments of `pfw undo` and `pfw reload`.
@@ -72,6 +72,16 @@ fn failed(error: Error, json: bool) -> anyhow::Error {
         error => print_json(&Refusal::because(RefusalKind::Failed, error.to_string())),
     };
     told.err().unwrap_or_else(|| error.into())
+}
+
+/// Says what is wrong with a command line; where JSON is wanted it is on standard output, too.
+pub(super) fn mistake(words: &str, json: bool) -> Exit {
+    say(&format!("pfw: {words}"));
+    if json {
+        // Nobody is left to be told that nobody reads.
+        let _ = print_json(&Refusal::because(RefusalKind::Refused, words));
+    }
+    Exit::Usage
 }
 
 /// Asks the running pfw.

@@ -163,6 +163,23 @@ fn a_rules_file_with_errors_stops_run_and_replay_with_all_of_them() {
 }
 
 #[test]
+fn a_mistake_is_told_as_json_where_json_is_wanted() {
+    for args in [
+        &["block", "--json", "ssh"][..],
+        &["allow", "--json", "10.0.0.0/33"],
+        &["block", "--json"],
+        &["status", "--json", "--nonsense"],
+    ] {
+        let ran = here(args);
+        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+        let refusal: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let message = refusal["message"].as_str().expect("a message");
+        assert!(refusal["kind"] == "refused" && ran.stderr == format!("pfw: {message}\n"), "{args:?}: {ran:?}");
+    }
+    assert_eq!(here(&["block", "ssh"]).stdout, "");
+}
+
+#[test]
 fn completions_and_the_man_page_come_from_the_same_definitions() {
     for shell in ["bash", "zsh", "fish"] {
         assert!(here(&["completions", shell]).stdout.contains("check-rules"), "{shell}");
