@@ -117,16 +117,25 @@ mod tests {
     use super::*;
     use crate::rules::{Loaded, load_with, parse_recalling};
     use std::fs::{File, FileTimes};
+    use tempfile::TempDir;
 
     fn networks(loaded: &Loaded) -> &Arc<[crate::rules::address::AddressRange]> {
         &loaded.ruleset.block_lists[0].networks
     }
 
-    #[test]
-    fn a_list_is_read_once_until_it_changes() {
+    const RULES: &str = r#"{ "block_lists": ["list.txt"] }"#;
+
+    /// Rules that name a list, and where the list is to be; as long as the folder is held.
+    fn files() -> (TempDir, PathBuf, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
-        fs::write(&rules, r#"{ "block_lists": ["list.txt"] }"#).unwrap();
+        fs::write(&rules, RULES).unwrap();
+        (folder, rules, list)
+    }
+
+    #[test]
+    fn a_list_is_read_once_until_it_changes() {
+        let (_folder, rules, list) = files();
         fs::write(&list, "192.0.2.1\n").unwrap();
         std::thread::sleep(SETTLED + Duration::from_secs(1));
         let mut lists = Lists::default();
@@ -145,9 +154,7 @@ mod tests {
 
     #[test]
     fn a_list_that_was_just_written_is_not_relied_upon() {
-        let folder = tempfile::tempdir().unwrap();
-        let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
-        fs::write(&rules, r#"{ "block_lists": ["list.txt"] }"#).unwrap();
+        let (_folder, rules, list) = files();
         let mut lists = Lists::default();
         for n in 1..9 {
             fs::write(&list, format!("192.0.2.{n}\n")).unwrap();
@@ -157,25 +164,20 @@ mod tests {
 
     #[test]
     fn a_list_that_is_recalled_says_what_it_said() {
-        let folder = tempfile::tempdir().unwrap();
-        let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
-        let text = r#"{ "block_lists": ["list.txt"] }"#;
-        fs::write(&rules, text).unwrap();
+        let (_folder, rules, list) = files();
         fs::write(&list, "192.0.2.1\n").unwrap();
         let mut lists = Lists::default();
         let first = load_with(&rules, &mut lists).unwrap();
         fs::write(&list, "192.0.2.2\n").unwrap();
-        let recalled = parse_recalling(text.to_owned(), &rules, &lists).unwrap();
+        let recalled = parse_recalling(RULES.to_owned(), &rules, &lists).unwrap();
         assert!(Arc::ptr_eq(networks(&first), networks(&recalled)));
-        let read = parse_recalling(text.to_owned(), &rules, &Lists::default()).unwrap();
+        let read = parse_recalling(RULES.to_owned(), &rules, &Lists::default()).unwrap();
         assert_eq!(networks(&read)[0].to_string(), "192.0.2.2", "what was never read is");
     }
 
     #[test]
     fn a_list_that_was_just_written_is_not_made_anew_if_it_says_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let (rules, list) = (folder.path().join("rules.json"), folder.path().join("list.txt"));
-        fs::write(&rules, r#"{ "block_lists": ["list.txt"] }"#).unwrap();
+        let (_folder, rules, list) = files();
         let mut lists = Lists::default();
         let mut read = || {
             fs::write(&list, "192.0.2.1\n").unwrap();

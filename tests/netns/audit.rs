@@ -113,7 +113,7 @@ fn summary(said: &str, name: &str) -> Option<u64> {
 }
 
 /// Datagrams of a sender, and reloads meanwhile.
-const FLOOD: u64 = 20_000;
+pub const FLOOD: u64 = 20_000;
 const RELOADS: usize = 10;
 
 fn counters_reports_and_lines_add_up() {
@@ -168,7 +168,7 @@ fn add_up_over_reloads(rules: &[String; 2], rule: &str) {
 }
 
 /// Sends datagrams to a port while one of two rule sets takes the place of the other again and again.
-fn reload_under_a_flood(world: &World, pfw: &mut Running, rules: &[String; 2], port: u16) {
+pub fn reload_under_a_flood(world: &World, pfw: &mut Running, rules: &[String; 2], port: u16) {
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| {
             on_peer(|| {

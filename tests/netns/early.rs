@@ -1,12 +1,12 @@
 //! `pfw run` with long lists: what the raw table drops has one line, as what any other table drops.
 
 use crate::Case;
+use crate::audit::{FLOOD, reload_under_a_flood};
 use crate::common::{Running, pfw, wait_for};
-use crate::enforce::ends_as_predicted;
+use crate::enforce::{ends_as_predicted, enforce, wait_for_lines};
 use crate::firewall::long_list;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on_peer, sh, try_sh};
 use std::net::UdpSocket;
-use std::time::Duration;
 
 pub const CASES: &[Case] = &[
     ("a_long_lists_peer_has_one_line_for_each_packet", a_long_lists_peer_has_one_line),
@@ -16,20 +16,6 @@ pub const CASES: &[Case] = &[
     ("without_a_log_the_kernel_counts", without_a_log_the_kernel_counts),
     ("without_a_log_nothing_is_miscounted_while_a_long_list_is_replaced", nothing_is_miscounted),
 ];
-
-fn enforce(world: &World, rules: &str) -> Running {
-    std::fs::write(world.path("rules.json"), rules).expect("the scratch folder is writable");
-    let mut command = pfw(["run", "--config", "rules.json"]);
-    command.current_dir(world.folder.path());
-    Running::start(command)
-}
-
-fn expect_lines(world: &World, n: usize, words: &[&str]) {
-    wait_for(&format!("{n} lines with {words:?}"), || (world.lines(words).len() >= n).then_some(()));
-    // What is held back would come now.
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(world.lines(words).len(), n, "{words:?} in\n{}", world.log().join("\n"));
-}
 
 fn send_from_peer(any: &str, to: &str, datagrams: usize, length: usize) {
     on_peer(|| {
@@ -43,12 +29,12 @@ fn send_from_peer(any: &str, to: &str, datagrams: usize, length: usize) {
 fn a_long_lists_peer_has_one_line() {
     let world = World::new();
     std::fs::write(world.path("bulk.txt"), long_list(&[PEER4, PEER6]).replace(['"', ','], "\n")).expect("written");
-    let pfw = enforce(&world, r#"{ "block_lists": ["bulk.txt"] }"#);
+    let pfw = enforce(&world, r#"{ "block_lists": ["bulk.txt"] }"#, []);
     for (any, host, peer) in [("0.0.0.0", HOST4, PEER4), ("::", HOST6, PEER6)] {
         send_from_peer(any, host, 200, 20);
-        expect_lines(&world, 200, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_lists:", "bulk.txt"]);
+        wait_for_lines(&world, 200, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_lists:", "bulk.txt"]);
         assert!(!try_sh(&format!("ping -q -c 2 -i 0.05 -W 0.3 {peer}")).status.success());
-        expect_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP", peer, "type="]);
+        wait_for_lines(&world, 2, &["[BLOCKED] outgoing eth0 ICMP", peer, "type="]);
         assert_eq!(world.lines(&["UDP", peer]).len(), 200, "one line for each");
     }
     let counted = sh("iptables -t raw -L PREROUTING -v -n -x; ip6tables -t raw -L PREROUTING -v -n -x");
@@ -62,11 +48,11 @@ fn a_fragmented_datagram_has_one_line() {
     let world = World::new();
     let list = long_list(&[PEER4, PEER6]);
     for tracked in [r#""default_policy": { "in": "deny" }, "#, ""] {
-        let pfw = enforce(&world, &format!(r#"{{ {tracked}"block_ips": [{list}] }}"#));
+        let pfw = enforce(&world, &format!(r#"{{ {tracked}"block_ips": [{list}] }}"#), []);
         std::fs::write(world.path("firewall.log"), "").expect("emptied");
         for (any, host, peer) in [("0.0.0.0", HOST4, PEER4), ("::", HOST6, PEER6)] {
             send_from_peer(any, host, 3, 5000);
-            expect_lines(&world, 3, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_ips"]);
+            wait_for_lines(&world, 3, &["[BLOCKED] incoming eth0 UDP", peer, "rule=block_ips"]);
         }
         let (code, said) = pfw.stop(libc::SIGTERM);
         assert_eq!(code, 0, "{said}");
@@ -78,12 +64,12 @@ fn what_is_stopped_on_its_way_is_forwarded() {
     crate::firewall::container_network();
     sh("ip -n peer route add 10.88.0.0/24 via 10.77.0.1 \
         && iptables -t nat -A PREROUTING -p udp -d 10.77.0.1 --dport 5000 -j DNAT --to-destination 10.88.0.2:80");
-    let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])));
+    let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])), []);
     send_from_peer("0.0.0.0", "10.88.0.2", 20, 20);
-    expect_lines(&world, 20, &["[BLOCKED] forwarded eth0 UDP 10.77.0.2:4000 > 10.88.0.2:5000", "rule=block_ips"]);
+    wait_for_lines(&world, 20, &["[BLOCKED] forwarded eth0 UDP 10.77.0.2:4000 > 10.88.0.2:5000", "rule=block_ips"]);
     // Dropped before anybody knew that it would be translated.
     send_from_peer("0.0.0.0", HOST4, 20, 20);
-    expect_lines(&world, 20, &["[BLOCKED] incoming eth0 UDP 10.77.0.2:4000 > 10.77.0.1:5000", "rule=block_ips"]);
+    wait_for_lines(&world, 20, &["[BLOCKED] incoming eth0 UDP 10.77.0.2:4000 > 10.77.0.1:5000", "rule=block_ips"]);
     assert_eq!(world.lines(&["UDP", PEER4]).len(), 40, "one line for each");
     ends_as_predicted(pfw);
 }
@@ -99,7 +85,7 @@ fn a_long_list_is_gone_however_it_ends() {
     };
     let before = saved();
     for signal in [libc::SIGINT, libc::SIGKILL] {
-        let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])));
+        let pfw = enforce(&world, &format!(r#"{{ "block_ips": [{}] }}"#, long_list(&[PEER4])), []);
         assert!(saved().contains("-A PREROUTING -j PFW-RAW"));
         pfw.stop(signal);
         // Sets go behind the rules that name them.
@@ -133,34 +119,14 @@ fn without_a_log_the_kernel_counts() {
     assert_eq!(world.lines(&["BLOCKED"]), <[&str; 0]>::default());
 }
 
-/// Datagrams of a sender, and reloads meanwhile.
-const FLOOD: u64 = 10_000;
-const RELOADS: usize = 6;
-
 /// For a moment the rules of two lists stand one behind the other in the chain that drops.
 fn nothing_is_miscounted() {
     let world = World::new();
     let other: Vec<_> = (0..200).map(|n| format!("\"10.99.{n}.0/24\"")).collect();
     let lists = [long_list(&[PEER4]), format!("\"1.2.3.4\", {}, {}", other.join(","), long_list(&[PEER4]))];
     let rules = lists.map(|list| format!(r#"{{ "block_ports": [9], "block_ips": [{list}] }}"#));
-    std::fs::write(world.path("rules.json"), &rules[0]).expect("written");
-    let mut command = pfw(["run", "--config", "rules.json", "--log", "none", "--no-watch"]);
-    command.current_dir(world.folder.path());
-    let mut pfw = Running::start(command);
-    std::thread::scope(|scope| {
-        let sender = scope.spawn(|| {
-            for _ in 0..FLOOD / 10 {
-                send_from_peer("0.0.0.0", HOST4, 10, 20);
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        });
-        for n in 0..RELOADS {
-            std::fs::write(world.path("rules.json"), &rules[(n + 1) % 2]).expect("written");
-            pfw.signal(libc::SIGHUP);
-            pfw.wait_to_say("again");
-        }
-        sender.join().expect("all were sent");
-    });
+    let mut pfw = enforce(&world, &rules[0], ["--log", "none", "--no-watch"]);
+    reload_under_a_flood(&world, &mut pfw, &rules, 5000);
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
     assert!(said.lines().any(|line| line.split_whitespace().eq([&*FLOOD.to_string(), "block_ips"])), "{said}");

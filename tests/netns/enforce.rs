@@ -86,8 +86,8 @@ fn a_blocked_ping_is_dropped_and_logged() {
     assert!(ping(PEER4, 1) && ping(PEER6, 1), "after it everything works again");
 }
 
-fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
-    let world = World::new();
+/// Does something while the peer sends to port 9001.
+fn while_the_peer_sends<T>(pause: Duration, work: impl FnOnce() -> T) -> T {
     let is_enough = AtomicBool::new(false);
     let sender = on_peer(|| UdpSocket::bind((PEER4, 4000)).expect("a free port"));
     std::thread::scope(|scope| {
@@ -95,15 +95,24 @@ fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
             let until = Instant::now() + PATIENCE;
             while !is_enough.load(Ordering::Relaxed) && Instant::now() < until {
                 sender.send_to(b"x", (HOST4, 9001)).expect("sent");
-                std::thread::sleep(Duration::from_millis(1));
+                std::thread::sleep(pause);
             }
         });
-        let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
-        wait_for("a blocked one", || (count(&world, &["[BLOCKED]", ":9001 "]) > 0).then_some(()));
+        let done = work();
         is_enough.store(true, Ordering::Relaxed);
         sending.join().expect("all sent");
-        ends_as_predicted(pfw);
+        done
+    })
+}
+
+fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
+    let world = World::new();
+    let pfw = while_the_peer_sends(Duration::from_millis(1), || {
+        let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
+        wait_for("a blocked one", || (count(&world, &["[BLOCKED]", ":9001 "]) > 0).then_some(()));
+        pfw
     });
+    ends_as_predicted(pfw);
     let log = world.log();
     let place = |word: &str| log.iter().position(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}"));
     let loaded = place("[PFW] event=enforcing");
@@ -114,21 +123,12 @@ fn what_comes_before_the_rules_are_in_force_is_a_prediction() {
 
 fn what_passes_while_the_rules_are_taken_out() {
     let world = World::new();
-    let is_enough = AtomicBool::new(false);
-    let sender = on_peer(|| UdpSocket::bind((PEER4, 4000)).expect("a free port"));
     let steer = |args: [&str; 2]| assert_eq!(run_in(world.folder.path(), args).code, 0, "{args:?}");
     let wait_for_more = |word: &str| {
         let before = count(&world, &[word, ":9001 "]);
         wait_for(word, || (count(&world, &[word, ":9001 "]) > before).then_some(()));
     };
-    std::thread::scope(|scope| {
-        let sending = scope.spawn(|| {
-            let until = Instant::now() + PATIENCE;
-            while !is_enough.load(Ordering::Relaxed) && Instant::now() < until {
-                sender.send_to(b"x", (HOST4, 9001)).expect("sent");
-                std::thread::sleep(Duration::from_micros(300));
-            }
-        });
+    while_the_peer_sends(Duration::from_micros(300), || {
         let pfw = enforce(&world, r#"{ "block_ports": ["9001/udp"] }"#, []);
         for _ in 0..3 {
             wait_for_more("[BLOCKED]");
@@ -138,8 +138,6 @@ fn what_passes_while_the_rules_are_taken_out() {
         }
         wait_for_more("[BLOCKED]");
         ends_as_predicted(pfw);
-        is_enough.store(true, Ordering::Relaxed);
-        sending.join().expect("all sent");
     });
     let allowed = world.lines(&["[ALLOWED]", ":9001 "]);
     assert!(allowed.is_empty(), "{}", allowed.join("\n"));
