@@ -132,7 +132,7 @@ impl Enforcement {
             plan.does_without_raw().then_some(", without a raw table: long lists act in the filter table");
         let without_bpf = plan
             .does_without_bpf()
-            .then_some(", without the bpf match: with a rule that rejects, all IPv6 resets pass");
+            .then_some(", without the bpf match: with a rule that rejects, all IPv6 resets without a socket pass");
         format!("{tools}{}{}", without_raw.unwrap_or_default(), without_bpf.unwrap_or_default())
     }
 

@@ -99,16 +99,16 @@ impl<'a> Tally<'a> {
         let mut tallies = [Self::new(old), Self::new(new)];
         for family in Family::BOTH {
             let [leaving, passing] = tallies.each_mut().map(|tally| tally.places(family));
-            let is_both =
-                |name: &str| TableName::of_chain(name) == TableName::Raw && !new.is_alike(old, family, TableName::Raw);
+            let raw_is_both = !new.is_alike(old, family, TableName::Raw);
             passing.retain(|name, place| {
                 let Some(before) = leaving.get_mut(name) else { return true };
-                if is_both(name) {
+                let is_both = raw_is_both && TableName::of_chain(name) == TableName::Raw;
+                if is_both {
                     let (theirs, ours) = (vec![None; place.rules.len()], vec![None; before.rules.len()]);
                     before.rules.splice(..0, theirs);
                     place.rules.extend(ours);
                 }
-                is_both(name)
+                is_both
             });
         }
         tallies

@@ -363,9 +363,11 @@ impl Installed {
         before: &BTreeMap<Family, Table>,
     ) -> BTreeMap<Family, Vec<Addition<'a>>> {
         let may = self.is_in_force() && !self.tools.is_legacy() && families.len() > 1 && *before == self.printed;
-        let ahead = |&family: &Family| Some((family, plan.ahead(&self.plan, family)?));
-        let all: Option<_> = families.iter().filter(|_| may).map(ahead).collect();
-        all.unwrap_or_default()
+        if !may {
+            return BTreeMap::new();
+        }
+        let ahead = families.iter().map(|&family| Some((family, plan.ahead(&self.plan, family)?)));
+        ahead.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Has the tools read what is new in a plan, before any table is changed; at the start also what may come later.

@@ -106,7 +106,7 @@ impl Lists {
     /// What the bytes of a file say: the same as those `known` if they are the same, which need not be compiled again.
     fn read_bytes(&self, known: Option<Known>, mark: Mark, settled: bool, bytes: &[u8]) -> Known {
         let digest = self.digests.hash_one(bytes);
-        let same = known.filter(|known| known.digest == digest && known.mark.size == mark.size);
+        let same = known.filter(|known| known.digest == digest);
         let content = same.map_or_else(|| Arc::new(block_list::parse(bytes, MAX_LIST_NETWORKS)), |known| known.content);
         Known { mark, settled, digest, content }
     }

@@ -8,7 +8,7 @@
 
 use super::{Chain, KernelRule, Plan};
 use crate::firewall::family::Family;
-use crate::firewall::names::{Hook, TableName, without_marks};
+use crate::firewall::names::{TableName, without_marks};
 use std::fmt::Write;
 
 /// More rules than this are not added ahead: for each the tool counts those in front of it.
@@ -45,25 +45,26 @@ impl Plan {
     /// What this plan adds to the filter table of `taken`, which is in force. `None` if it is nothing, or if anything
     /// else is different.
     pub(in crate::firewall) fn ahead<'a>(&'a self, taken: &'a Self, family: Family) -> Option<Vec<Addition<'a>>> {
-        let (now, before) = (self.filter_chains(family), taken.filter_chains(family));
-        if now.len() != before.len() {
+        let chains = |plan: &'a Self| plan.chains_of(family, TableName::Filter).collect::<Vec<_>>();
+        let rules = |chains: &[&Chain]| chains.iter().map(|chain| chain.rules.len()).sum::<usize>();
+        let (now, before) = (chains(self), chains(taken));
+        // All rules in force stay, so that their numbers tell how many are added.
+        let count = rules(&now).checked_sub(rules(&before))?;
+        if now.len() != before.len() || !(1..=MOST).contains(&count) {
             return None;
         }
         let additions = now.iter().zip(before).map(|(now, before)| addition((now, self), (before, taken)));
         let mut additions = additions.collect::<Option<Vec<_>>>()?;
         additions.retain(|addition| addition.added().next().is_some());
-        let is_of_hook = |addition: &Addition<'_>| Hook::ALL.iter().any(|hook| hook.own() == addition.chain);
-        let count = additions.iter().flat_map(Addition::added).count();
-        (additions.iter().all(is_of_hook) && (1..=MOST).contains(&count)).then_some(additions)
-    }
-
-    fn filter_chains(&self, family: Family) -> Vec<&Chain> {
-        self.chains(family).iter().filter(|chain| TableName::of_chain(&chain.name) == TableName::Filter).collect()
+        Some(additions)
     }
 }
 
 /// What is added to one chain; `None` if anything of it is gone or different.
 fn addition<'a>((now, next): (&'a Chain, &Plan), (before, taken): (&'a Chain, &Plan)) -> Option<Addition<'a>> {
+    if now.name != before.name {
+        return None;
+    }
     let plain = |rule: &KernelRule, of: &Plan| without_marks(&rule.text, of.options.generation);
     let mut there = before.rules.iter().peekable();
     let place = |rule: &'a KernelRule| {
@@ -71,7 +72,7 @@ fn addition<'a>((now, next): (&'a Chain, &Plan), (before, taken): (&'a Chain, &P
         stays.map_or(Placed::Added(rule), Placed::Stays)
     };
     let rules = now.rules.iter().map(place).collect();
-    (now.name == before.name && there.next().is_none()).then_some(Addition { chain: &now.name, rules })
+    there.next().is_none().then_some(Addition { chain: &now.name, rules })
 }
 
 impl<'a> Addition<'a> {

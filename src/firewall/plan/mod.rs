@@ -180,9 +180,12 @@ impl Plan {
 
     fn unmarked(&self, family: Family, table: TableName) -> Vec<(String, Vec<String>)> {
         let generation = self.options.generation;
-        let chains = self.chains(family).iter().filter(|chain| TableName::of_chain(&chain.name) == table);
         let rules = |chain: &Chain| chain.rules.iter().map(|rule| without_marks(&rule.text, generation)).collect();
-        chains.map(|chain| (without_marks(&chain.name, generation), rules(chain))).collect()
+        self.chains_of(family, table).map(|chain| (without_marks(&chain.name, generation), rules(chain))).collect()
+    }
+
+    fn chains_of(&self, family: Family, table: TableName) -> impl Iterator<Item = &Chain> {
+        self.chains(family).iter().filter(move |chain| TableName::of_chain(&chain.name) == table)
     }
 
     /// Whether it has rules in the raw table.

@@ -1,4 +1,4 @@
-//! What tells a reset that REJECT sends from one of the host's own in IPv6, where neither has a socket.
+//! What tells a reset that REJECT sends from one of the host's own in IPv6, be there a socket or none.
 //!
 //! The kernel's TCP leaves the checksum of what it sends to the device, or to what stands for it: in OUTPUT the field holds
 //! the sum of the pseudo-header alone (RFC 8200 section 8.1). REJECT computes all of it. A whole one is the same as the sum
@@ -10,8 +10,11 @@ use std::fmt::Write;
 const TCP: u32 = 40;
 /// Where the addresses begin.
 const ADDRESSES: u32 = 8;
-/// The rest of the pseudo-header of a reset: its length, and TCP.
-const LENGTH_AND_PROTOCOL: u32 = 20 + 6;
+/// Where it tells how long what follows is: the length in the pseudo-header too, as neither sends extension headers. A
+/// reset of a socket's has options.
+const LENGTH: u32 = 4;
+/// TCP, the rest of the pseudo-header.
+const PROTOCOL: u32 = 6;
 /// Where the checksum is in a TCP header.
 const CHECKSUM: u32 = 16;
 /// Sums of 16-bit words with the carry added are numbers modulo this.
@@ -20,7 +23,6 @@ const MODULUS: u32 = 0xffff;
 // Instructions of classic BPF (`linux/bpf_common.h`).
 const LOAD_WORD: u16 = 0x20;
 const LOAD_HALF: u16 = 0x28;
-const LOAD_X: u16 = 0x01;
 const ADD: u16 = 0x04;
 const ADD_X: u16 = 0x0c;
 const MODULO: u16 = 0x94;
@@ -49,7 +51,7 @@ fn program() -> Vec<Instruction> {
     let addresses = (ADDRESSES..TCP).step_by(4).flat_map(add_word);
     let end = [
         of(FROM_X, 0),
-        of(ADD, LENGTH_AND_PROTOCOL),
+        of(ADD, PROTOCOL),
         of(MODULO, MODULUS),
         of(TO_X, 0),
         of(LOAD_HALF, TCP + CHECKSUM),
@@ -58,7 +60,7 @@ fn program() -> Vec<Instruction> {
         of(RETURN, 0),
         of(RETURN, u32::MAX),
     ];
-    std::iter::once(of(LOAD_X, 0)).chain(addresses).chain(end).collect()
+    [of(LOAD_HALF, LENGTH), of(TO_X, 0)].into_iter().chain(addresses).chain(end).collect()
 }
 
 #[cfg(test)]
@@ -79,7 +81,6 @@ mod tests {
             match code {
                 LOAD_WORD => a = load(value, 4),
                 LOAD_HALF => a = load(value, 2),
-                LOAD_X => x = value,
                 ADD => a = a.wrapping_add(value),
                 ADD_X => a = a.wrapping_add(x),
                 MODULO => a %= value,
@@ -92,13 +93,15 @@ mod tests {
         }
     }
 
-    fn reset(checksum: u16) -> Vec<u8> {
-        let mut packet = vec![0x60, 0, 0, 0, 0, 20, 6, 64];
+    fn reset(checksum: u16, options: &[u8]) -> Vec<u8> {
+        let words = u8::try_from(5 + options.len() / 4).unwrap();
+        let mut packet = vec![0x60, 0, 0, 0, 0, words * 4, 6, 64];
         packet.extend("fd77::1".parse::<std::net::Ipv6Addr>().unwrap().octets());
         packet.extend("fd77::2".parse::<std::net::Ipv6Addr>().unwrap().octets());
-        packet.extend([0, 81, 0x0f, 0xa0, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 4, 0, 0]);
+        packet.extend([0, 81, 0x0f, 0xa0, 0, 0, 0, 9, 0, 0, 0, 0, words << 4, 4, 0, 0]);
         packet.extend(checksum.to_be_bytes());
         packet.extend([0, 0]);
+        packet.extend(options);
         packet
     }
 
@@ -106,14 +109,16 @@ mod tests {
     fn a_checksum_of_the_pseudo_header_alone_is_not_whole() {
         // 2 * 0xfd77 + 1 + 2 + 20 + 6, the carry added.
         let unfinished = 0xfb0c;
-        assert!(!picks(&reset(unfinished)));
-        assert!(picks(&reset(unfinished + 1)) && picks(&reset(0)));
+        assert!(!picks(&reset(unfinished, &[])));
+        assert!(picks(&reset(unfinished + 1, &[])) && picks(&reset(0, &[])));
+        let timestamps = [1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+        assert!(!picks(&reset(unfinished + 12, &timestamps)) && picks(&reset(unfinished, &timestamps)));
     }
 
     #[test]
     fn it_is_written_as_iptables_reads_it() {
         let text = whole_checksum();
-        assert!(text.starts_with("42,1 0 0 0,32 0 0 8,148 0 0 65535,12 0 0 0,7 0 0 0,32 0 0 12,"), "{text}");
-        assert_eq!(text.split(',').count(), 43);
+        assert!(text.starts_with("43,40 0 0 4,7 0 0 0,32 0 0 8,148 0 0 65535,12 0 0 0,7 0 0 0,32 0 0 12,"), "{text}");
+        assert_eq!(text.split(',').count(), 44);
     }
 }

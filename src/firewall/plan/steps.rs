@@ -222,15 +222,15 @@ impl Steps<'_, '_> {
         let error = here.and(unreachable_port(self.family()));
         let mut all =
             vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
-        if direction == RuleDirection::Out {
-            let invalid = reset.with(format!("{STATE} INVALID"));
-            match self.family() {
-                Family::V4 => all.push(invalid.with("-m owner ! --socket-exists")),
-                // The lists have let pass what it answers, and with that its answer.
-                Family::V6 if !later => {}
-                Family::V6 if !self.options.bpf => all.push(invalid),
-                Family::V6 => all.push(invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))),
-            }
+        // The lists have let pass what it answers, and with that its answer.
+        if direction == RuleDirection::Out && later {
+            let invalid = reset.with(format!("{STATE} INVALID")).with("-m owner ! --socket-exists");
+            all.push(match self.family() {
+                Family::V6 if self.options.bpf => {
+                    invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))
+                }
+                _ => invalid,
+            });
         }
         for conditions in all {
             self.writer.built_in("guard:reject-answer", &conditions, &Target::Return);

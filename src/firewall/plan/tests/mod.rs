@@ -329,16 +329,25 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
             "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate INVALID -m owner ! --socket-exists -j RETURN # guard:reject-answer",
         ]
     );
-    let of_invalid = |rules: &str| {
-        let rules = chain(&self::plan(rules), Family::V6, "PFW-OUT");
+    let of_invalid = |rules: &str, family| {
+        let rules = chain(&self::plan(rules), family, "PFW-OUT");
         rules.into_iter().filter(|rule| rule.contains("answer") && rule.contains("INVALID")).collect::<Vec<_>>()
     };
     let lists =
         r#"{ "block_protocols": ["icmp"], "rules": [{ "action": "reject", "direction": "in", "dst_port": 113 }] }"#;
-    assert_eq!(of_invalid(lists), <[&str; 0]>::default(), "no list blocks the answer to what it has let pass");
-    let denies = of_invalid(r#"{ "default_policy": "deny", "rules": [{ "action": "reject", "dst_port": 113 }] }"#);
-    assert_eq!(denies.len(), 1);
-    assert!(denies[0].contains("--ctstate INVALID -m bpf --bytecode \"42,1 0 0 0,"), "{denies:?}");
+    let denies = r#"{ "default_policy": "deny", "rules": [{ "action": "reject", "dst_port": 113 }] }"#;
+    for family in Family::BOTH {
+        assert_eq!(
+            of_invalid(lists, family),
+            <[&str; 0]>::default(),
+            "no list blocks the answer to what it has let pass"
+        );
+        assert_eq!(of_invalid(denies, family).len(), 1);
+    }
+    let [v4, v6] = Family::BOTH.map(|family| of_invalid(denies, family).concat());
+    let without_socket = "--ctstate INVALID -m owner ! --socket-exists -j RETURN";
+    assert!(v4.contains(without_socket), "{v4}");
+    assert!(v6.contains("--ctstate INVALID -m owner ! --socket-exists -m bpf --bytecode \"43,40 0 0 4,"), "{v6}");
 }
 
 #[test]
