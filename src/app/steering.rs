@@ -126,24 +126,33 @@ impl Office {
         remedy: &str,
         asker: Asker,
     ) -> Outcome {
-        let (mut proposed, mut done) = (propose(&self.book)?, Done::default());
-        if let Proposed::Edited(words) = &proposed {
-            if let Some(why) = self.why_not_followed() {
-                let words = format!("{words} and is not followed ({why}); nothing was changed; {remedy}");
-                return Err(Refusal::because(RefusalKind::Refused, words));
-            }
-            done = self.reload(desk, asker)?;
-            proposed = propose(&self.book)?;
-        }
-        match proposed {
-            Proposed::Nothing(words) => done.changed.extend(words),
-            Proposed::Change(proposal) => done = done.and(self.carry_out(desk, *proposal, asker)?),
+        let proposed = propose(&self.book)?;
+        let done = match &proposed {
             Proposed::Edited(words) => {
-                let words = format!("{words} just now; nothing else was changed; try again");
-                return Err(Refusal::because(RefusalKind::Refused, words));
+                if let Some(why) = self.why_not_followed() {
+                    let words = format!("{words} and is not followed ({why}); nothing was changed; {remedy}");
+                    return Err(Refusal::because(RefusalKind::Refused, words));
+                }
+                let done = self.reload(desk, asker)?;
+                let next = propose(&self.book).and_then(|proposed| self.do_this(desk, proposed, asker));
+                // The edit is in force, whatever became of what was asked for.
+                next.map(|next| done.clone().and(next)).map_err(|refusal| refusal.after(&done))?
+            }
+            _ => self.do_this(desk, proposed, asker)?,
+        };
+        Ok(Answer::Done(done))
+    }
+
+    /// Does what is proposed for the file that is loaded.
+    fn do_this(&mut self, desk: &mut impl Desk, proposed: Proposed, asker: Asker) -> Result<Done, Refusal> {
+        match proposed {
+            Proposed::Nothing(words) => Ok(Done { changed: words, ..Done::default() }),
+            Proposed::Change(proposal) => self.carry_out(desk, *proposal, asker),
+            Proposed::Edited(words) => {
+                let words = format!("{words} just now; nothing was changed; try again");
+                Err(Refusal::because(RefusalKind::Refused, words))
             }
         }
-        Ok(Answer::Done(done))
     }
 
     /// Why an edit of the rules file is not loaded by itself, if so.

@@ -275,6 +275,14 @@ impl Refusal {
         Self { kind, message: message.into(), details: Vec::new() }
     }
 
+    /// The same of what was to come after something that was done.
+    #[must_use]
+    pub fn after(self, done: &Done) -> Self {
+        let message = format!("{}; after that: {}", done.changed.join("; "), self.message);
+        let details: Vec<_> = done.warnings.iter().cloned().chain(self.details).collect();
+        Self { message, details: Vec::new(), ..self }.detailed(details)
+    }
+
     /// With further lines, as many as an answer carries.
     #[must_use]
     pub fn detailed(self, details: impl IntoIterator<Item = String>) -> Self {

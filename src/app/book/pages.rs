@@ -1,9 +1,8 @@
 //! What is to be in force: the file, and over it what was changed for the time of this run alone.
 
 use crate::detect::Ban;
-use crate::rules::address::AddressRange;
 use crate::rules::edit::{Edit, Outcome, Refused};
-use crate::rules::{Errors, Lists, Loaded, Ruleset, load_with, parse_recalling, parse_with};
+use crate::rules::{BlockList, Errors, Lists, Loaded, Ruleset, load_with, parse_recalling, parse_with};
 use crate::time::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,7 +74,7 @@ impl Sheet {
 
     /// Whether block lists say something else than those of `other`.
     pub(super) fn has_other_lists_than(&self, other: &Self) -> bool {
-        networks(&self.loaded.ruleset) != networks(&other.loaded.ruleset)
+        !have_same_lists(&self.loaded.ruleset, &other.loaded.ruleset)
     }
 }
 
@@ -114,7 +113,7 @@ impl Pages {
 
     /// Whether they say something else than `others`.
     pub fn differ(&self, others: &Self) -> bool {
-        self.file.text() != others.file.text() || networks(self.rules()) != networks(others.rules())
+        self.file.text() != others.file.text() || !have_same_lists(self.rules(), others.rules())
     }
 
     /// What is to be in force.
@@ -137,7 +136,11 @@ impl Pages {
     }
 }
 
-/// What block lists hold.
-fn networks(rules: &Ruleset) -> Vec<&Arc<[AddressRange]>> {
-    rules.block_lists.iter().map(|list| &list.networks).collect()
+/// Whether block lists hold the same. Those that were not made anew need not be compared, which takes milliseconds.
+fn have_same_lists(ours: &Ruleset, theirs: &Ruleset) -> bool {
+    let (ours, theirs) = (&ours.block_lists, &theirs.block_lists);
+    let is_same = |(ours, theirs): (&BlockList, &BlockList)| {
+        Arc::ptr_eq(&ours.networks, &theirs.networks) || ours.networks == theirs.networks
+    };
+    ours.len() == theirs.len() && ours.iter().zip(theirs).all(is_same)
 }

@@ -62,26 +62,18 @@ impl State {
         });
     }
 
+    /// Offers a choice. Keys that are meant for what is open are not to answer what comes while nobody waits for it.
     fn offer(&mut self, menu: Menu) {
-        self.dialog = Some(Dialog::Menu(menu));
+        if self.dialog.is_some() {
+            self.tell(false, &menu.title.join(" "));
+        } else {
+            self.dialog = Some(Dialog::Menu(menu));
+        }
     }
 
     /// Asks whether something is meant, before pfw is asked for it.
     fn make_sure(&mut self, what: &str, request: Request) {
         self.offer(offers::question(words::lines(what), "do it", request));
-    }
-
-    fn make_sure_late(&mut self, what: &str, request: Request) {
-        self.offer_late(offers::question(words::lines(what), "do it", request));
-    }
-
-    /// Offers what nobody waits for at this very moment: keys that are meant for what is open are not to answer it.
-    fn offer_late(&mut self, menu: Menu) {
-        if self.dialog.is_some() {
-            self.tell(false, &menu.title.join(" "));
-        } else {
-            self.offer(menu);
-        }
     }
 
     /// Offers a change of something; nothing was meant by nothing.
@@ -199,12 +191,9 @@ impl State {
             page.rows.iter().any(|row| row.step == BLOCK_PROTOCOLS && row.matches == ICMP && row.idle.is_none());
         let is_passed = page.rows.last().is_none_or(|row| row.step > BLOCK_PROTOCOLS);
         if blocks {
-            self.make_sure_late(
-                "ICMP is blocked. Block it no longer?",
-                Request::Change(Change::new(Op::Unblock, ICMP)),
-            );
+            self.make_sure("ICMP is blocked. Block it no longer?", Request::Change(Change::new(Op::Unblock, ICMP)));
         } else if is_passed {
-            self.make_sure_late("Block ICMP for everybody?", Request::Change(Change::new(Op::Block, ICMP)));
+            self.make_sure("Block ICMP for everybody?", Request::Change(Change::new(Op::Block, ICMP)));
         } else {
             self.read_rules_for_icmp(page.from + page.rows.len());
         }
@@ -225,7 +214,8 @@ impl State {
                 let words = format!("'{char}' is none of the choices: Enter takes the marked one, Esc leaves it");
                 self.tell(false, &words);
             }
-            (None, None, Some(Command::Move(motion))) => menu.go(motion),
+            // Of a question nothing is marked but to leave it, so that Enter is no yes.
+            (None, None, Some(Command::Move(motion))) if !is_question => menu.go(motion),
             (None, None, _) => {}
         }
         self.offer(menu);
@@ -245,7 +235,7 @@ impl State {
     pub(super) fn hear_refusal(&mut self, request: &Request, problem: &Problem) {
         let forced = problem.needs_force.then(|| offers::force(request, words::lines(&problem.words))).flatten();
         match forced {
-            Some(menu) => self.offer_late(menu),
+            Some(menu) => self.offer(menu),
             None => self.tell(false, &problem.words),
         }
     }

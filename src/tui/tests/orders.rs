@@ -226,6 +226,17 @@ fn every_key_but_yes_leaves_things_as_they_are() {
 }
 
 #[test]
+fn of_a_question_nothing_but_its_letter_is_a_yes() {
+    let mut state = state((80, 24));
+    for key in [KeyCode::Down, KeyCode::End, KeyCode::PageDown] {
+        press(&mut state, KeyCode::Char('e'));
+        press(&mut state, KeyCode::Enter);
+        press(&mut state, key);
+        assert_eq!(press(&mut state, KeyCode::Enter), [], "{key:?}");
+    }
+}
+
+#[test]
 fn a_key_that_is_no_choice_is_said_to_be_none() {
     let mut state = state((80, 24));
     press(&mut state, KeyCode::Char('+'));

@@ -3,7 +3,7 @@
 use super::{enforce, ping, status, steer};
 use crate::Case;
 use crate::common::wait_for;
-use crate::world::{PEER4, PEER6, World, sh};
+use crate::world::{HOST4, PEER4, PEER6, World, sh};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -235,5 +235,13 @@ fn an_edit_that_is_followed_is_loaded_before_a_change() {
     assert!(ran.stdout.ends_with("added block_ips:192.0.2.2\n"), "{ran:?}");
     let text = fs::read_to_string(world.path("rules.json")).expect("there");
     assert!(kernel_blocks() && text.contains(PEER4) && text.contains("192.0.2.2"), "{text}");
+    // What is refused then is told from what was done.
+    let told = (3..20).find_map(|n| {
+        fs::write(world.path("rules.json"), format!(r#"{{ "block_ips": ["192.0.2.{n}"] }}"#)).expect("written");
+        let ran = steer(&world, ["block", HOST4]);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        ran.stderr.contains(" again").then_some(ran.stderr)
+    });
+    assert!(told.as_ref().is_some_and(|said| said.contains("; after that: ") && said.contains("--force")), "{told:?}");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
 }
