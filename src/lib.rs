@@ -20,12 +20,13 @@
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; edits of its text; pure but for reading files, watching them ([`rules::watch`]), and the one place that writes them ([`rules::store`]) | `packet`, `host`, `sys` |
 //! | [`firewall`] | rule set -> the kernel's rules, in force until they are taken out; the only room that starts programs | `rules`, `packet`, `host`, `netlink` |
 //! | [`packet`] | bytes -> plain values, or what is malformed about them; the only room that knows wire formats | |
-//! | [`capture`] | live interfaces or a capture file -> frames | `packet`'s types of links |
+//! | [`capture`] | live interfaces or a capture file -> frames, read already where several threads capture | `packet`, `batches`, `sys` |
 //! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates; open connections -> entries of it | `packet`, `host` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, open connections, sessions | |
 //! | [`runtime`] | where a running pfw keeps its lock and its socket | |
 //! | [`netlink`], `sys` | the kernel's sockets and inotify, made safe | |
+//! | `batches` | what one thread hands to another, in batches of which there are so many | |
 //! | [`text`] | numbers, durations, sizes and foreign words -> as people read them | |
 //! | [`alert`] | the names of what is suspicious, with what they mean, and the thresholds that rules may set | |
 //! | [`time`] | points in time; "now" is an argument everywhere but in `app` and `cli` | |
@@ -33,6 +34,8 @@
 //! # The path of a packet
 //!
 //! 1. [`capture`] hands out a borrowed frame: bytes, time, interface, and the kernel's word on which way it went.
+//!    With `--capture-threads` several rings share the frames; a thread for each does step 3, and `capture::fan` puts
+//!    them in the order of their times again.
 //! 2. Live, the interfaces tell whether its packet has its line here or on another device ([`capture::interfaces`]);
 //!    in a file, `app::locality` tells whose machine it was and with that the direction.
 //! 3. [`packet::parse`] makes a [`packet::Packet`] of it, without allocation.
@@ -49,7 +52,8 @@
 //! # Threads
 //!
 //! `main` waits for signals and orders, compiles rules and has them enforced; `capture` does steps 1 to 6; `writer`
-//! writes chunks; `printer` shows copies of them on a terminal. They start in the order writer, printer, capture, and
+//! writes chunks; `printer` shows copies of them on a terminal; `reader`s, if any, read rings ahead of `capture`. They
+//! start in the order writer, printer, readers, capture, and
 //! end in the reverse order, each when all that feeds it has ended, so that what was accepted is written. `control`
 //! serves the control socket from before anything is changed until all else has ended: what is asked it reads off a
 //! board that the others put up without waiting (`app::board`), what is ordered it hands to `main`, and `messages` says
@@ -71,6 +75,7 @@
 
 pub mod alert;
 pub mod app;
+mod batches;
 pub mod capture;
 pub mod cli;
 pub mod conntrack;

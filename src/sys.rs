@@ -1,11 +1,13 @@
 //! System calls that std doesn't have: packet and netlink sockets, their options, classic filters, `poll`,
-//! ([`inotify`]) what happens to files, and the stop that a terminal's Ctrl-Z asks for.
+//! ([`inotify`]) what happens to files, ([`waker`]) what ends another thread's wait, and the stop that a terminal's Ctrl-Z
+//! asks for.
 //!
 //! Everything here is a safe function around one system call, with the kernel's error as it is. No policy.
 
 #![expect(unsafe_code, reason = "system calls on packet and netlink sockets and inotify have no safe form in std")]
 
 pub mod inotify;
+pub mod waker;
 
 use std::io;
 use std::mem;

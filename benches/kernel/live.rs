@@ -27,6 +27,7 @@ pub fn all(world: &World, size: Size, flood: &impl Fn(u32) -> Flood) {
     let enforce: &[&str] = &["--log-max-size", "0"];
     watched(world, size, &flood(OTHERS), watch);
     tcpdump(world, size, &flood(OTHERS));
+    backlogs(world, size, &flood(OTHERS));
     let rules = r#"{ "block_ips": ["11.0.0.0/8"] }"#;
     blocked(world, size, &flood(LISTED), (rules, enforce), Some(REPORTS));
     blocked(world, size, &flood(LISTED), (rules, enforce), None);
@@ -104,6 +105,45 @@ fn blocked(world: &World, size: Size, flood: &Flood, pfw: (&str, &[&str]), rate:
         outcome.words(),
         (outcome.lines + outcome.lost) as f64 / outcome.taken as f64
     );
+}
+
+/// What has gathered in the rings while pfw was stopped: how fast one reads and decides that, and how fast several threads.
+fn backlogs(world: &World, size: Size, flood: &Flood) {
+    let mut ratios = Vec::new();
+    let mut rates = [0.0; 2];
+    for _ in 0..size.throughputs {
+        rates = ["1", "2"].map(|threads| backlog(world, size, flood, threads));
+        ratios.push(rates[1] / rates[0]);
+    }
+    let [one, two] = rates;
+    println!(
+        "| a backlog watched, read by two threads | more than by one | {two:.0}/s against {one:.0}/s | {:.2} |",
+        crate::median(&mut ratios)
+    );
+}
+
+/// Lines a second.
+fn backlog(world: &World, size: Size, flood: &Flood, threads: &str) -> f64 {
+    let log = world.path("firewall.log");
+    let _ = std::fs::remove_file(&log);
+    let args = ["--monitor-only", "--log-max-size", "0", "--ring-size", "1G", "--capture-threads", threads];
+    let running = start(world, "{}", &args);
+    sh(&format!("kill -STOP {}", running.pid()));
+    let (taken, _) = send(flood, size.flood, None);
+    sh(&format!("kill -CONT {}", running.pid()));
+    let begin = Instant::now();
+    let (mut end, mut before) = (begin, 0);
+    while end.elapsed() < SETTLED {
+        let length = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        if length > before {
+            (end, before) = (Instant::now(), length);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    let (code, said) = running.stop(libc::SIGTERM);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(count(&log, "\\[LOST\\]"), 0, "the rings hold it");
+    taken as f64 / end.duration_since(begin).as_secs_f64()
 }
 
 /// Sends a flood; the packets that were taken in, and how long it took.

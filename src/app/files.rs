@@ -3,10 +3,10 @@
 
 use super::signals::Event;
 use super::threads;
-use crate::control::waker::{Alarm, Waker, waker};
 use crate::rules::trust::{self, Distrust};
 use crate::rules::watch::Watch;
 use crate::sys;
+use crate::sys::waker::{Alarm, Waker, waker};
 use anyhow::{Context, Result};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! `pfw run`: live interfaces through the pipeline until somebody ends it.
 //!
 //! Threads: `main` waits for events (signals, changed addresses, orders), compiles rules and has them enforced;
-//! `capture` reads frames and the kernel's reports, decides and formats; `writer` writes the log; `printer` shows lines
+//! `capture` reads frames and the kernel's reports, decides and formats, with so many `reader`s ahead of it as are asked for;
+//! `writer` writes the log; `printer` shows lines
 //! on a terminal; `control` answers on the control socket. They are started in the order writer, printer, capture,
 //! control, and then the rules are put in force; at the end the rules go first, then capture, printer and writer, each
 //! after all that feeds it, so that nothing is dropped that is not reported and nothing that was accepted is lost.
@@ -26,16 +27,16 @@ use super::threads;
 use super::vigil;
 use super::withheld::HOLD;
 use crate::capture::interfaces::LinkEvent;
-use crate::capture::{FrameSource, Live, LiveConfig, LiveKind};
+use crate::capture::{FrameSource, Live, LiveConfig, LiveKind, Reader};
 use crate::control::Answer;
 use crate::control::place::Role;
-use crate::control::waker::{Alarm, waker};
 use crate::firewall::Changes;
 use crate::record::printer::printer;
 use crate::record::{
     self, Config, Format, Log, PfwEvent, PfwLine, Selection, Summary, Target, Writer, stdout_wants_colours,
 };
 use crate::rules::Errors;
+use crate::sys::waker::{Alarm, waker};
 use crate::time::Timestamp;
 use anyhow::{Context, Result};
 use std::mem;
@@ -134,7 +135,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let mut wake: Vec<_> = reported.into_iter().collect();
     wake.push(alarm.as_fd().try_clone_to_owned()?);
     let kind = if looks { options.capture.kind } else { LiveKind::Nothing };
-    let source = Live::open(LiveConfig { kind, wake, ..options.capture })?;
+    let mut source = Live::open(LiveConfig { kind, wake, ..options.capture })?;
     let watched = if names.is_empty() { present(&source) } else { names.clone() };
     let remarks = source.remarks().into_iter().chain(without).collect();
     board.put_interfaces(watched.clone());
@@ -158,6 +159,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     let stage = Stage::new(pipeline, Arc::clone(&host), Arc::clone(source.interfaces()), Timestamp::now());
     let stage = if options.enforce { stage.enforcing(reports.is_some()) } else { stage };
     let capture = {
+        let readers = source.take_readers();
         let (orders, board, events) = (Arc::clone(&orders), Arc::clone(&board), sender.clone());
         let (watches_all, counts) = (names.is_empty(), Vec::new());
         let Options { enforce: enforces, would_ban, .. } = options;
@@ -176,7 +178,7 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
             counts,
             pace,
         };
-        threads::start_vital("capture", &sender, move || watch.run())?
+        Capture::start(watch, readers, &sender)?
     };
 
     let started = if options.enforce {
@@ -211,12 +213,12 @@ pub fn run(options: Options, caught: Caught, desk: &mut impl Desk) -> Result<Sum
     });
     // Whatever happened: what was accepted is written down, and what failed is told then.
     orders.stop();
-    let captured = threads::join("capture", capture);
+    let captured = capture.join();
     let counts = record.finish();
     drop(serving);
     let counts = counts?;
     served?;
-    let mut summary = captured??;
+    let mut summary = captured?;
     summary.add_log(&counts);
     Ok(summary)
 }
@@ -287,6 +289,27 @@ fn seed(pipeline: &mut Pipeline, desk: &mut impl Desk, enforce: bool) {
     };
     let connections = open_connections(&mut say).open;
     pipeline.seed(&Seeds { connections, are_all: true }, Timestamp::now());
+}
+
+/// The thread that decides, and those that read ahead of it.
+struct Capture {
+    capture: JoinHandle<Result<Summary>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Capture {
+    fn start(watch: Watch, readers: Vec<Reader>, events: &Sender<signals::Event>) -> Result<Self> {
+        let start_reader = |reader: Reader| threads::start_vital("reader", events, move || reader.run());
+        let readers = readers.into_iter().map(start_reader).collect::<Result<_>>()?;
+        Ok(Self { capture: threads::start_vital("capture", events, move || watch.run())?, readers })
+    }
+
+    fn join(self) -> Result<Summary> {
+        let captured = threads::join("capture", self.capture);
+        // They end with it, and if one fails, so does it.
+        self.readers.into_iter().try_for_each(|reader| threads::join("reader", reader))?;
+        captured?
+    }
 }
 
 /// The capture thread's part: frames and reports to the stage until it is told to stop, then what is left of both.

@@ -106,7 +106,7 @@ fn play(
         for seen in &batch.seen {
             stage.packet(seen);
         }
-        batches.give_back(batch);
+        batches.give_back(batch.emptied());
     }
     drop(batches);
     threads::join("reader", reader)

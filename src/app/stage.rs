@@ -23,7 +23,7 @@ use crate::conntrack::{Change, Flow};
 use crate::detect::Ban;
 use crate::engine::{Direction, Matcher};
 use crate::host::Host;
-use crate::packet::{self, Malformed, PacketType};
+use crate::packet::{Malformed, PacketType};
 use crate::record::{EscapedName, Lost, LostCause, PfwEvent, PfwLine};
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -175,8 +175,8 @@ impl Stage {
             self.change_rules(frame.time);
         }
         let came_in = !loopback && frame.packet_type.is_some_and(|kind| kind != PacketType::Outgoing);
-        let parse = if came_in { packet::parse_received } else { packet::parse };
-        let mut packet = parse(frame.link, frame.bytes, frame.original_len);
+        let packet = frame.packet();
+        let mut packet = if came_in { packet } else { packet.as_sent() };
         packet.vlan = frame.vlan.or(packet.vlan);
         let may_be_translated = !loopback && self.may_translate();
         let course = if loopback { None } else { Some(self.forwarding.course(&self.host, frame.packet_type, &packet)) };
@@ -193,7 +193,7 @@ impl Stage {
         let Some(truth) = &mut self.truth else { return self.pipeline.predict(&packet, &around) };
         truth.tap_read = truth.tap_read.max(frame.time);
         let is_answer = direction == Direction::Outgoing && forwarding::is_from_another(&self.host, &packet);
-        let fingerprint = may_be_translated.then(|| packet::fingerprint(frame.link, frame.bytes)).flatten();
+        let fingerprint = may_be_translated.then(|| frame.fingerprint()).flatten();
         let seen = Seen { time: frame.time, packet, direction, interface, fingerprint, for_another: false };
         if course == Some(Course::Leaving) {
             if truth.withheld.has_entered(&seen) {

@@ -1,6 +1,7 @@
 //! Frames from this machine's interfaces: a tap (the ring, or pnet's channels) and a watch over the interfaces that
 //! steers it.
 
+use super::fan::{Fan, Reader};
 use super::filter::Selection;
 use super::interfaces::{Interfaces, LinkEvent, Role, Watch};
 use super::pnet::Channels;
@@ -92,6 +93,7 @@ impl Tap for Silence {
 /// The live source. It logs nothing: what happened to interfaces is told by [`Live::take_events`].
 pub struct Live {
     tap: Box<dyn Tap + Send>,
+    readers: Vec<Reader>,
     watch: Watch,
     names: Vec<String>,
     wake: Vec<OwnedFd>,
@@ -106,18 +108,33 @@ impl Live {
     pub fn open(config: LiveConfig) -> io::Result<Self> {
         let LiveConfig { kind, names, ring, wake } = config;
         check_names(&names)?;
+        if kind == LiveKind::Pnet && ring.threads > 1 {
+            let what = "several threads read rings alone, not pnet's channels";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let watch = Watch::open()?;
         let selection = selection(&names, watch.interfaces());
-        let (tap, events): (Box<dyn Tap + Send>, _) = match kind {
-            LiveKind::Ring => (Box::new(Ring::open(ring, selection)?), Vec::new()),
-            LiveKind::Nothing => (Box::new(Silence), Vec::new()),
+        let (mut readers, mut events) = (Vec::new(), Vec::new());
+        let tap: Box<dyn Tap + Send> = match kind {
+            LiveKind::Ring if ring.threads > 1 => {
+                let (fan, all) = Fan::open(ring, selection)?;
+                readers = all;
+                Box::new(fan)
+            }
+            LiveKind::Ring => Box::new(Ring::open(ring, selection)?),
+            LiveKind::Nothing => Box::new(Silence),
             LiveKind::Pnet => {
                 let mut channels = Channels::default();
-                let events = channels.follow(watch.interfaces(), &selection)?;
-                (Box::new(channels), events)
+                events = channels.follow(watch.interfaces(), &selection)?;
+                Box::new(channels)
             }
         };
-        Ok(Self { tap, watch, names, wake, events, owing: false })
+        Ok(Self { tap, readers, watch, names, wake, events, owing: false })
+    }
+
+    /// What is to run, each on a thread of its own, for frames to come: nothing unless several read.
+    pub fn take_readers(&mut self) -> Vec<Reader> {
+        std::mem::take(&mut self.readers)
     }
 
     /// The interfaces as they were when the frames of the next [`FrameSource::poll`] were captured. It changes only

@@ -1,5 +1,6 @@
 //! Frames, from a live interface or a file; nothing here knows rules or decisions.
 
+mod fan;
 pub mod file;
 mod filter;
 pub mod interfaces;
@@ -7,10 +8,11 @@ mod live;
 mod pnet;
 mod ring;
 
+pub use fan::Reader;
 pub use live::{Live, LiveConfig, LiveKind};
 pub use ring::RingConfig;
 
-use crate::packet::{Link, PacketType};
+use crate::packet::{self, Fingerprint, Link, Packet, PacketType};
 use crate::time::Timestamp;
 use std::io;
 use std::time::Duration;
@@ -30,10 +32,38 @@ pub struct Frame<'a> {
     pub sender: Option<[u8; 6]>,
     /// Type of the first header in `bytes`.
     pub link: Link,
-    /// What was captured.
+    /// What was captured; nothing of a frame that was read already.
     pub bytes: &'a [u8],
     /// Length on the wire, from the same beginning as `bytes`.
     pub original_len: u32,
+    /// What the thread that captured it has read of it, if it did.
+    pub read: Option<&'a Read>,
+}
+
+/// What there is to be read of a frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Read {
+    /// Its packet, as if it had come from outside: [`packet::parse_received`].
+    pub packet: Packet,
+    /// What it is known by after it was translated.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Frame<'_> {
+    /// Its packet, as if it had come from outside.
+    pub fn packet(&self) -> Packet {
+        self.read.map_or_else(|| packet::parse_received(self.link, self.bytes, self.original_len), |read| read.packet)
+    }
+
+    /// What its packet is known by after it was translated.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.read.map_or_else(|| packet::fingerprint(self.link, self.bytes), |read| read.fingerprint)
+    }
+
+    /// All that there is to be read of it.
+    fn read(&self) -> Read {
+        Read { packet: self.packet(), fingerprint: self.fingerprint() }
+    }
 }
 
 /// What a source did with a call of [`FrameSource::poll`].

@@ -249,6 +249,7 @@ impl OpenChannel {
             bytes,
             // Not told, and longer only where the frame is longer than any that the kernel makes.
             original_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            read: None,
         });
     }
 

@@ -57,6 +57,10 @@ pub struct RunArgs {
     #[arg(long, value_parser = parse_size, default_value = "32M", value_name = "SIZE")]
     ring_size: u64,
 
+    /// Threads that read packets, each with its share of that memory: for more packets than one keeps up with
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=RingConfig::MAX_THREADS.into()))]
+    capture_threads: u8,
+
     /// Say who would be banned if detect.action in the rules file were "ban", and ban nobody
     #[arg(long)]
     would_ban: bool,
@@ -191,7 +195,7 @@ impl RunArgs {
             capture: LiveConfig {
                 kind: self.capture.into(),
                 names: self.interfaces.clone(),
-                ring: RingConfig { bytes, ..RingConfig::default() },
+                ring: RingConfig { bytes, threads: self.capture_threads, ..RingConfig::default() },
                 wake: Vec::new(),
             },
             log: self.log.config(&self.log_file, WhenFull::Lose),

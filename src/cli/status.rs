@@ -78,7 +78,11 @@ fn numbers(status: &Status) -> Vec<(&'static str, u64, String)> {
     let sometimes = [
         ("  malformed", malformed, none()),
         ("suspicious", suspicious, none()),
-        ("lost in the kernel", status.counts.lost_kernel, "  never seen; --ring-size gives them more room".to_owned()),
+        (
+            "lost in the kernel",
+            status.counts.lost_kernel,
+            "  never seen; --ring-size gives them room, --capture-threads readers".to_owned(),
+        ),
         ("lost reports", status.counts.lost_reports, "  dropped, and not in the log".to_owned()),
         ("lost in the log", status.counts.lost_log, "  lines that the log could not take".to_owned()),
         ("differences", status.counts.differences, "  the kernel did otherwise than predicted".to_owned()),

@@ -24,7 +24,6 @@ pub mod report;
 pub mod server;
 mod session;
 pub mod socket;
-pub mod waker;
 
 pub use crate::record::tap::Kind;
 pub use access::Access;

@@ -1,7 +1,7 @@
 //! The way back of an answer.
 
 use super::protocol::{Answer, Outcome, Refusal, RefusalKind};
-use super::waker::Waker;
+use crate::sys::waker::Waker;
 use std::sync::mpsc::Sender;
 
 /// Which client an answer is for. Not used again for another.

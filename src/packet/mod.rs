@@ -68,6 +68,12 @@ impl Packet {
     pub const fn of(net: Net) -> Self {
         Self { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None }
     }
+
+    /// The same seen where it was sent: what is left to the network card to fill in is not at fault.
+    #[must_use]
+    pub fn as_sent(self) -> Self {
+        Self { malformed: self.malformed.filter(|fault| !fault.may_be_left_to_card()), ..self }
+    }
 }
 
 impl Ip {
@@ -301,9 +307,7 @@ pub struct Arp {
 ///
 /// It may have been seen where it was sent: what is left to the network card to fill in is not at fault.
 pub fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
-    let mut packet = parse_received(link, bytes, original_len);
-    packet.malformed = packet.malformed.filter(|fault| !fault.may_be_left_to_card());
-    packet
+    parse_received(link, bytes, original_len).as_sent()
 }
 
 /// The same of a frame that came from outside, whose sender and network card have done all that they were to do.

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("sys", &[]),
+    ("batches", &[]),
     ("text", &[]),
     ("netlink", &["sys"]),
     ("host", &["netlink"]),
     ("alert", &[]),
     ("packet", &["alert", "time"]),
-    ("capture", &["packet", "time", "netlink", "sys"]),
+    ("capture", &["batches", "packet", "time", "netlink", "sys"]),
     ("conntrack", &["packet", "host", "netlink", "sys"]),
     ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["alert", "packet", "time", "host", "sys"]),
@@ -27,6 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "alert",
+            "batches",
             "capture",
             "conntrack",
             "control",

@@ -30,7 +30,7 @@ fn open(kind: LiveKind, names: &[&str]) -> Live {
 }
 
 /// A sender and a receiver on lo. The receiver is there, so that nothing answers.
-fn loopback_sockets() -> (UdpSocket, UdpSocket) {
+pub fn loopback_sockets() -> (UdpSocket, UdpSocket) {
     let receiver = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     let sender = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     sender.connect(receiver.local_addr().expect("bound")).expect("connected");
@@ -38,7 +38,7 @@ fn loopback_sockets() -> (UdpSocket, UdpSocket) {
 }
 
 /// What the datagrams of these tests carry, so that they are known from all else.
-const MARK: &[u8] = b"a datagram of the capture tests";
+pub const MARK: &[u8] = b"a datagram of the capture tests";
 
 fn is_ours(frame: &Frame<'_>) -> bool {
     frame.bytes.windows(MARK.len()).any(|bytes| bytes == MARK)

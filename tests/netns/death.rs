@@ -213,8 +213,8 @@ fn a_panic_in_any_thread() {
     let world = World::new();
     rules_of_others();
     let clean = everything();
-    for thread in ["main", "capture", "writer", "printer", "signals", "changes", "confirm"] {
-        let mut command = command(&world, RULES[1], ["--yes", "--print", "--confirm", "60"]);
+    for thread in ["main", "capture", "reader", "writer", "printer", "signals", "changes", "confirm"] {
+        let mut command = command(&world, RULES[1], ["--yes", "--print", "--confirm", "60", "--capture-threads", "2"]);
         command.env("PFW_PANIC", thread).stdout(std::process::Stdio::null());
         let (code, said) = Running::begin(command).end();
         assert!(said.contains("rehearsed"), "{thread}: {said}");

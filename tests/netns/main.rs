@@ -23,6 +23,7 @@ mod devices;
 mod discards;
 mod early;
 mod enforce;
+mod fan;
 mod faults;
 mod firewall;
 mod forward;
@@ -63,6 +64,7 @@ fn cases() -> Vec<Case> {
         audit::CASES,
         bans::CASES,
         capture::CASES,
+        fan::CASES,
         &control::cases(),
         death::CASES,
         detect::CASES,

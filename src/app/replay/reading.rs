@@ -4,13 +4,12 @@
 //! batches as [`BATCHES`]: who is ahead waits for the other. Reading is about a third of a replay's work, and the only
 //! part that needs nothing of what the rest remembers; on one processor the two cost what one thread did.
 
+use crate::batches::{self, Desk, batches};
 use crate::capture::file::{CaptureFile, FileInterface};
 use crate::capture::{Frame, FrameSource, Polled};
 use crate::packet::{self, HardwarePair, Packet};
 use crate::time::Timestamp;
 use std::io::{self, Read};
-use std::mem;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Packets in a batch: so many that a hand-over does not show among them, in 80 KiB.
@@ -52,84 +51,49 @@ pub(super) struct Reader<R> {
     source: CaptureFile<R>,
     /// How many interfaces were told.
     told: usize,
-    desk: Desk,
-}
-
-/// What a reader writes on.
-struct Desk {
-    batch: Batch,
-    full: SyncSender<Batch>,
-    spent: Receiver<Batch>,
-    /// Nobody wants more.
-    unwanted: bool,
+    desk: Desk<Batch>,
 }
 
 /// The end that takes packets. Dropping it ends the reader.
-pub(super) struct Batches {
-    full: Receiver<Batch>,
-    spent: SyncSender<Batch>,
-}
+pub(super) type Batches = batches::Batches<Batch>;
 
 /// Both ends, for what is left of `source`; the interfaces that it has described so far are known.
 pub(super) fn reader<R: Read>(source: CaptureFile<R>) -> (Reader<R>, Batches) {
-    let (full, batches) = sync_channel(BATCHES);
-    let (spent, empty) = sync_channel(BATCHES);
-    for _ in 1..BATCHES {
-        // There is room for exactly these, and the receiver is in our hands.
-        let _ = spent.try_send(Batch::default());
-    }
-    let desk = Desk { batch: Batch::default(), full, spent: empty, unwanted: false };
-    (Reader { told: source.interfaces().len(), source, desk }, Batches { full: batches, spent })
+    let (desk, batches) = batches(BATCHES);
+    (Reader { told: source.interfaces().len(), source, desk }, batches)
 }
 
 impl<R: Read> Reader<R> {
     /// Reads up to the end or the damage, or until nobody wants more.
     pub(super) fn run(mut self) -> io::Result<()> {
         loop {
-            let polled = self.source.poll(Duration::ZERO, &mut |frame| self.desk.add(Seen::of(frame)));
+            let Self { source, told, desk } = &mut self;
+            let polled = source.poll(Duration::ZERO, &mut |frame| {
+                desk.batch.seen.push(Seen::of(frame));
+                if desk.batch.seen.len() >= BATCH {
+                    desk.hand_on();
+                }
+            });
             // Before a pipe is waited for, and before an error is told.
-            self.desk.hand_on();
-            let new = self.source.interfaces().get(self.told..).unwrap_or_default();
-            self.desk.batch.interfaces.extend_from_slice(new);
-            self.told += new.len();
-            if polled? == Polled::End || self.desk.unwanted {
+            if !desk.batch.seen.is_empty() {
+                desk.hand_on();
+            }
+            let new = source.interfaces().get(*told..).unwrap_or_default();
+            desk.batch.interfaces.extend_from_slice(new);
+            *told += new.len();
+            if polled? == Polled::End || desk.is_unwanted() {
                 return Ok(());
             }
         }
     }
 }
 
-impl Desk {
-    fn add(&mut self, seen: Seen) {
-        self.batch.seen.push(seen);
-        if self.batch.seen.len() >= BATCH {
-            self.hand_on();
-        }
-    }
-
-    fn hand_on(&mut self) {
-        if self.batch.seen.is_empty() {
-            return;
-        }
-        let next = self.spent.recv().unwrap_or_else(|_| Batch::default());
-        let batch = mem::replace(&mut self.batch, next);
-        // Never full: there are no more batches than places. It fails where nobody takes them any more.
-        self.unwanted = self.full.send(batch).is_err();
-    }
-}
-
-impl Batches {
-    /// The next batch, unless the reader has ended. It is to be [given back](Self::give_back).
-    pub(super) fn next(&self) -> Option<Batch> {
-        self.full.recv().ok()
-    }
-
-    /// Gives a batch back for use again.
-    pub(super) fn give_back(&self, mut batch: Batch) {
-        batch.interfaces.clear();
-        batch.seen.clear();
-        // There is room for every batch there is; without a reader nobody needs it.
-        let _ = self.spent.try_send(batch);
+impl Batch {
+    /// Without what was in it.
+    pub(super) fn emptied(mut self) -> Self {
+        self.interfaces.clear();
+        self.seen.clear();
+        self
     }
 }
 
@@ -169,7 +133,7 @@ mod tests {
                     next += 1;
                 }
                 thread::yield_now();
-                batches.give_back(batch);
+                batches.give_back(batch.emptied());
             }
             assert_eq!(next, i64::from(records));
             reader.join().unwrap().unwrap();

@@ -93,6 +93,7 @@ impl Reader {
             link,
             bytes: window.take(record_len).get(self.header_len..).unwrap_or_default(),
             original_len: header.original_len.max(header.captured_len),
+            read: None,
         }))
     }
 

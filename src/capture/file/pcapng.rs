@@ -219,6 +219,7 @@ impl Reader {
             link,
             bytes: packet.data,
             original_len: packet.original_len.max(captured),
+            read: None,
         }))
     }
 

@@ -16,6 +16,7 @@ fn frame(interface: u32, packet_type: PacketType) -> Frame<'static> {
         link: Link::Cooked { ethertype: 0x0800 },
         bytes: &[],
         original_len: 0,
+        read: None,
     }
 }
 

@@ -25,7 +25,7 @@ const VLAN_ID: u32 = 0x0fff;
 
 /// What became of the frames that the kernel put into a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Walked {
+pub(in crate::capture) struct Walked {
     /// Frames that were handed out.
     pub handed_out: u32,
     /// Frames whose place can't be right. This would be a defect of the kernel; they are not lost in silence.
@@ -33,7 +33,7 @@ pub(super) struct Walked {
 }
 
 /// Hands out the frames of a block in their order.
-pub(super) fn walk(block: &[u8], sink: &mut dyn FnMut(&Frame<'_>)) -> Walked {
+pub(in crate::capture) fn walk(block: &[u8], sink: &mut dyn FnMut(&Frame<'_>)) -> Walked {
     let count = u32_at(block, FRAME_COUNT).unwrap_or(0);
     let mut at = u32_at(block, FIRST_FRAME).unwrap_or(0) as usize;
     for handed_out in 0..count {
@@ -69,6 +69,7 @@ fn frame(block: &[u8], at: usize) -> Option<(Frame<'_>, usize)> {
         link: Link::Cooked { ethertype },
         bytes,
         original_len: u32_at(header, offset_of!(tpacket3_hdr, tp_len))?.max(captured),
+        read: None,
     };
     Some((frame, u32_at(header, offset_of!(tpacket3_hdr, tp_next_offset))? as usize))
 }

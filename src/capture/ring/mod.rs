@@ -5,23 +5,34 @@
 //! serves Ethernet, tun and WireGuard alike. Not promiscuous: no membership is asked for.
 
 mod block;
+mod group;
+mod inlet;
 mod memory;
 
-use super::filter::{self, Selection};
+pub(super) use block::{Walked, walk};
+pub(super) use group::open_group;
+pub(super) use inlet::Inlet;
+pub(super) use memory::Glance;
+
+use super::filter::Selection;
 use super::interfaces::{Interfaces, LinkEvent};
 use super::live::Tap;
 use super::{Frame, SourceCounters};
 use crate::sys;
 use memory::Blocks;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How large the ring is and how much of each frame it keeps.
+/// How large the ring is, who reads it, and how much of each frame it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingConfig {
     /// Bytes of memory for frames that wait to be read, from [`RingConfig::MIN_BYTES`] to [`RingConfig::MAX_BYTES`].
     pub bytes: usize,
+    /// So many threads read frames, each from a ring of its own with its share of the memory; of one the thread is that
+    /// which takes them. From 1 to [`RingConfig::MAX_THREADS`].
+    pub threads: u8,
     /// Bytes that are kept of each frame; of a long TCP segment it is less.
     pub snaplen: u32,
 }
@@ -31,6 +42,8 @@ impl RingConfig {
     pub const MIN_BYTES: usize = 2 * MIN_BLOCK;
     /// What the kernel could take without anybody's noticing that it was too much.
     pub const MAX_BYTES: usize = 1 << 30;
+    /// Reading is a third of the work, and one thread does the rest: more than a few wait for that.
+    pub const MAX_THREADS: u8 = 8;
 }
 
 impl Default for RingConfig {
@@ -38,7 +51,7 @@ impl Default for RingConfig {
     /// 2 KiB hold a frame of any ordinary MTU in full, and of the kernel's super-frames (up to 64 KiB and more) all
     /// headers without the cost of copying what nobody looks at, of which long TCP segments are all but their headers.
     fn default() -> Self {
-        Self { bytes: 32 << 20, snaplen: 2048 }
+        Self { bytes: 32 << 20, threads: 1, snaplen: 2048 }
     }
 }
 
@@ -55,32 +68,23 @@ const NOMINAL_FRAME: usize = 2048;
 /// How long [`Tap::drain`] waits at most for the open block.
 const DRAIN_LIMIT: Duration = Duration::from_millis(3 * RETIRE_MILLIS as u64);
 
-/// What the kernel counted since the ring was opened (`PACKET_STATISTICS`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct KernelCounters {
-    /// Frames that passed the filter, whether they were dropped or not.
-    frames: u64,
-    /// Frames that were dropped because the ring was full.
-    dropped: u64,
-    /// How often the ring became full.
-    freezes: u64,
-}
-
-/// The ring, and where in it the next block is.
+/// The ring, in the hands of who reads it.
 pub(super) struct Ring {
-    socket: OwnedFd,
+    inlet: Arc<Inlet>,
     blocks: Blocks,
-    next: usize,
-    snaplen: u32,
     selection: Selection,
-    handed_out: u64,
-    unreadable: u64,
-    kernel: KernelCounters,
 }
 
 impl Ring {
     /// Opens the ring for the selected interfaces. The first frame that can be in it is one that came after this.
     pub(super) fn open(config: RingConfig, selection: Selection) -> io::Result<Self> {
+        let ring = Self::open_shut(config)?;
+        ring.inlet.select(&selection)?;
+        Ok(Self { selection, ..ring })
+    }
+
+    /// Opens a ring that lets nothing in so far.
+    pub(super) fn open_shut(config: RingConfig) -> io::Result<Self> {
         let (block_size, count) = geometry(config.bytes)?;
         // Protocol 0 and no binding: nothing arrives before all is set up.
         let socket = sys::socket(libc::AF_PACKET, libc::SOCK_DGRAM, 0).map_err(explain_open)?;
@@ -92,100 +96,81 @@ impl Ring {
         // The same stamp in the ring as in NFLOG: the kernel takes it when the frame comes in, not when it is copied.
         sys::set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)?;
         let blocks = Blocks::map(fd, block_size, count).map_err(|error| explain_ring(&error, config.bytes))?;
-        sys::attach_filter(fd, &filter::select(&selection, config.snaplen))?;
-        sys::bind(fd, &all_interfaces())?;
-        Ok(Self {
-            socket,
-            blocks,
-            next: 0,
-            snaplen: config.snaplen,
-            selection,
-            handed_out: 0,
-            unreadable: 0,
-            kernel: KernelCounters::default(),
-        })
+        let inlet = Inlet::new(socket, config.snaplen);
+        inlet.shut()?;
+        sys::bind(inlet.fd(), &all_interfaces())?;
+        Ok(Self { inlet: Arc::new(inlet), blocks, selection: Selection::Only(Vec::new()) })
     }
 
-    /// Hands out the frames of the next block, if it is ready.
-    fn hand_out_block(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) {
-        let Some(block) = self.blocks.filled(self.next) else { return };
-        let walked = block::walk(block.bytes(), sink);
-        drop(block);
-        self.handed_out += u64::from(walked.handed_out);
-        self.unreadable += u64::from(walked.unreadable);
-        self.next = (self.next + 1) % self.blocks.count();
+    /// What steers it, for another thread.
+    pub(super) fn inlet(&self) -> Arc<Inlet> {
+        Arc::clone(&self.inlet)
     }
 
-    /// Takes the error that `poll` reports, without which it would report it for ever. That an interface went down
-    /// is none.
-    fn take_error(&self) -> io::Result<()> {
-        match sys::take_error(self.socket.as_fd())? {
-            Some(error) if error.raw_os_error() != Some(libc::ENETDOWN) => Err(error),
-            _ => Ok(()),
+    /// What tells another thread whether anything is in it.
+    pub(super) fn glance(&self) -> Glance {
+        self.blocks.glance()
+    }
+
+    /// Has `read` read the next block, if it is ready; it goes back to the kernel afterwards. Whether it was.
+    pub(super) fn read_block(&mut self, read: impl FnOnce(&[u8]) -> Walked) -> bool {
+        let Some(block) = self.blocks.filled() else { return false };
+        self.inlet.count(read(block.bytes()));
+        true
+    }
+
+    /// Has `read` read the blocks that are there, and that which is open until its time is up. Nothing may come in any more.
+    pub(super) fn read_rest(&mut self, read: &mut dyn FnMut(&[u8]) -> Walked) -> io::Result<()> {
+        let limit = Instant::now() + DRAIN_LIMIT;
+        loop {
+            while self.read_block(&mut *read) {}
+            let left = limit.saturating_duration_since(Instant::now());
+            if self.inlet.is_accounted_for()? || left.is_zero() {
+                return Ok(());
+            }
+            // The open block is handed over when its time is up.
+            self.wait(&[], left)?;
         }
-    }
-
-    /// What the kernel counted since the ring was opened.
-    fn kernel_counters(&mut self) -> io::Result<KernelCounters> {
-        // Reading sets the kernel's counters to zero, hence the sums.
-        let new: libc::tpacket_stats_v3 = sys::option(self.socket.as_fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
-        self.kernel.frames += u64::from(new.tp_packets);
-        self.kernel.dropped += u64::from(new.tp_drops);
-        self.kernel.freezes += u64::from(new.tp_freeze_q_cnt);
-        Ok(self.kernel)
     }
 }
 
 impl Tap for Ring {
     fn has_frames(&self) -> bool {
-        self.blocks.is_begun(self.next)
+        self.blocks.is_begun()
     }
 
     fn wait(&mut self, others: &[libc::pollfd], timeout: Duration) -> io::Result<()> {
-        if self.blocks.is_filled(self.next) {
+        if self.blocks.is_filled() {
             return Ok(());
         }
-        let mut fds = vec![sys::readable(self.socket.as_fd())];
+        let mut fds = vec![sys::readable(self.inlet.fd())];
         fds.extend_from_slice(others);
         sys::wait(&mut fds, timeout)?;
-        if fds.first().is_some_and(|ring| ring.revents & libc::POLLERR != 0) { self.take_error() } else { Ok(()) }
+        if fds.first().is_some_and(|ring| ring.revents & libc::POLLERR != 0) { self.inlet.take_error() } else { Ok(()) }
     }
 
     /// The batch is a block.
     fn hand_out(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
-        self.hand_out_block(sink);
+        self.read_block(|block| walk(block, sink));
         Ok(())
     }
 
     fn follow(&mut self, _: &Interfaces, selection: &Selection) -> io::Result<Vec<LinkEvent>> {
         if self.selection != *selection {
-            sys::attach_filter(self.socket.as_fd(), &filter::select(selection, self.snaplen))?;
+            self.inlet.select(selection)?;
             self.selection = selection.clone();
         }
         Ok(Vec::new())
     }
 
     fn counters(&mut self) -> SourceCounters {
-        let kernel = self.kernel_counters().unwrap_or(self.kernel);
-        SourceCounters { frames: self.handed_out, dropped: kernel.dropped + self.unreadable, freezes: kernel.freezes }
+        self.inlet.counters()
     }
 
     /// Afterwards the frames that were handed out and those that were dropped are all that the kernel counted.
     fn drain(&mut self, sink: &mut dyn FnMut(&Frame<'_>)) -> io::Result<()> {
-        sys::attach_filter(self.socket.as_fd(), &filter::nothing())?;
-        let limit = Instant::now() + DRAIN_LIMIT;
-        loop {
-            while self.blocks.is_filled(self.next) {
-                self.hand_out_block(sink);
-            }
-            let kernel = self.kernel_counters()?;
-            let left = limit.saturating_duration_since(Instant::now());
-            if self.handed_out + self.unreadable + kernel.dropped >= kernel.frames || left.is_zero() {
-                return Ok(());
-            }
-            // The open block is handed over when its time is up.
-            self.wait(&[], left)?;
-        }
+        self.inlet.shut()?;
+        self.read_rest(&mut |block| walk(block, sink))
     }
 }
 

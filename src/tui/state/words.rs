@@ -65,7 +65,7 @@ fn advice(event: &Event) -> &'static str {
         }
         Kind::Lost if event.unread => "Only this view was too slow; firewall.log has these lines.",
         Kind::Lost => {
-            "These events are in no log. Fewer lines (--log blocked), a larger ring (--ring-size) or a faster disk help."
+            "These events are in no log. Fewer lines (--log blocked), a larger ring (--ring-size), more readers (--capture-threads) or a faster disk help."
         }
         Kind::Pfw => "This is about pfw itself; w shows what needs to be looked at.",
     }

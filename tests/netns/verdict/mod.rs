@@ -92,7 +92,7 @@ fn engine_kernel_and_log_agree() {
     let rounds = number("PFW_VERDICT_ROUNDS").unwrap_or(if seconds.is_some() { u64::MAX } else { ROUNDS });
     let shown = number("PFW_VERDICT_SHOWN").map_or(6, |shown| usize::try_from(shown).expect("a small number"));
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut bench = Bench::start(Ground::new(), machinery(first));
+    let mut bench = Bench::start(Ground::new(), setting(first));
     let mut tally = Tally::default();
     let mut bad = 0;
     for seed in first..first.saturating_add(rounds) {
@@ -100,7 +100,7 @@ fn engine_kernel_and_log_agree() {
             break;
         }
         if seed > first && seed.is_multiple_of(BLOCK) {
-            bench = Bench::start(bench.stop(), machinery(seed));
+            bench = Bench::start(bench.stop(), setting(seed));
         }
         let complaints = bench.round(seed, &mut tally);
         if !complaints.is_empty() {
@@ -123,13 +123,15 @@ fn last_id(seed: u64) -> u16 {
     u16::try_from(seed * SHOTS as u64 % 65_536).expect("16 bits")
 }
 
-/// What is at work beside pfw in the round of a seed.
-fn machinery(seed: u64) -> Machinery {
-    match seed / BLOCK % 3 {
+/// What is at work beside pfw in the round of a seed, and how many threads of it read packets.
+fn setting(seed: u64) -> (Machinery, &'static str) {
+    let block = seed / BLOCK;
+    let machinery = match block % 3 {
         1 => Machinery::Bare,
         2 => Machinery::Translated,
         _ => Machinery::Tracked,
-    }
+    };
+    (machinery, if block.is_multiple_of(2) { "1" } else { "3" })
 }
 
 /// The world, and pfw in it.
@@ -148,10 +150,11 @@ struct Bench {
 }
 
 impl Bench {
-    fn start(mut ground: Ground, machinery: Machinery) -> Self {
+    fn start(mut ground: Ground, (machinery, threads): (Machinery, &str)) -> Self {
         ground.set(machinery);
         let _ = std::fs::remove_file(ground.world.path("firewall.log"));
-        let pfw = enforce(&ground.world, "{}", JSON_LOG);
+        let args = JSON_LOG.iter().copied().chain(["--capture-threads", threads]);
+        let pfw = enforce(&ground.world, "{}", args);
         ground.forget();
         let log = Log::open(&ground.world.path("firewall.log"));
         let host = pfw::host::read();
