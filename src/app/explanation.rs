@@ -136,6 +136,12 @@ impl Case<'_> {
         discard: impl FnOnce(Arrival) -> Option<Discard>,
         unfinished: bool,
     ) -> Explanation {
+        let rule = || self.rule.cloned().unwrap_or_else(unknown_rule);
+        // For some seconds after a change the rules before it would explain much that no rule has seen.
+        if let Some(why) = self.why_discarded(discard) {
+            let reason = format!("discarded by the kernel before any rule: {}", why.words());
+            return Explanation { rule: rule(), reason, cause: None };
+        }
         let mut reply_allowed = false;
         for kernel in generations.in_force(self.seen.time) {
             let allows = |state| self.decide(&kernel.matcher, state).all(|(_, decision)| decision.allows());
@@ -146,14 +152,9 @@ impl Case<'_> {
             }
             reply_allowed = reply_allowed || allows(State::Reply) || allows(State::Related);
         }
-        let rule = self.rule.cloned().unwrap_or_else(unknown_rule);
-        if let Some(why) = self.why_discarded(discard) {
-            let reason = format!("discarded by the kernel before any rule: {}", why.words());
-            return Explanation { rule, reason, cause: None };
-        }
         if unfinished {
             let reason = "no rule has seen it: its datagram is not whole yet".to_owned();
-            return Explanation { rule, reason, cause: None };
+            return Explanation { rule: rule(), reason, cause: None };
         }
         let cause = match self.predicted.state {
             _ if !reply_allowed => Cause::Unexplained,
@@ -162,7 +163,7 @@ impl Case<'_> {
             State::Untracked => Cause::Untracked,
             State::New | State::Original | State::Reply | State::Related => Cause::TimeOut,
         };
-        Explanation { rule, reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
+        Explanation { rule: rule(), reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
     }
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
@@ -339,7 +340,9 @@ mod tests {
     fn a_packet_that_never_came_as_far_as_the_rules_is_no_difference() {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
-        generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
+        // Those before would have let it pass, and are not long gone.
+        generations.add(kernel(0, "{}", ("default_policy", Step::DefaultPolicy)));
+        generations.add(kernel(99, LIST, ("block_ips", Step::BlockIps)));
         let explained = case(&seen, &form(&seen, decision), decision).passed(
             &generations,
             |arrival| (arrival.interface == 1).then_some(Discard::NoRoute),
