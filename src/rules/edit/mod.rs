@@ -5,6 +5,7 @@
 //! is sound, and says what the old one said plus the change. Pure: files are `store`'s matter.
 
 mod apply;
+mod built_in;
 mod container;
 mod element;
 mod list;
@@ -17,6 +18,7 @@ mod undo;
 #[cfg(test)]
 mod tests;
 
+pub use built_in::built_in;
 pub use element::{Details, NewRule};
 pub use list::List;
 pub use remark::Remark;

@@ -1,5 +1,6 @@
 //! What a word on the command line means: a value of one of the lists, or the id of something that is there.
 
+use super::built_in::built_in;
 use super::list::List;
 use crate::rules::address::{self, AddressRange};
 use crate::rules::diagnostic::quoted;
@@ -149,6 +150,9 @@ impl Value {
 
 /// What to say of a word that is neither a value nor an id.
 fn reason_for_neither(text: &str, reason: &str, rules: &Ruleset) -> String {
+    if let Some(words) = built_in(text) {
+        return words;
+    }
     if List::ALL.iter().any(|list| text.strip_prefix(list.key()).is_some_and(|rest| rest.starts_with(':'))) {
         return no_such_id(text, rules);
     }
@@ -165,9 +169,11 @@ fn reason_for_neither(text: &str, reason: &str, rules: &Ruleset) -> String {
 }
 
 pub(super) fn no_such_id(id: &str, rules: &Ruleset) -> String {
-    let near = did_you_mean(id, ids(rules));
-    let remedy = if near.is_empty() { "; 'pfw rules' lists them" } else { &near };
-    format!("there is no id {}{remedy}", quoted(id))
+    built_in(id).unwrap_or_else(|| {
+        let near = did_you_mean(id, ids(rules));
+        let remedy = if near.is_empty() { "; 'pfw rules' lists them" } else { &near };
+        format!("there is no id {}{remedy}", quoted(id))
+    })
 }
 
 fn known(id: &str, rules: &Ruleset) -> Option<Arc<str>> {
@@ -283,6 +289,12 @@ mod tests {
             ("r99", "nothing is called \"r99\": no id and no protocol; 'pfw rules' lists the ids"),
             ("block_ips:10.0.0.1", "there is no id \"block_ips:10.0.0.1\"; did you mean \"block_ips:192.0.2.1\"?"),
             ("block_ports:1", "there is no id \"block_ports:1\"; 'pfw rules' lists them"),
+            (
+                "guard:dhcp",
+                "\"guard:dhcp\" is built in: nothing turns it off, but a peer in block_ips is blocked before it",
+            ),
+            ("panic", "\"panic\" is built in: 'pfw panic' begins it, and 'pfw resume panic' ends it"),
+            ("id:panic", "\"panic\" is built in: 'pfw panic' begins it, and 'pfw resume panic' ends it"),
             ("tpc", "\"tpc\" is not a protocol; did you mean \"tcp\"?"),
             ("", "an address, a port or a protocol is needed"),
             ("70000", "70000 is not a port (0 to 65535)"),
