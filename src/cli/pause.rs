@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::duration::seconds;
-use super::steer::{SteerArgs, run as steer};
+use super::steer::{ForcibleArgs, SteerArgs, run as steer};
 use crate::control::{Activity, Request, Resumed};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -29,12 +29,8 @@ pub struct ResumeArgs {
     #[arg(value_enum, value_name = "WHAT")]
     what: Resumable,
 
-    /// Even if it cuts your own session
-    #[arg(long)]
-    force: bool,
-
     #[command(flatten)]
-    steer: SteerArgs,
+    how: ForcibleArgs,
 }
 
 /// The arguments of `pfw panic`.
@@ -44,12 +40,8 @@ pub struct PanicArgs {
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     duration: Option<u64>,
 
-    /// Even if it cuts your own session
-    #[arg(long)]
-    force: bool,
-
     #[command(flatten)]
-    steer: SteerArgs,
+    how: ForcibleArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -86,10 +78,10 @@ pub fn resume(args: &ResumeArgs) -> Result<Exit> {
         Resumable::Monitoring => Resumed::Monitoring,
         Resumable::Panic => Resumed::Panic,
     };
-    steer(&args.steer, &Request::Resume { what, force: args.force })
+    steer(&args.how.steer, &Request::Resume { what, force: args.how.force })
 }
 
 /// Has all but loopback blocked.
 pub fn panic(args: &PanicArgs) -> Result<Exit> {
-    steer(&args.steer, &Request::Panic { for_seconds: args.duration, force: args.force })
+    steer(&args.how.steer, &Request::Panic { for_seconds: args.duration, force: args.how.force })
 }

@@ -22,15 +22,16 @@ pub struct SteerArgs {
     pub(super) json: bool,
 }
 
-/// The arguments of `pfw undo` and `pfw reload`.
+/// The arguments of what asks back before it cuts the caller's session: `pfw undo`, `pfw reload`, and with more of them
+/// `pfw resume` and `pfw panic`.
 #[derive(Args, Clone, Debug)]
 pub struct ForcibleArgs {
     /// Even if it cuts your own session
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
 
     #[command(flatten)]
-    steer: SteerArgs,
+    pub(super) steer: SteerArgs,
 }
 
 /// Has it done, even if it cuts the caller's session where that is meant.
