@@ -101,6 +101,7 @@ impl Shared {
 const fn step(origin: Origin) -> Step {
     match origin {
         Origin::BuiltIn => Step::Guard,
+        Origin::Panic => Step::Panic,
         Origin::AllowIps => Step::AllowIps,
         Origin::BlockIps | Origin::BlockLists => Step::BlockIps,
         Origin::BlockPorts => Step::BlockPorts,

@@ -2,11 +2,8 @@
 
 use super::clerk::rfc3339;
 use crate::control::report;
-use crate::host::Host;
-use crate::rules::{Origin, Ruleset, parse};
+use crate::rules::Ruleset;
 use crate::time::Timestamp;
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 /// What rests, and what is blocked beyond the rules.
@@ -85,51 +82,14 @@ impl Regime {
     }
 }
 
-/// The rules of a panic: every peer is blocked that is not this machine, forwarded traffic and open connections too.
-pub fn panic_rules(host: &Host) -> Ruleset {
-    let own = host.addresses.iter().map(|(address, _)| address.to_string());
-    let spared = ["127.0.0.0/8".to_owned(), "::1".to_owned()].into_iter().chain(own);
-    let spared: Vec<_> = spared.map(|address| format!("\"!{address}\"")).collect();
-    let entry = format!(
-        r#"{{ "ip": [{}], "id": "panic", "comment": "panic is on: all but this machine itself is blocked" }}"#,
-        spared.join(", ")
-    );
-    // Should a machine have an address that no rules file can hold, nothing is spared but what needs no list.
-    rules(&format!(r#"{{ "block_ips": [{entry}] }}"#))
-        .or_else(|| rules(r#"{ "default_policy": "deny" }"#))
-        .unwrap_or_default()
-}
-
-fn rules(text: &str) -> Option<Ruleset> {
-    let read = |_: &Path| Err(io::ErrorKind::NotFound.into());
-    let origin = Origin { file: "panic", folder: Path::new(""), read: &read };
-    parse(text.as_bytes().to_vec(), &origin).ok().map(|loaded| loaded.ruleset)
+/// The rules of a panic, in place of `rules`: of these only what is suspicious stays.
+pub fn panic_rules(rules: &Ruleset) -> Ruleset {
+    Ruleset { panic: true, detect: rules.detect.clone(), ..Ruleset::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Matcher;
-
-    fn host() -> Host {
-        let addresses = ["127.0.0.1/8", "10.0.0.5/24", "fe80::1/64", "::1/128"].map(|text| {
-            let (address, len) = text.split_once('/').unwrap();
-            (address.parse().unwrap(), len.parse().unwrap())
-        });
-        Host { addresses: addresses.into(), ..Host::default() }
-    }
-
-    #[test]
-    fn a_panic_blocks_every_peer_but_this_machine() {
-        let matcher = Matcher::new(&panic_rules(&host()), &host(), Timestamp::now());
-        let blocks = |address: &str| matcher.listed(address.parse().unwrap()).map(|(rule, _)| rule.id.to_string());
-        for peer in ["10.0.0.1", "192.0.2.1", "2001:db8::1", "fe80::2", "255.255.255.255"] {
-            assert_eq!(blocks(peer).as_deref(), Some("panic"), "{peer}");
-        }
-        for own in ["127.0.0.1", "127.7.7.7", "10.0.0.5", "fe80::1", "::1"] {
-            assert_eq!(blocks(own), None, "{own}");
-        }
-    }
 
     #[test]
     fn spells_end_at_their_time_and_the_others_go_on() {

@@ -157,6 +157,7 @@ prop_compose! {
         block_protocols in protocol_entries("block_protocols"),
         allow_protocols in protocol_entries("allow_protocols"),
         rules in vec(any_rule(), 0..12),
+        panic in prop::bool::weighted(0.1),
     ) -> Ruleset {
         let policy = |allow| if allow { Policy::Allow } else { Policy::Deny };
         let number = |(index, rule): (u32, Rule)| Rule { id: format!("rule-{index}").into(), index, ..rule };
@@ -169,6 +170,7 @@ prop_compose! {
             block_protocols,
             allow_protocols,
             rules: (0..).zip(rules).map(number).collect(),
+            panic,
             ..Ruleset::default()
         }
     }

@@ -10,7 +10,7 @@ pub(super) mod builtin {
     use super::{RuleNumber, Step};
 
     /// Id, step and words of each, in the order of their numbers.
-    pub(in crate::engine) const ALL: [(&str, Step, &str); 13] = [
+    pub(in crate::engine) const ALL: [(&str, Step, &str); 14] = [
         ("guard:neighbour-discovery", Step::Guard, "neighbour discovery"),
         ("guard:path-mtu", Step::Guard, "path MTU discovery"),
         ("guard:dhcp", Step::LinkGuard, "DHCP client"),
@@ -24,6 +24,7 @@ pub(super) mod builtin {
         ("default_policy", Step::DefaultPolicy, "default_policy "),
         ("non-ip", Step::NonIp, "no IP packet"),
         ("forwarded", Step::Forwarded, "forwarded, and no list blocks it"),
+        ("panic", Step::Panic, "panic is on: all but what this machine says to itself is blocked"),
     ];
 
     pub(in crate::engine) const REPLY: RuleNumber = RuleNumber(5);
@@ -34,6 +35,7 @@ pub(super) mod builtin {
     pub(in crate::engine) const DEFAULT_POLICY: RuleNumber = RuleNumber(10);
     pub(in crate::engine) const NON_IP: RuleNumber = RuleNumber(11);
     pub(in crate::engine) const FORWARDED: RuleNumber = RuleNumber(12);
+    pub(in crate::engine) const PANIC: RuleNumber = RuleNumber(13);
 }
 
 /// The number of a guard.
@@ -111,5 +113,18 @@ impl Catalogue {
     /// The words of rule `number`.
     pub(super) fn words(&self, number: RuleNumber) -> Option<&Words> {
         self.words.get(number.0 as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::builtin;
+    use crate::rules::edit::built_in;
+
+    #[test]
+    fn who_names_a_built_in_rule_to_change_it_is_told_what_it_is() {
+        for (id, ..) in builtin::ALL {
+            assert!(built_in(id).is_some(), "{id}");
+        }
     }
 }

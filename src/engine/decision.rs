@@ -40,6 +40,8 @@ pub struct Context {
 pub enum Step {
     /// 1: neighbour discovery, path MTU.
     Guard,
+    /// What decides behind step 1 while a panic is on, in place of all others.
+    Panic,
     /// 2
     AllowIps,
     /// 3: `block_ips`, `block_lists`, bans.

@@ -35,6 +35,7 @@ pub struct Matcher {
     /// Number and action of each rule, by its place in the classifier.
     actions: Vec<(RuleNumber, Action)>,
     own: OwnAddresses,
+    panic: bool,
     default_policy: DefaultPolicy,
     valid_until: Timestamp,
     premises: Premises,
@@ -90,6 +91,7 @@ impl Matcher {
             interfaces,
             actions,
             own: OwnAddresses::new(host),
+            panic: rules.panic,
             default_policy: rules.default_policy,
             valid_until: in_force::next_change(rules, now),
             premises: Premises::new(rules, host),
@@ -198,6 +200,9 @@ impl Matcher {
         if let Some(guard) = guard::before_lists(subject) {
             return Ruling::allow(Step::Guard, guard_number(guard));
         }
+        if self.panic {
+            return self.judge_panic(subject, passage);
+        }
         if let Some(ruling) = self.judge_peer(subject, direction) {
             return ruling;
         }
@@ -212,10 +217,24 @@ impl Matcher {
             .unwrap_or_else(|| self.judge_default(direction))
     }
 
+    /// What this machine says to itself goes by loopback, and its peer is an own address. Either alone is not enough: who
+    /// is elsewhere can forge an own address, and what is sent to one can be led elsewhere by translation.
+    fn judge_panic(&self, subject: &Subject<'_>, passage: Passage) -> Ruling {
+        let (peer, _) = peer(subject, passage.direction());
+        if passage.is_loopback() && self.own.owns(peer) {
+            Ruling::allow(Step::Loopback, builtin::LOOPBACK)
+        } else {
+            Ruling::block(Step::Panic, builtin::PANIC)
+        }
+    }
+
     /// Steps 1 (path MTU alone), 2, 3, 5 and 6, each end by itself.
     fn judge_forwarded(&self, subject: &Subject<'_>) -> Ruling {
         if let Some(guard) = guard::path_mtu(subject) {
             return Ruling::allow(Step::Guard, guard_number(guard));
+        }
+        if self.panic {
+            return Ruling::block(Step::Panic, builtin::PANIC);
         }
         let blocked =
             |address: IpAddr, hit| self.list_ruling(address, hit).filter(|ruling| ruling.action != Action::Allow);
@@ -227,10 +246,8 @@ impl Matcher {
 
     /// Steps 2 and 3.
     fn judge_peer(&self, subject: &Subject<'_>, direction: RuleDirection) -> Option<Ruling> {
-        match direction {
-            RuleDirection::In => self.list_ruling(subject.src(), Hit::Source),
-            RuleDirection::Out => self.list_ruling(subject.dst(), Hit::Destination),
-        }
+        let (address, hit) = peer(subject, direction);
+        self.list_ruling(address, hit)
     }
 
     fn list_ruling(&self, address: IpAddr, hit: Hit) -> Option<Ruling> {
@@ -286,6 +303,14 @@ impl Matcher {
             Policy::Deny => Ruling::block(Step::DefaultPolicy, builtin::DEFAULT_POLICY),
         };
         Ruling { hit: Hit::Direction(direction), ..ruling }
+    }
+}
+
+/// The other end, and which that is.
+fn peer(subject: &Subject<'_>, direction: RuleDirection) -> (IpAddr, Hit) {
+    match direction {
+        RuleDirection::In => (subject.src(), Hit::Source),
+        RuleDirection::Out => (subject.dst(), Hit::Destination),
     }
 }
 

@@ -24,6 +24,11 @@ impl OwnAddresses {
         Self { own, broadcasts }
     }
 
+    /// Whether `address` is this machine's: one of its interfaces, or of loopback.
+    pub(super) fn owns(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.own.binary_search(&address).is_ok()
+    }
+
     /// Whether a packet from `src` to `dst` is what this machine sends to a group or a network that it is part of.
     pub(super) fn sends_to_itself(&self, src: IpAddr, dst: IpAddr) -> bool {
         let to_many =

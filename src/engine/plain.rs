@@ -69,6 +69,8 @@ pub struct Passed {
 pub enum Miss {
     /// None of its guards is for this packet.
     NoGuard,
+    /// There is no panic.
+    NoPanic,
     /// No entry in force has the packet's address, port or protocol.
     NotListed,
     /// A block list has the peer, but bulk lists don't act on such an address.
@@ -161,6 +163,7 @@ impl<'a> Plain<'a> {
 impl Walk<'_> {
     fn own(&mut self) -> Found {
         self.guard_before_lists()
+            .or_else(|| self.panic())
             .or_else(|| self.allow_ips(self.peer()))
             .or_else(|| self.block_ips(self.peer()))
             .or_else(|| self.guard_behind_lists())
@@ -176,6 +179,9 @@ impl Walk<'_> {
     fn forwarded(&mut self) -> Found {
         if let Some(guard) = guard::path_mtu(&self.subject) {
             return found_guard(Step::Guard, guard);
+        }
+        if let Some(panic) = self.panic() {
+            return panic;
         }
         for end in [(self.subject.src(), Hit::Source), (self.subject.dst(), Hit::Destination)] {
             if self.allow_ips(end).is_none()
@@ -199,6 +205,17 @@ impl Walk<'_> {
     fn guard_before_lists(&mut self) -> Option<Found> {
         let guard = guard::before_lists(&self.subject).map(|guard| found_guard(Step::Guard, guard));
         self.or_pass(Step::Guard, Miss::NoGuard, guard)
+    }
+
+    fn panic(&mut self) -> Option<Found> {
+        let (peer, _) = self.peer();
+        let is_own = peer.is_loopback() || self.plain.host.owns(peer);
+        let (action, step, rule) = match self.passage {
+            Passage::LoopbackIn | Passage::LoopbackOut if is_own => (Action::Allow, Step::Loopback, builtin::LOOPBACK),
+            _ => (Action::Block, Step::Panic, builtin::PANIC),
+        };
+        let panic = self.plain.rules.panic.then(|| found(action, step, builtin_id(rule)));
+        self.or_pass(Step::Panic, Miss::NoPanic, panic)
     }
 
     fn guard_behind_lists(&mut self) -> Option<Found> {

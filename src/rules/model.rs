@@ -36,10 +36,12 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     /// What is to be taken for suspicious.
     pub detect: Settings,
+    /// All but what this machine says to itself is blocked, whatever the rest says. No file says so: `pfw panic` does.
+    pub panic: bool,
 }
 
 impl Ruleset {
-    /// How many rules the file has: entries of lists, each block list as one, and ordered rules.
+    /// How many rules there are: entries of lists, each block list as one, ordered rules, and a panic.
     pub fn len(&self) -> usize {
         fn places<T>(entries: &[Entry<T>]) -> usize {
             // What one place of the file stands for is together.
@@ -47,7 +49,7 @@ impl Ruleset {
         }
         let addresses = places(&self.allow_ips) + places(&self.block_ips) + self.block_lists.len();
         let numbers = places(&self.block_ports) + places(&self.block_protocols) + places(&self.allow_protocols);
-        addresses + numbers + self.rules.len()
+        addresses + numbers + self.rules.len() + usize::from(self.panic)
     }
 
     /// Whether it has none.

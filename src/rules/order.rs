@@ -56,13 +56,16 @@ pub struct ListSummary {
 /// The steps of `ruleset` in the order in which they act.
 pub fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
     let section = |step, name, rows| Section { step, name, rows };
+    if ruleset.panic {
+        return numbered(vec![section(1, "guards", first_guards()), section(2, "panic", panic())]);
+    }
     let mut blocked = entries(&ruleset.block_ips, "block", now);
     blocked.extend(ruleset.block_lists.iter().map(|list| block_list(list, now)));
     let mut allowed = entries(&ruleset.allow_protocols, "allow", now);
     if allowed.iter().any(|row| row.idle.is_none()) {
         allowed.push(Row::built_in("block", "allow_protocols", "every other protocol"));
     }
-    let mut sections = vec![
+    numbered(vec![
         section(1, "guards", first_guards()),
         section(2, "allow_ips", entries(&ruleset.allow_ips, "allow", now)),
         section(3, "block_ips, block_lists", blocked),
@@ -74,7 +77,11 @@ pub fn sections(ruleset: &Ruleset, now: Timestamp) -> Vec<Section> {
         section(9, "loopback", loopback()),
         section(10, "allow_protocols", allowed),
         section(11, "default_policy", default_policy(ruleset)),
-    ];
+    ])
+}
+
+/// The steps that have anything in them, with a number for each row that acts.
+fn numbered(mut sections: Vec<Section>) -> Vec<Section> {
     sections.retain(|section| !section.rows.is_empty());
     let acting = sections.iter_mut().flat_map(|section| &mut section.rows).filter(|row| row.idle.is_none());
     for (row, number) in acting.zip(1..) {
@@ -87,6 +94,13 @@ fn first_guards() -> Vec<Row> {
     vec![
         Row::built_in("allow", "guard:neighbour-discovery", "ICMPv6 133 to 136 with hop limit 255"),
         Row::built_in("allow", "guard:path-mtu", "ICMP fragmentation-needed, ICMPv6 packet-too-big"),
+    ]
+}
+
+fn panic() -> Vec<Row> {
+    vec![
+        Row::built_in("allow", "loopback", "what this machine sends to itself"),
+        Row::built_in("block", "panic", "every other packet, forwarded ones and those of open connections too"),
     ]
 }
 

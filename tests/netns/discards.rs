@@ -44,7 +44,7 @@ fn what_routing_discards() {
 }
 
 /// A datagram of nine bytes between addresses.
-fn datagram(src: &str, dst: &str, port: u16) -> Spec {
+pub fn datagram(src: &str, dst: &str, port: u16) -> Spec {
     let [src, dst] = [src, dst].map(|text| text.parse().expect("an address"));
     let body = Body::Udp { ports: (4000, port), data: vec![b'x'; 9] };
     Spec { src, dst, ttl: 64, id: 7, body, extensions: Vec::new(), flaw: Flaw::None }

@@ -68,7 +68,7 @@ impl Office {
     ) -> Result<(), Refusal> {
         let host = Arc::clone(&self.acting.host);
         let ruleset = match regime.panic {
-            Some(_) => panic_rules(&host),
+            Some(_) => panic_rules(&pages.loaded().ruleset),
             None => pages.loaded().ruleset.clone(),
         };
         let acting = self.acting.next(Arc::new(ruleset), host);
@@ -111,11 +111,7 @@ impl Office {
         if host == *self.acting.host {
             return;
         }
-        let ruleset = match self.regime.panic {
-            Some(_) => Arc::new(panic_rules(&host)),
-            None => Arc::clone(&self.acting.ruleset),
-        };
-        self.acting = self.acting.next(ruleset, Arc::new(host));
+        self.acting = self.acting.next(Arc::clone(&self.acting.ruleset), Arc::new(host));
         // If it has failed, what is decided is another thing than what the kernel does, and counted so.
         let from = self.enforce_acting(desk).unwrap_or_else(|_| Timestamp::now());
         self.decide_by_these(from, "this machine's addresses or gateways have changed");

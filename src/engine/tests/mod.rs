@@ -1,6 +1,7 @@
 //! The order of decision, case by case.
 
 mod loopback;
+mod panic;
 mod replies;
 mod scale;
 

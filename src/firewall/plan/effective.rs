@@ -50,8 +50,10 @@ pub(super) struct Listed<Set> {
 }
 
 /// A rule set as the kernel is to be told it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Effective<'a> {
+    /// The rule of a panic, if there is one, and this machine's own addresses. All else is empty then.
+    pub(super) panic: Option<Listed<AddressSet>>,
     pub(super) allow_ips: Vec<Peers>,
     pub(super) block_ips: Vec<Peers>,
     pub(super) block_ports: Vec<Listed<PortSet>>,
@@ -71,6 +73,11 @@ impl<'a> Effective<'a> {
     ///
     /// `lists` are those of the plan before, and then of this one.
     pub(super) fn new(rules: &'a Ruleset, host: &Host, now: Timestamp, lists: &mut Lists, ledger: &mut Ledger) -> Self {
+        if rules.panic {
+            // The lists are as those of the plan before: they are not put in order again when it ends.
+            let panic = Listed { number: ledger.add(&"panic".into(), Origin::Panic), set: own(host) };
+            return Self { panic: Some(panic), ..Self::default() };
+        }
         let allowed: AddressSet = meaning(&in_force(&rules.allow_ips, now));
         let allow_ips = address_list(&rules.allow_ips, now, "allow_ips", Origin::AllowIps, &allowed, ledger);
         let mut block_ips = address_list(&rules.block_ips, now, "block_ips", Origin::BlockIps, &allowed, ledger);
@@ -92,6 +99,7 @@ impl<'a> Effective<'a> {
             (number.filter(|_| policy.incoming == Policy::Deny), number.filter(|_| policy.outgoing == Policy::Deny));
         let block_protocols = block_protocols.into_iter().filter(|listed| !listed.set.is_empty()).collect();
         Self {
+            panic: None,
             allow_ips,
             block_ips,
             block_ports,
@@ -104,9 +112,10 @@ impl<'a> Effective<'a> {
         }
     }
 
-    /// Whether a list blocks anything: steps 3, 5 and 6, which are all that forwarded traffic knows.
-    pub(super) fn lists_block(&self) -> bool {
-        !(self.block_ips.is_empty() && self.block_ports.is_empty() && self.block_protocols.is_empty())
+    /// Whether anything blocks forwarded traffic: a panic, or a list of steps 3, 5 and 6.
+    pub(super) fn blocks_forwarded(&self) -> bool {
+        let lists = self.block_ips.is_empty() && self.block_ports.is_empty() && self.block_protocols.is_empty();
+        self.panic.is_some() || !lists
     }
 
     /// Whether a step after 6 can block in `direction`: only then it matters what is a reply.
@@ -261,12 +270,18 @@ fn block_lists(
 }
 
 fn spared(host: &Host) -> AddressSet {
+    let others = host.gateways.iter().chain(&host.resolvers).chain(&host.ssh_peers);
+    let others: Vec<_> = others.map(|&address| AddressRange::from(address)).collect();
+    own(host).union(&others.iter().collect())
+}
+
+/// The addresses of this machine: those of its interfaces, and of loopback.
+fn own(host: &Host) -> AddressSet {
     let loopback = [
         AddressRange::V4 { first: Ipv4Addr::new(127, 0, 0, 0), last: Ipv4Addr::new(127, 255, 255, 255) },
         IpAddr::V6(Ipv6Addr::LOCALHOST).into(),
     ];
-    let own = host.addresses.iter().map(|(address, _)| address);
-    let others = own.chain(&host.gateways).chain(&host.resolvers).chain(&host.ssh_peers);
-    let ranges: Vec<_> = loopback.into_iter().chain(others.map(|&address| AddressRange::from(address))).collect();
+    let addresses = host.addresses.iter().map(|&(address, _)| AddressRange::from(address));
+    let ranges: Vec<_> = loopback.into_iter().chain(addresses).collect();
     ranges.iter().collect()
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 pub enum Origin {
     /// What every machine needs, and what belongs to no line of the file.
     BuiltIn,
+    /// `pfw panic`
+    Panic,
     /// `allow_ips`
     AllowIps,
     /// `block_ips`

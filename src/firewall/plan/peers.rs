@@ -10,6 +10,7 @@
 //! are to be reported as one.
 
 use super::conditions::{self, End, is_short, network, plain, set};
+use super::effective::Listed;
 use super::prefixes::{Address, hull, prefixes};
 use super::sets::Sets;
 use super::spec::{Match, Target};
@@ -17,6 +18,7 @@ use super::steps::Steps;
 use crate::firewall::family::Family;
 use crate::firewall::names::Hook;
 use crate::rules::RuleDirection;
+use crate::rules::address::AddressSet;
 use crate::rules::ranges::Ranges;
 
 /// Does something with the addresses of the family that is being compiled.
@@ -36,6 +38,19 @@ macro_rules! of_family {
 }
 
 impl Steps<'_, '_> {
+    /// A panic, behind step 1: what this machine says to itself goes on, all else is blocked.
+    ///
+    /// To tell it by the interface alone is not enough: what is sent to an own address, and led elsewhere by translation, is
+    /// on its way by loopback as far as rules can see. By the address alone is not enough either: it can be forged.
+    pub(super) fn panic(&mut self, panic: &Listed<AddressSet>, direction: RuleDirection) {
+        self.guards();
+        let own = of_family!(self, panic.set, |ranges| matches(ranges, peer_end(direction), self.sets));
+        for address in own {
+            self.writer.built_in("loopback", &on_loopback(direction).and(address), &Target::Return);
+        }
+        self.writer.block(panic.number, &Match::default());
+    }
+
     /// Step 2.
     pub(super) fn allowed_peers(&mut self, direction: RuleDirection) {
         let effective = self.effective;
@@ -53,7 +68,7 @@ impl Steps<'_, '_> {
         for peers in &effective.block_ips {
             of_family!(self, peers.addresses, |ranges| {
                 let is_early = direction == RuleDirection::In && self.is_early(ranges);
-                let here = if is_early { on_loopback() } else { Match::default() };
+                let here = if is_early { on_loopback(direction) } else { Match::default() };
                 if !is_early || self.leaves_loopback() {
                     self.block_peers(peers.number, ranges, peer_end(direction), &here);
                 }
@@ -161,7 +176,7 @@ impl Steps<'_, '_> {
     /// Stands behind a look into a set: others would pay more for it than for the look at the whole list.
     fn leave_loopback(&mut self) {
         if self.leaves_loopback() {
-            self.writer.built_in("loopback", &on_loopback(), &Target::Return);
+            self.writer.built_in("loopback", &on_loopback(RuleDirection::In), &Target::Return);
         }
     }
 
@@ -286,8 +301,10 @@ fn listed<A: Address>(name: &str, ranges: &Ranges<A>, end: End) -> Match {
     hull(ranges).map_or_else(Match::default, |all| network(all, end, false)).and(set(name, end, false))
 }
 
-fn on_loopback() -> Match {
-    Match { interface: Some("-i lo".to_owned()), ..Match::default() }
+/// The loopback interface, at the hook of a direction.
+pub(super) fn on_loopback(direction: RuleDirection) -> Match {
+    let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
+    Match { interface: Some(lo.to_owned()), ..Match::default() }
 }
 
 const fn peer_end(direction: RuleDirection) -> End {

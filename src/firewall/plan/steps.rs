@@ -6,6 +6,7 @@ use super::conditions::{self, Condition, End, addresses, interfaces, port_text, 
 use super::effective::{Effective, Listed};
 use super::groups::{Numbered, groups};
 use super::icmp::{of_type, unreachable_port};
+use super::peers;
 use super::resets;
 use super::sets::Sets;
 use super::spec::{Match, Target};
@@ -69,6 +70,9 @@ impl Steps<'_, '_> {
         if self.options.forwards {
             self.untranslated(direction);
         }
+        if let Some(panic) = &self.effective.panic {
+            return self.panic(panic, direction);
+        }
         if !self.effective.blocks_behind_guards(direction) && !self.blocks_peers(direction) {
             return;
         }
@@ -98,22 +102,25 @@ impl Steps<'_, '_> {
     /// Packets on their way through.
     fn forwarded(&mut self) {
         self.writer.begin(Hook::Forward);
-        if self.effective.lists_block() {
-            self.forwarded_lists();
+        if self.effective.blocks_forwarded() {
+            self.blocked_forwarded();
         }
         if self.options.forwards {
             self.passed();
         }
     }
 
-    /// Steps 1 (path MTU), 3, 5 and 6. Step 2 has been taken out of the addresses that step 3 acts on.
-    fn forwarded_lists(&mut self) {
+    /// Steps 1 (path MTU), 3, 5 and 6, or a panic. Step 2 has been taken out of the addresses that step 3 acts on.
+    fn blocked_forwarded(&mut self) {
         if self.options.forwards {
             // One about no flow that is known would leave here unreported.
             let message = self.path_mtu_message();
             self.writer.report("forwarded", Reported::Passed, &message.with(format!("{STATE} INVALID,UNTRACKED")));
         }
         self.path_mtu();
+        if let Some(panic) = &self.effective.panic {
+            return self.writer.block(panic.number, &Match::default());
+        }
         self.blocked_ends();
         self.blocked_ports(true);
         self.blocked_protocols();
@@ -349,8 +356,7 @@ impl Steps<'_, '_> {
 
     /// On loopback only the rules that name it act, and behind them it is allowed.
     fn loopback(&mut self, direction: RuleDirection, on_loopback: &[Numbered<'_>]) {
-        let lo = if direction == RuleDirection::In { "-i lo" } else { "-o lo" };
-        let lo = Match { interface: Some(lo.to_owned()), ..Match::default() };
+        let lo = peers::on_loopback(direction);
         if on_loopback.is_empty() {
             self.writer.built_in("loopback", &lo, &Target::Return);
         } else {

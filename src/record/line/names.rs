@@ -46,6 +46,7 @@ impl Labels {
 pub(super) fn step(rule: &RuleInfo) -> &'static str {
     match rule.step {
         Step::Guard | Step::LinkGuard => "guard",
+        Step::Panic => "panic",
         Step::AllowIps => "allow_ips",
         Step::BlockIps if rule.id.starts_with("block_lists") => "block_lists",
         Step::BlockIps => "block_ips",

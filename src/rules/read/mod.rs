@@ -98,6 +98,7 @@ impl<'o> Reader<'o> {
             allow_protocols: self.entries(&file, "allow_protocols", "protocol", protocol::parse),
             rules: self.rules(file.get("rules").as_ref()),
             detect: self.detect(file.get("detect").as_ref()),
+            panic: false,
         };
         self.warn_unused_sets();
         ruleset

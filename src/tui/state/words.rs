@@ -108,6 +108,7 @@ fn blocked(step: &str) -> &'static str {
         "default_policy" => {
             "No rule spoke for it, and the default is to block. If it should pass: allow its peer or its port."
         }
+        "panic" => "A panic blocks all but what this machine says to itself. P, or 'pfw resume panic', ends it.",
         _ => "If it should pass: switch this rule off, or allow the peer; allow_ips comes before all rules.",
     }
 }

@@ -5,6 +5,7 @@ mod change;
 mod events;
 mod follow;
 mod hostile;
+mod panic;
 mod regime;
 
 use crate::Case;
@@ -34,7 +35,8 @@ const OWN: &[Case] = &[
 ];
 
 pub fn cases() -> Vec<Case> {
-    [OWN, access::CASES, change::CASES, events::CASES, follow::CASES, hostile::CASES, regime::CASES].concat()
+    [OWN, access::CASES, change::CASES, events::CASES, follow::CASES, hostile::CASES, panic::CASES, regime::CASES]
+        .concat()
 }
 
 fn enforce<'a>(world: &World, rules: &str, args: impl IntoIterator<Item = &'a str>) -> Running {

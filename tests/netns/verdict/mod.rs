@@ -2,7 +2,8 @@
 //! what the kernel did, what the log says.
 //!
 //! `pfw run` is the built binary, and so are kernel and log the real ones. A round is a rules file, taken in by SIGHUP,
-//! and a few hundred packets. By itself it runs for some seconds, always with the same seeds; or for as long as is wanted:
+//! and a few hundred packets; in some rounds a panic is on, and packets forge the addresses of the host. By itself it runs
+//! for some seconds, always with the same seeds; or for as long as is wanted:
 //!
 //! ```text
 //! PFW_VERDICT_SECONDS=600 cargo test --release --test netns verdict -- --nocapture
@@ -37,7 +38,7 @@ pub mod wire;
 pub use ground::mac;
 
 use crate::Case;
-use crate::common::{PATIENCE, Running, wait_for};
+use crate::common::{PATIENCE, Running, run_in, wait_for};
 use crate::enforce::enforce;
 use crate::world::sh;
 use chance::Chance;
@@ -81,6 +82,8 @@ const QUIET: Duration = Duration::from_millis(500);
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// Rounds with one pfw, and one machinery beside it.
 const BLOCK: u64 = 8;
+/// Of so many rounds one is under a panic: each machinery has its share.
+const PANIC: u64 = 7;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
@@ -192,10 +195,12 @@ impl Bench {
         let mut chance = Chance::new(seed);
         let (files, ruleset) = self.rules(&mut chance);
         let machinery = self.machinery;
+        let is_panic = seed.is_multiple_of(PANIC);
         self.reload();
+        let ruleset = if is_panic { self.begin_panic() } else { ruleset };
         let matcher = Matcher::new(&ruleset, &self.host, Timestamp::now());
         let late = self.clear();
-        let mut traffic = Traffic::new(chance, machinery, self.ground.vlan, last_id(seed));
+        let mut traffic = Traffic::new(chance, machinery, self.ground.vlan, is_panic, last_id(seed));
         let shots: Vec<Shot> = (0..SHOTS).map(|_| traffic.next()).collect();
         for shot in &shots {
             tally.shot(shot);
@@ -220,6 +225,9 @@ impl Bench {
             }
         }
         complaints.extend(self.lines(&expected, tally));
+        if is_panic {
+            self.put_in_force(|bench| bench.steer(&["resume", "panic", "--force"]));
+        }
         if rejects {
             self.rejected_until = Instant::now() + ANSWER_TIME;
         }
@@ -231,7 +239,12 @@ impl Bench {
             }
             complaints.insert(
                 0,
-                format!("{machinery:?}\n{}{}", files.rules, files.list.lines().take(8).collect::<Vec<_>>().join(" ")),
+                format!(
+                    "{machinery:?}{}\n{}{}",
+                    if is_panic { ", panic" } else { "" },
+                    files.rules,
+                    files.list.lines().take(8).collect::<Vec<_>>().join(" ")
+                ),
             );
         }
         complaints
@@ -253,9 +266,25 @@ impl Bench {
 
     /// Has pfw read the rules again, and waits until they are in force.
     fn reload(&mut self) {
+        self.put_in_force(|bench| bench.pfw.signal(libc::SIGHUP));
+    }
+
+    /// Has all blocked, but what the host says to itself. The rules that say so.
+    fn begin_panic(&mut self) -> Ruleset {
+        self.put_in_force(|bench| bench.steer(&["panic", "--force"]));
+        Ruleset { panic: true, ..Ruleset::default() }
+    }
+
+    fn steer(&self, args: &[&str]) {
+        let ran = run_in(self.ground.world.folder.path(), args.iter().copied());
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+
+    /// Waits until pfw judges by the rules that `ask` has it put in force.
+    fn put_in_force(&mut self, ask: impl FnOnce(&Self)) {
         self.log.read();
         self.log.about_itself.clear();
-        self.pfw.signal(libc::SIGHUP);
+        ask(self);
         let log = &mut self.log;
         wait_for("the rules to be in force", || {
             log.read();

@@ -21,12 +21,15 @@ pub struct Traffic {
     next_id: u16,
     machinery: Machinery,
     vlan: bool,
+    /// Some that come in bear addresses of the host. That is for rules which ask for no connections: to conntrack they would
+    /// be part of those that the host has with itself.
+    forges: bool,
 }
 
 impl Traffic {
     /// Identifications go on behind `last_id`: what was left of datagrams before is not to be taken for part of later ones.
-    pub fn new(chance: Chance, machinery: Machinery, vlan: bool, last_id: u16) -> Self {
-        Self { chance, sent: Vec::new(), next_id: last_id, machinery, vlan }
+    pub fn new(chance: Chance, machinery: Machinery, vlan: bool, forges: bool, last_id: u16) -> Self {
+        Self { chance, sent: Vec::new(), next_id: last_id, machinery, vlan, forges }
     }
 
     /// The next packet.
@@ -78,6 +81,10 @@ impl Traffic {
             0 => one(HOST_LAN4, HOST_LAN6),
             _ => one(HOST4, HOST6),
         };
+        if self.forges && self.chance.one_in(5) {
+            let forged = self.chance.pick(&[own, one(HOST4, HOST6), one(HOST_LAN4, HOST_LAN6)]);
+            return (Origin::Peer, forged, self.chance.pick(&[own, one(HOST4, HOST6)]));
+        }
         match self.chance.below(13) {
             0..=3 => (Origin::Peer, far, own),
             4 if self.vlan => (Origin::Vlan, far, one(HOST_VLAN4, HOST_VLAN6)),

@@ -3,6 +3,7 @@
 mod groups;
 mod long;
 mod next;
+mod panic;
 mod shared;
 
 use super::*;
