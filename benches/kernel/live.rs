@@ -6,6 +6,7 @@ use crate::flood::Flood;
 use crate::rest::processor_time;
 use crate::world::{HOST6, World, on_peer, sh};
 use crate::{LISTED, OTHERS, Size, received, start};
+use pfw::capture::RingConfig;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,6 +19,8 @@ use std::time::{Duration, Instant};
 const CORE: f64 = 0.6;
 const RATE: f64 = 800_000.0;
 const REPORTS: f64 = 500_000.0;
+/// Bytes that a packet of a flood takes in the ring, about.
+const IN_RING: usize = 160;
 /// What is not written after so long is not written any more.
 const SETTLED: Duration = Duration::from_millis(500);
 
@@ -139,7 +142,8 @@ struct Backlog {
 fn backlog(world: &World, size: Size, flood: &Flood, threads: &str) -> Backlog {
     let log = world.path("firewall.log");
     let _ = std::fs::remove_file(&log);
-    let args = ["--monitor-only", "--log-max-size", "0", "--ring-size", "1G", "--capture-threads", threads];
+    let ring = (size.flood * IN_RING * 2).clamp(RingConfig::default().bytes, RingConfig::MAX_BYTES).to_string();
+    let args = ["--monitor-only", "--log-max-size", "0", "--ring-size", &ring, "--capture-threads", threads];
     let running = start(world, "{}", &args);
     sh(&format!("kill -STOP {}", running.pid()));
     let (taken, _) = send(flood, size.flood, None);
