@@ -9,6 +9,7 @@ mod known;
 #[cfg(test)]
 mod tests;
 
+use super::first_fragments::FirstFragments;
 use super::passing::Passing;
 use super::remembered::Remembered;
 use super::withheld::Seen;
@@ -25,14 +26,8 @@ use std::time::Duration;
 /// a usual machine, in some 30 MB. Packets of a flow that finds no room have lines as if they were this machine's own.
 const MAX_ENDS: usize = 1 << 18;
 
-/// Datagrams in fragments that are remembered after their first fragment.
-const MAX_DATAGRAMS: usize = 1 << 12;
-
 /// How exactly a report tells a time.
 const STAMP: Duration = Duration::from_micros(1);
-
-/// How long the fragments of a datagram may be apart.
-const REASSEMBLY: Duration = Duration::from_secs(1);
 
 /// Which way a packet goes, as far as the tap can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +60,6 @@ struct Side {
 /// The ends of a flow, and the address of who opened it: another flow of the same ends may go the other way.
 type Opened = (Ends, IpAddr);
 
-/// What tells a datagram's fragments from those of others.
-type Datagram = (IpAddr, IpAddr, u32);
-
 /// What is known of traffic on its way through.
 #[derive(Debug)]
 pub struct Forwarding {
@@ -77,7 +69,7 @@ pub struct Forwarding {
     /// The ends of its translated flows as either side sees them.
     translated: Remembered<Ends, Side>,
     /// Datagrams in fragments that are part of such a flow.
-    datagrams: Remembered<Datagram>,
+    datagrams: FirstFragments,
     /// When connections from and to this machine began, by their ends.
     own: Beginnings<Ends>,
     /// When flows on their way through began, as the rules see them.
@@ -86,9 +78,15 @@ pub struct Forwarding {
 
 impl Default for Forwarding {
     fn default() -> Self {
-        let (translated, datagrams) = (Remembered::new(MAX_ENDS), Remembered::new(MAX_DATAGRAMS));
         let (own, begun) = (Beginnings::default(), Beginnings::default());
-        Self { passing: Passing::default(), known: Known::default(), translated, datagrams, own, begun }
+        Self {
+            passing: Passing::default(),
+            known: Known::default(),
+            translated: Remembered::new(MAX_ENDS),
+            datagrams: FirstFragments::default(),
+            own,
+            begun,
+        }
     }
 }
 
@@ -163,7 +161,7 @@ impl Forwarding {
         if self.translated.is_empty() && self.datagrams.is_empty() {
             return false;
         }
-        let with_its_datagram = || datagram(packet).is_some_and(|datagram| self.datagrams.knows(&datagram, time));
+        let with_its_datagram = || self.datagrams.get(packet, time).is_some();
         let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.goes_through(&ends, time));
         with_its_datagram() || in_its_flow()
     }
@@ -212,9 +210,7 @@ impl Forwarding {
 
     /// Takes in that a packet is on its way through, and so is what remains of its datagram.
     pub fn entered(&mut self, packet: &Ip, time: Timestamp) {
-        if let Some(datagram) = datagram(packet) {
-            self.datagrams.remember(datagram, (), time.plus(REASSEMBLY), time);
-        }
+        self.datagrams.remember(packet, (), time);
     }
 
     /// The ends by which the other side of a translation knows a packet.
@@ -263,10 +259,6 @@ fn forwards(host: &Host, address: IpAddr) -> bool {
 /// Whether a flow goes through the machine: neither who opened it nor who answers is the machine itself.
 fn passes(host: &Host, flow: &Flow) -> bool {
     !host.takes_in(flow.original.src) && !host.takes_in(flow.responder())
-}
-
-fn datagram(packet: &Ip) -> Option<Datagram> {
-    packet.fragment.map(|fragment| (packet.src, packet.dst, fragment.id))
 }
 
 /// The ends of a flow as each side sees it, with those that the other sees, and who answers.

@@ -13,6 +13,7 @@ mod doubts;
 mod enforcement;
 mod explanation;
 mod files;
+mod first_fragments;
 mod forwarding;
 mod generations;
 mod hits;

@@ -3,6 +3,7 @@
 //! The rules stand between the two translations. What comes in has its destination translated in front of them, and what
 //! goes out its source behind them: so it is this machine's end that is another to them than to the tap.
 
+use super::first_fragments::FirstFragments;
 use super::remembered::Remembered;
 use super::withheld::Seen;
 use crate::conntrack::{Change, Ends, Flow};
@@ -11,24 +12,13 @@ use crate::host::Host;
 use crate::packet::{About, Icmp, Ip, Net, Packet, Ports, Protocol, Quoted, Transport};
 use crate::time::Timestamp;
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// Connections that are remembered, half of what conntrack has room for on a usual machine, in some 15 MB. Packets of one
 /// that finds no room are judged as the tap sees them.
 const MAX_CONNECTIONS: usize = 1 << 17;
 
-/// Datagrams in fragments that are remembered after their first fragment. Later fragments of one that is forgotten are
-/// taken for what they look like.
-const MAX_DATAGRAMS: usize = 1 << 12;
-
-/// How long the fragments of a datagram may be apart.
-const REASSEMBLY: Duration = Duration::from_secs(1);
-
 /// An address and a port.
 type End = (IpAddr, u16);
-
-/// What tells a datagram's fragments from those of others.
-type Datagram = (IpAddr, IpAddr, u32);
 
 /// What is known of translated connections.
 #[derive(Debug)]
@@ -36,7 +26,7 @@ pub struct Translated {
     /// This machine's end of each, by both ends on the wire.
     ends: Remembered<Ends, OwnEnd>,
     /// The same of datagrams in fragments.
-    datagrams: Remembered<Datagram, OwnEnd>,
+    datagrams: FirstFragments<OwnEnd>,
 }
 
 /// A packet in the form in which the rules see it.
@@ -62,7 +52,7 @@ struct OwnEnd {
 
 impl Default for Translated {
     fn default() -> Self {
-        Self { ends: Remembered::new(MAX_CONNECTIONS), datagrams: Remembered::new(MAX_DATAGRAMS) }
+        Self { ends: Remembered::new(MAX_CONNECTIONS), datagrams: FirstFragments::default() }
     }
 }
 
@@ -105,12 +95,9 @@ impl Translated {
 
     /// This machine's end of the connection that a packet is part of.
     fn own_end(&mut self, ip: &Ip, time: Timestamp) -> Option<OwnEnd> {
-        let datagram = ip.fragment.map(|fragment| (ip.src, ip.dst, fragment.id));
-        let Some(ends) = Ends::of_packet(ip) else { return self.datagrams.get(&datagram?, time).copied() };
+        let Some(ends) = Ends::of_packet(ip) else { return self.datagrams.get(ip, time).copied() };
         let end = *self.ends.get(&ends, time)?;
-        if let Some(datagram) = datagram {
-            self.datagrams.remember(datagram, end, time.plus(REASSEMBLY), time);
-        }
+        self.datagrams.remember(ip, end, time);
         Some(end)
     }
 
@@ -192,6 +179,7 @@ fn own_end(host: &Host, flow: &Flow) -> Option<(Ends, OwnEnd)> {
 mod tests {
     use super::*;
     use crate::conntrack::Tuple;
+    use crate::packet::Fragment;
 
     const HOST: [u8; 4] = [198, 51, 100, 1];
     const PEER: [u8; 4] = [203, 0, 113, 9];
@@ -264,6 +252,18 @@ mod tests {
         let mut known = knows(flow);
         let incoming = seen(&mut known, Direction::Incoming, datagram((PEER, 5353), (HOST, 5000)));
         assert_eq!(incoming, None, "the rules see what the tap sees");
+    }
+
+    #[test]
+    fn later_fragments_bear_what_the_first_of_their_datagram_does_and_those_of_another_protocol_do_not() {
+        let flow = Flow { original: tuple((PEER, 4000), (SERVICE, 53)), reply: tuple((HOST, 53), (PEER, 4000)) };
+        let mut known = knows(flow);
+        let part = |offset, ip| Ip { fragment: Some(Fragment { id: 7, offset, len: 16, more: true }), ..ip };
+        let later = |to| Ip { transport: Transport::None, ..part(16, datagram((PEER, 0), (to, 0))) };
+        seen(&mut known, Direction::Incoming, part(0, datagram((PEER, 4000), (SERVICE, 53)))).expect("translated");
+        assert_eq!(seen(&mut known, Direction::Incoming, later(SERVICE)), Some(later(HOST)));
+        let other = Ip { protocol: Protocol::TCP, ..later(SERVICE) };
+        assert_eq!(seen(&mut known, Direction::Incoming, other), None);
     }
 
     #[test]

@@ -3,24 +3,13 @@
 
 use super::decision::State;
 use super::subject::Header;
-use crate::packet::{Fragment, Ip, Parts, Protocol, reassembly_timeout};
+use crate::packet::{Datagram, Fragment, Ip, Parts, Protocol};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
 
 /// Datagrams remembered at most, about a megabyte: enough for a gigabit of large datagrams in half a second, and
 /// fragments follow each other at once.
 pub const MAX_DATAGRAMS: usize = 4096;
-
-/// What tells datagrams apart (RFC 791 section 3.2, RFC 8200 section 4.5: IPv6 has no protocol in it, since the
-/// fragments may name different extension headers).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    src: IpAddr,
-    dst: IpAddr,
-    id: u32,
-    protocol: Option<Protocol>,
-}
 
 /// What a first fragment tells of its datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +23,7 @@ pub(super) struct Told {
 }
 
 /// What is known of a datagram that comes in fragments.
-struct Datagram {
+struct Known {
     /// It is remembered as long as the kernel waits for the rest.
     expires: Timestamp,
     /// What its first fragment told, once that was seen.
@@ -46,9 +35,9 @@ struct Datagram {
 
 /// The datagrams of late that came in fragments, bounded: the oldest makes room.
 pub(super) struct Fragments {
-    datagrams: HashMap<Key, Datagram, foldhash::fast::RandomState>,
-    /// Their keys, oldest first.
-    order: VecDeque<Key>,
+    datagrams: HashMap<Datagram, Known, foldhash::fast::RandomState>,
+    /// Oldest first.
+    order: VecDeque<Datagram>,
     limit: usize,
     unknown: u64,
 }
@@ -61,7 +50,7 @@ impl Fragments {
 
     /// Remembers what the first fragment `packet` tells.
     pub(super) fn remember(&mut self, packet: &Ip, fragment: Fragment, told: Told, now: Timestamp) {
-        let expires = now.plus(reassembly_timeout(packet.src));
+        let expires = now.plus(Datagram::of_fragment(packet, fragment).reassembly_timeout());
         let datagram = self.datagram(packet, fragment, now);
         if datagram.told.is_some() && datagram.parts.are_all() {
             // The number is in use again.
@@ -85,7 +74,7 @@ impl Fragments {
     /// A fragment was let through, a first one that `opens` a connection perhaps. Returns the first when all of its
     /// datagram is there: the kernel tracks it whole, or not at all.
     pub(super) fn leave(&mut self, packet: &Ip, fragment: Fragment, opens: bool) -> Option<Ip> {
-        let datagram = self.datagrams.get_mut(&Key::of(packet, fragment))?;
+        let datagram = self.datagrams.get_mut(&Datagram::of_fragment(packet, fragment))?;
         if opens {
             datagram.opening = Some(*packet);
         }
@@ -98,10 +87,10 @@ impl Fragments {
     }
 
     /// What is known of the datagram of `packet`; room for it, if that is nothing.
-    fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Datagram {
-        let key = Key::of(packet, fragment);
-        let expires = now.plus(reassembly_timeout(packet.src));
-        let none = || Datagram { expires, told: None, opening: None, parts: Parts::default() };
+    fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Known {
+        let key = Datagram::of_fragment(packet, fragment);
+        let expires = now.plus(key.reassembly_timeout());
+        let none = || Known { expires, told: None, opening: None, parts: Parts::default() };
         if !self.datagrams.contains_key(&key) {
             self.order.push_back(key);
             if self.order.len() > self.limit
@@ -115,12 +104,5 @@ impl Fragments {
             *datagram = none();
         }
         datagram
-    }
-}
-
-impl Key {
-    fn of(packet: &Ip, fragment: Fragment) -> Self {
-        let protocol = packet.src.is_ipv4().then_some(packet.protocol);
-        Self { src: packet.src, dst: packet.dst, id: fragment.id, protocol }
     }
 }

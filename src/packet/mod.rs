@@ -38,7 +38,7 @@ pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopbac
 pub use icmp::query as icmp_query;
 pub use link::Link;
 pub use malformed::Malformed;
-pub use parts::{Parts, reassembly_timeout};
+pub use parts::{Datagram, Parts};
 pub use protocol::Protocol;
 pub use reason::Reason;
 
@@ -73,6 +73,11 @@ impl Packet {
     #[must_use]
     pub fn as_sent(self) -> Self {
         Self { malformed: self.malformed.filter(|fault| !fault.may_be_left_to_card()), ..self }
+    }
+
+    /// What is said of it by IP, if it is of that.
+    pub const fn ip(&self) -> Option<&Ip> {
+        if let Net::Ip(ip) = &self.net { Some(ip) } else { None }
     }
 }
 

@@ -1,6 +1,7 @@
-//! How much of a datagram that comes in fragments has been seen, as the kernel puts them together.
+//! Datagrams that come in fragments: what tells one from another, and how much of one has been seen, as the kernel puts
+//! them together.
 
-use super::Fragment;
+use super::{Fragment, Ip, Protocol};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,11 +9,34 @@ use std::time::Duration;
 const TIMEOUT_V4: Duration = Duration::from_secs(30);
 const TIMEOUT_V6: Duration = Duration::from_mins(1);
 
-/// How long the kernel waits for the rest of a datagram from `src`, from its first fragment on.
-pub const fn reassembly_timeout(src: IpAddr) -> Duration {
-    match src {
-        IpAddr::V4(_) => TIMEOUT_V4,
-        IpAddr::V6(_) => TIMEOUT_V6,
+/// What tells the fragments of a datagram from those of others (RFC 791 section 3.2, RFC 8200 section 4.5: IPv6 has no
+/// protocol in it, since the fragments may name different extension headers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Datagram {
+    src: IpAddr,
+    dst: IpAddr,
+    id: u32,
+    protocol: Option<Protocol>,
+}
+
+impl Datagram {
+    /// The datagram that a packet is a fragment of.
+    pub fn of(packet: &Ip) -> Option<Self> {
+        packet.fragment.map(|fragment| Self::of_fragment(packet, fragment))
+    }
+
+    /// The same of one that is known to be a `fragment`.
+    pub fn of_fragment(packet: &Ip, fragment: Fragment) -> Self {
+        let protocol = packet.src.is_ipv4().then_some(packet.protocol);
+        Self { src: packet.src, dst: packet.dst, id: fragment.id, protocol }
+    }
+
+    /// How long the kernel waits for the rest of it, from its first fragment on.
+    pub const fn reassembly_timeout(&self) -> Duration {
+        match self.src {
+            IpAddr::V4(_) => TIMEOUT_V4,
+            IpAddr::V6(_) => TIMEOUT_V6,
+        }
     }
 }
 

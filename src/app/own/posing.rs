@@ -4,6 +4,7 @@
 //! A report is about a packet as it comes to the rules. To the tap it may come in segments or fragments, and so it is
 //! remembered who sends to whom: what leaves so and did not come in is this machine's.
 
+use crate::app::first_fragments::FirstFragments;
 use crate::app::remembered::Remembered;
 use crate::app::withheld::Seen;
 use crate::conntrack::Ends;
@@ -18,14 +19,8 @@ const KEPT: Duration = Duration::from_secs(1);
 /// one that finds no room have no line, which is counted.
 const MAX_SENDERS: usize = 1 << 16;
 
-/// Datagrams in fragments that are remembered after their first fragment.
-const MAX_DATAGRAMS: usize = 1 << 12;
-
 /// Who sends with which ends.
 type Sender = (IpAddr, Ends);
-
-/// What tells a datagram's fragments from those of others.
-type Datagram = (IpAddr, IpAddr, u32);
 
 /// Who was seen sending so.
 #[derive(Debug)]
@@ -33,12 +28,12 @@ pub(super) struct Posing {
     /// With the time to live of what each sent last.
     senders: Remembered<Sender, u8>,
     /// Who sends each, to the rules.
-    datagrams: Remembered<Datagram, IpAddr>,
+    datagrams: FirstFragments<IpAddr>,
 }
 
 impl Default for Posing {
     fn default() -> Self {
-        Self { senders: Remembered::new(MAX_SENDERS), datagrams: Remembered::new(MAX_DATAGRAMS) }
+        Self { senders: Remembered::new(MAX_SENDERS), datagrams: FirstFragments::default() }
     }
 }
 
@@ -46,13 +41,10 @@ impl Posing {
     /// Takes a report.
     pub(super) fn report(&mut self, reported: &Seen) {
         let Net::Ip(ip) = &reported.packet.net else { return };
-        let until = reported.time.plus(KEPT);
         if let Some(sender) = sender(ip) {
-            self.senders.remember(sender, ip.ttl, until, reported.time);
+            self.senders.remember(sender, ip.ttl, reported.time.plus(KEPT), reported.time);
         }
-        if let Some(datagram) = datagram(ip) {
-            self.datagrams.remember(datagram, ip.src, until, reported.time);
-        }
+        self.datagrams.remember(ip, ip.src, reported.time);
     }
 
     /// A packet that goes out, as the rules saw it, if it was reported, or is part of what was.
@@ -67,11 +59,10 @@ impl Posing {
         let ttl = |ip: &Ip| self.senders.get(&sender(ip)?, seen.time).copied();
         let is_sent = |one: &Ip| ttl(one).is_some_and(|ttl| before.is_none() || ttl == ip.ttl);
         let sent = [Some(ip), before].into_iter().flatten().find(is_sent);
-        let datagram = datagram(&ip);
-        if let Some((datagram, sent)) = datagram.zip(sent) {
-            self.datagrams.remember(datagram, sent.src, seen.time.plus(KEPT), seen.time);
+        if let Some(sent) = sent {
+            self.datagrams.remember(&ip, sent.src, seen.time);
         }
-        sent.or_else(|| self.datagrams.get(&datagram?, seen.time).map(|&src| Ip { src, ..ip }))
+        sent.or_else(|| self.datagrams.get(&ip, seen.time).map(|&src| Ip { src, ..ip }))
     }
 
     /// How many found no room.
@@ -82,10 +73,6 @@ impl Posing {
 
 fn sender(ip: &Ip) -> Option<Sender> {
     Ends::of_packet(ip).map(|ends| (ip.src, ends))
-}
-
-fn datagram(ip: &Ip) -> Option<Datagram> {
-    ip.fragment.map(|fragment| (ip.src, ip.dst, fragment.id))
 }
 
 #[cfg(test)]

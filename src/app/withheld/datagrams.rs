@@ -1,13 +1,11 @@
-//! What is known of datagrams that come in fragments: what tells one from another, how much of each was seen, and which
-//! of them were dropped.
+//! What is known of datagrams that come in fragments: how much of each was seen, and which of them were dropped.
 
 use super::{FRAGMENT_HEADER, HOLD_FRAGMENT, Seen};
 use crate::app::pipeline::Judgement;
 use crate::app::remembered::Remembered;
 use crate::engine::Direction;
-use crate::packet::{Fragment, Ip, Net, Packet, Parts, Protocol, Transport, reassembly_timeout};
+use crate::packet::{Datagram, Fragment, Ip, Net, Packet, Parts, Transport};
 use crate::time::Timestamp;
-use std::net::IpAddr;
 
 /// Datagrams that are remembered after they were dropped. What comes twice of one that is forgotten has lines of its own.
 const MAX_DROPPED: usize = 1 << 12;
@@ -17,22 +15,9 @@ const MAX_DROPPED: usize = 1 << 12;
 /// written, a report knows nothing.
 pub(super) const MAX_BEGUN: usize = 1 << 12;
 
-/// What tells the fragments of a datagram from those of others (RFC 791 section 3.2, RFC 8200 section 4.5: IPv6 has no
-/// protocol in it).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Datagram {
-    src: IpAddr,
-    dst: IpAddr,
-    id: u32,
-    protocol: Option<Protocol>,
-}
-
-impl Datagram {
-    /// The datagram that a packet is a fragment of.
-    pub(super) fn of(packet: &Packet) -> Option<Self> {
-        let Net::Ip(Ip { src, dst, protocol, fragment: Some(fragment), .. }) = packet.net else { return None };
-        Some(Self { src, dst, id: fragment.id, protocol: src.is_ipv4().then_some(protocol) })
-    }
+/// The datagram that a packet is a fragment of.
+pub(super) fn datagram_of(seen: &Seen) -> Option<Datagram> {
+    seen.packet.ip().and_then(Datagram::of)
 }
 
 /// A fragment, with its judgement if it has one.
@@ -101,7 +86,7 @@ impl Datagrams {
         if begun.is_none_or(|begun| begun.parts.are_all()) {
             // There is none yet, or the number is in use again.
             let begun = Begun { whole_at: begun.and_then(|begun| begun.whole_at), ..Begun::default() };
-            let until = seen.time.plus(reassembly_timeout(datagram.src));
+            let until = seen.time.plus(datagram.reassembly_timeout());
             self.begun.remember(datagram, begun, until, seen.time);
         }
         let Some(begun) = self.begun.get_mut(&datagram, seen.time) else { return };
@@ -116,7 +101,7 @@ impl Datagrams {
 
     /// Whether all fragments of a fragment's datagram are known to have been seen.
     pub(super) fn is_whole(&self, seen: &Seen) -> bool {
-        let begun = Datagram::of(&seen.packet).and_then(|datagram| self.begun.get(&datagram, seen.time));
+        let begun = datagram_of(seen).and_then(|datagram| self.begun.get(&datagram, seen.time));
         begun.and_then(|begun| begun.whole_at).is_some_and(|whole_at| seen.time <= whole_at)
     }
 

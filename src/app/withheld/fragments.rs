@@ -3,11 +3,12 @@
 //! All wait a while for the report of their datagram, and those that are to be blocked longer: the kernel puts a datagram
 //! together before any rule sees it, and reports it when the last fragment has come.
 
-use super::datagrams::{Datagram, Datagrams, Judged, is_first, is_same_part};
+use super::datagrams::{Datagrams, Judged, datagram_of, is_first, is_same_part};
 use super::frames::DISORDER;
 use super::{HOLD_FRAGMENT, HOLD_SUSPECT, Seen, stamp};
 use crate::app::pipeline::Judgement;
 use crate::engine::Direction;
+use crate::packet::Datagram;
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -126,7 +127,7 @@ impl Fragments {
         let Waited { seen, judgement, turn, long } = *waited;
         let part = (seen, judgement);
         let comes_in = seen.direction != Direction::Outgoing;
-        match Datagram::of(&seen.packet) {
+        match datagram_of(&seen) {
             // One that is not judged yet may be on its way through, and what tells of that waits no longer.
             Some(datagram) if comes_in && !long && judgement.is_some() && may_be_dropped(judgement) => {
                 self.long.push(turn, datagram, part);
@@ -139,7 +140,7 @@ impl Fragments {
     /// Whether no rule can have seen a fragment that came in: not all of its datagram did.
     pub(super) fn is_unfinished(&self, seen: &Seen) -> bool {
         let came_in = seen.direction == Direction::Incoming;
-        came_in && Datagram::of(&seen.packet).is_some() && !self.datagrams.is_whole(seen)
+        came_in && datagram_of(seen).is_some() && !self.datagrams.is_whole(seen)
     }
 
     /// Datagrams that could not be followed.
@@ -153,7 +154,7 @@ impl Fragments {
         if self.is_empty() {
             return None;
         }
-        if let Some(datagram) = Datagram::of(&reported.packet) {
+        if let Some(datagram) = datagram_of(reported) {
             return self.take_part(datagram, reported);
         }
         let (datagram, (first, told)) = self.completed_by(reported)?;

@@ -21,7 +21,7 @@ use crate::packet::{Fingerprint, Net, Packet, Transport};
 use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
-use datagrams::Datagram;
+use datagrams::datagram_of;
 pub use datagrams::is_first_of;
 use fragments::{Fragments, Part};
 pub use frames::Frames;
@@ -129,7 +129,7 @@ impl Withheld {
 
     /// Goes on holding a fragment back that was due, with its judgement if it has one by now.
     pub fn keep(&mut self, seen: Seen, judgement: Option<Judgement>) {
-        if let Some(datagram) = Datagram::of(&seen.packet) {
+        if let Some(datagram) = datagram_of(&seen) {
             self.fragments.hold(datagram, seen, judgement);
         }
     }
@@ -215,7 +215,7 @@ impl Withheld {
         if !self.is_untold() {
             return None;
         }
-        let is_whole = |seen: &Seen| stamp(seen) <= settled && Datagram::of(&seen.packet).is_none();
+        let is_whole = |seen: &Seen| stamp(seen) <= settled && datagram_of(seen).is_none();
         Some(Settled::Passed(self.frames.pop_front_if(is_whole)?, None))
     }
 
@@ -242,7 +242,7 @@ impl Withheld {
     /// which a report tells already is on its way through, and opens nothing here.
     fn due_until(&mut self, settled: Timestamp) -> Option<Settled> {
         let until = self.next_report().map_or(settled, |report| report.min(settled));
-        let is_due = |seen: &Seen| stamp(seen) <= until && Datagram::of(&seen.packet).is_some();
+        let is_due = |seen: &Seen| stamp(seen) <= until && datagram_of(seen).is_some();
         while let Some(seen) = self.frames.pop_front_if(is_due) {
             if !self.forwarded.may_tell_of(&seen) {
                 return Some(Settled::Due(seen));

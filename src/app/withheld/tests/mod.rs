@@ -65,7 +65,7 @@ fn judgement() -> Judgement {
 
 /// What is known by then of a packet: a fragment was due before.
 fn judged(seen: &Seen) -> Option<Judgement> {
-    Datagram::of(&seen.packet).map(|_| judgement())
+    datagram_of(seen).map(|_| judgement())
 }
 
 fn passed(seen: Seen) -> Settled {
