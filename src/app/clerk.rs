@@ -327,6 +327,7 @@ impl Counter {
             lost_kernel: seen.lost_kernel,
             lost_reports: seen.lost_reports,
             lost_log: self.log.counts().lost_log(),
+            untold_packets: seen.untold_packets,
             differences: seen.differences.total(),
         }
     }

@@ -20,7 +20,6 @@ mod hits;
 mod inference;
 mod kernel_rules;
 mod lately;
-mod led;
 pub mod live;
 pub mod locality;
 mod lockout;

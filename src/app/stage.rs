@@ -273,9 +273,6 @@ impl Stage {
         while let Some(next) = self.truth.as_mut().and_then(|truth| truth.withheld.release(settled)) {
             self.tell(&next);
         }
-        if let Some(truth) = &mut self.truth {
-            truth.led.told_until(settled);
-        }
     }
 
     /// Writes down what happened to an interface.

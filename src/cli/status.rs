@@ -85,6 +85,7 @@ fn numbers(status: &Status) -> Vec<(&'static str, u64, String)> {
         ),
         ("lost reports", status.counts.lost_reports, "  dropped, and not in the log".to_owned()),
         ("lost in the log", status.counts.lost_log, "  lines that the log could not take".to_owned()),
+        ("not told", status.counts.untold_packets, "  no line if rules of others led them to this machine".to_owned()),
         ("differences", status.counts.differences, "  the kernel did otherwise than predicted".to_owned()),
     ];
     always.into_iter().chain(sometimes.into_iter().filter(|(_, n, _)| *n > 0)).collect()

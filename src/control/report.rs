@@ -141,6 +141,9 @@ pub struct Counts {
     pub lost_reports: u64,
     /// Lines that the log could not take.
     pub lost_log: u64,
+    /// Packets that may have been led to this machine, and found no room to wait in until that was known.
+    #[serde(default)]
+    pub untold_packets: u64,
     /// The kernel did otherwise than was predicted.
     pub differences: u64,
 }

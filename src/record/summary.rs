@@ -59,6 +59,9 @@ pub struct Summary {
     pub untold_flows: u64,
     /// Datagrams in fragments that found no room: of what was dropped, fragments may have a line of their own.
     pub untold_datagrams: u64,
+    /// Packets for addresses of others that found no room to wait in until it was known whether rules of others lead them
+    /// to this machine: those that were have no line.
+    pub untold_packets: u64,
     /// Frames for other hosts: seen, neither judged nor logged.
     pub other_host: u64,
     /// Further sightings of packets that were judged elsewhere (bridge and port, `lo` twice).
@@ -126,6 +129,7 @@ impl fmt::Display for Summary {
             ("seen forwarded", self.forwarded),
             ("flows not told", self.untold_flows),
             ("datagrams not told", self.untold_datagrams),
+            ("packets not told", self.untold_packets),
             ("for other hosts", self.other_host),
             ("logged elsewhere", self.duplicates),
             ("not for the IP stack", self.not_for_stack),

@@ -19,7 +19,8 @@ impl Stage {
             forwarded: self.truth.as_ref().map_or(0, |truth| truth.forwarded),
             untold_flows: self.forwarding.forgotten().div_ceil(2)
                 + self.translated.forgotten()
-                + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten() + truth.led.refused()),
+                + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten()),
+            untold_packets: self.truth.as_ref().map_or(0, |truth| truth.withheld.refused()),
             untold_datagrams: self.truth.as_ref().map_or(0, |truth| truth.withheld.forgotten()),
             duplicates: self.duplicates,
             other_host: self.other_host,

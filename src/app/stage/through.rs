@@ -23,8 +23,8 @@ impl Stage {
         if !self.pipeline.examine(packet, &around) {
             return;
         }
-        if !self.forwarding.is_known_to_pass(packet, time) && truth.led.has_room(time) {
-            return truth.withheld.hold(Seen { direction: Direction::Incoming, for_another: true, ..seen });
+        if !self.forwarding.is_known_to_pass(packet, time) && truth.withheld.hold_for_another(seen) {
+            return;
         }
         truth.forwarded += 1;
         if self.forwarding.shows(&seen) {

@@ -2,7 +2,6 @@
 
 use crate::app::generations::Generations;
 use crate::app::kernel_rules::KernelRule;
-use crate::app::led::Led;
 use crate::app::own::{Does, Own};
 use crate::app::remembered::Remembered;
 use crate::app::withheld::{By, Seen, Withheld};
@@ -35,8 +34,6 @@ pub(super) struct Truth {
     pub(super) reports_read: Timestamp,
     /// Packets from and to this machine that the kernel does not translate.
     pub(super) own: Own,
-    /// Packets that may be led here.
-    pub(super) led: Led,
     /// The ends of packets that were rejected, and whether they are those on the wire of what was translated.
     rejected: Remembered<Ends, bool>,
     /// Forwarded packets that the tap saw coming in.
@@ -59,7 +56,6 @@ impl Truth {
             tap_read: Timestamp::default(),
             reports_read: Timestamp::default(),
             own: Own::default(),
-            led: Led::default(),
             rejected: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: Differences::default(),

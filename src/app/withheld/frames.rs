@@ -16,6 +16,8 @@ pub(super) const DISORDER: usize = 64;
 #[derive(Debug, Default)]
 pub struct Frames {
     waiting: VecDeque<(u64, Seen)>,
+    /// How many of them came in for an address of others.
+    for_another: usize,
     /// The number of the next.
     next: u64,
     /// The numbers of those that wait, by what is in them, the lowest first; of those below `learnt`.
@@ -26,6 +28,7 @@ pub struct Frames {
 impl Frames {
     /// Takes a frame in.
     pub fn push(&mut self, seen: Seen) {
+        self.for_another += usize::from(seen.for_another);
         self.waiting.push_back((self.next, seen));
         self.next += 1;
     }
@@ -38,6 +41,11 @@ impl Frames {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many of them came in for an address of others.
+    pub fn for_another(&self) -> usize {
+        self.for_another
     }
 
     /// The first.
@@ -104,6 +112,7 @@ impl Frames {
     }
 
     fn forget(&mut self, number: u64, seen: &Seen) {
+        self.for_another -= usize::from(seen.for_another);
         let Some(fingerprint) = seen.fingerprint.filter(|_| number < self.learnt) else { return };
         let Some(numbers) = self.known.get_mut(&fingerprint) else { return };
         if let Ok(place) = numbers.binary_search(&number) {

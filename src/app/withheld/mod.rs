@@ -49,6 +49,11 @@ const HOLD_SUSPECT: Duration = Duration::from_millis(100);
 /// Beyond it the oldest go early.
 const MAX_HELD: usize = 1 << 17;
 
+/// Packets for addresses of others that are held back at most, in some 16 MB. Translation may lead them to this machine;
+/// the tap can't tell them from those on their way through, but conntrack can once their flow has begun. Only those wait
+/// of whose flow nothing is known.
+const MAX_FOR_ANOTHER: usize = 1 << 16;
+
 /// Bytes of IPv6's fragment header. The kernel takes it out of a packet that is its only fragment (RFC 6946) where it
 /// puts fragments together, so that a report lacks it.
 const FRAGMENT_HEADER: u32 = 8;
@@ -117,6 +122,8 @@ pub struct Withheld {
     outgoing: VecDeque<(Seen, By)>,
     /// Reports of packets that have no line at the tap.
     forwarded: Crossings,
+    /// Packets for addresses of others that found no room.
+    refused: u64,
     /// What waited longest was let go since this was asked for.
     urgent: bool,
 }
@@ -125,6 +132,17 @@ impl Withheld {
     /// Holds a packet back that the tap saw.
     pub fn hold(&mut self, seen: Seen) {
         self.frames.push(seen);
+    }
+
+    /// Holds a packet back that came in for an address of others, if there is room for it. Whether there was.
+    pub fn hold_for_another(&mut self, seen: Seen) -> bool {
+        let has_room = self.frames.for_another() < MAX_FOR_ANOTHER;
+        if has_room {
+            self.frames.push(Seen { direction: Direction::Incoming, for_another: true, ..seen });
+        } else {
+            self.refused += 1;
+        }
+        has_room
     }
 
     /// Goes on holding a fragment back that was due, with its judgement if it has one by now.
@@ -193,6 +211,11 @@ impl Withheld {
     /// Datagrams in fragments that found no room among those that are followed.
     pub fn forgotten(&self) -> u64 {
         self.fragments.forgotten()
+    }
+
+    /// Packets for addresses of others that found no room: if they were led here they have no line.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Whether more waits than there is room for.

@@ -297,3 +297,14 @@ fn an_only_fragment_is_reported_without_its_header() {
         assert_eq!(first == Some(dropped(v6(held, at(1)))), same, "{held} {reported}");
     }
 }
+
+#[test]
+fn room_for_packets_of_others_is_made_by_those_that_go_and_what_finds_none_is_counted() {
+    let mut withheld = Withheld::default();
+    assert!((0..MAX_FOR_ANOTHER).all(|_| withheld.hold_for_another(udp(at(1), 80))));
+    assert!(!withheld.hold_for_another(udp(at(2), 80)));
+    let Some(Settled::Passed(first, _)) = withheld.release(at(1)) else { panic!("the first is due") };
+    assert!(first.for_another);
+    assert!(withheld.hold_for_another(udp(at(2), 80)));
+    assert_eq!(withheld.refused(), 1);
+}
