@@ -64,8 +64,8 @@ impl Own {
     }
 
     /// A packet that goes out, and did not come in as it is, as the rules saw it, if this machine sent it from an address of
-    /// others. `before` is what it was if its source was translated behind them.
-    pub fn posing(&mut self, seen: &Seen, before: Option<Ip>) -> Option<Ip> {
+    /// others. `before` says what it was if its source was translated behind them.
+    pub fn posing(&mut self, seen: &Seen, before: impl FnOnce(&Ip) -> Option<Ip>) -> Option<Ip> {
         self.posing.sent(seen, before)
     }
 

@@ -203,7 +203,7 @@ impl Stage {
             // It is part of what came in otherwise, or this machine's own.
             truth.withheld.hold(seen);
         } else if direction == Direction::Forwarded {
-            self.entering(seen);
+            through::entering((truth, &self.forwarding, &mut self.pipeline), seen, &around);
         } else if self.pipeline.examine(&packet, &around) {
             truth.withheld.hold(seen);
             // The answer to somebody whose packets bear this machine's address outside.

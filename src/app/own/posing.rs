@@ -49,13 +49,14 @@ impl Posing {
 
     /// A packet that goes out, as the rules saw it, if it was reported, or is part of what was.
     ///
-    /// It may look like part of a flow on its way through whose addresses are translated, and was `before` if its source was
-    /// translated behind the rules. What passes has lost one of its time to live, by which it is mostly told apart.
-    pub(super) fn sent(&mut self, seen: &Seen, before: Option<Ip>) -> Option<Ip> {
+    /// It may look like part of a flow on its way through whose addresses are translated, and `before` says what it was if its
+    /// source was translated behind the rules. What passes has lost one of its time to live, by which it is mostly told apart.
+    pub(super) fn sent(&mut self, seen: &Seen, before: impl FnOnce(&Ip) -> Option<Ip>) -> Option<Ip> {
         let Net::Ip(ip) = seen.packet.net else { return None };
         if self.senders.is_empty() && self.datagrams.is_empty() {
             return None;
         }
+        let before = before(&ip);
         let ttl = |ip: &Ip| self.senders.get(&sender(ip)?, seen.time).copied();
         let is_sent = |one: &Ip| ttl(one).is_some_and(|ttl| before.is_none() || ttl == ip.ttl);
         let sent = [Some(ip), before].into_iter().flatten().find(is_sent);
@@ -108,7 +109,7 @@ mod tests {
     }
 
     fn covers(posing: &mut Posing, seen: &Seen) -> bool {
-        posing.sent(seen, None).is_some()
+        posing.sent(seen, |_| None).is_some()
     }
 
     #[test]
@@ -143,8 +144,8 @@ mod tests {
         posing.report(&seen(sent, 20));
         let outside = |ip| Ip { src: [198, 51, 100, 1].into(), ..ip };
         let (first, later) = (datagram_of((4000, 53), fragment(0)), datagram_of((0, 0), fragment(1480)));
-        assert_eq!(posing.sent(&seen(outside(first), 1), None), None);
-        assert_eq!(posing.sent(&seen(outside(first), 1), Some(first)), Some(first));
-        assert_eq!(posing.sent(&seen(outside(later), 1), None), Some(later));
+        assert_eq!(posing.sent(&seen(outside(first), 1), |_| None), None);
+        assert_eq!(posing.sent(&seen(outside(first), 1), |_| Some(first)), Some(first));
+        assert_eq!(posing.sent(&seen(outside(later), 1), |_| None), Some(later));
     }
 }

@@ -24,14 +24,14 @@ impl Stage {
                     truth.note_translated(seen, behind);
                 }
                 let seen = Seen { packet: Packet { net: behind.net, ..seen.packet }, ..*seen };
-                let form = self.form(&seen, None);
+                let form = self.judge(&seen);
                 self.tell_dropped(&seen, &[form], by);
             }
             Settled::Repeated(_) => self.duplicates += 1,
             Settled::Unseen(seen, by) => {
                 let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
                 if self.pipeline.examine(&seen.packet, &around) {
-                    let form = self.form(seen, None);
+                    let form = self.judge(seen);
                     self.tell_dropped(seen, &[form], by);
                 }
             }
@@ -40,15 +40,17 @@ impl Stage {
         }
     }
 
-    /// Judges a packet, unless it was judged before, by the rules of its time. It has no other form: it is from or to this
-    /// machine.
+    /// Judges a packet, unless it was judged before.
     fn form(&mut self, seen: &Seen, judgement: Option<Judgement>) -> Form {
-        let Some(judgement) = judgement else {
-            self.change_rules(seen.time);
-            let form = self.foretell(seen, seen.packet);
-            self.watch(seen, &form);
-            return form;
-        };
+        judgement.map_or_else(|| self.judge(seen), |judgement| Form { packet: seen.packet, judgement })
+    }
+
+    /// Judges a packet by the rules of its time. It has no other form: it is from or to this machine.
+    fn judge(&mut self, seen: &Seen) -> Form {
+        self.change_rules(seen.time);
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        let judgement = self.pipeline.foretell(&seen.packet, &around);
+        self.pipeline.watch(&seen.packet, &around, &judgement);
         Form { packet: seen.packet, judgement }
     }
 
@@ -63,7 +65,7 @@ impl Stage {
         let behind = self.as_rules_see(&seen);
         let may_pass = seen.direction == Direction::Forwarded || self.may_pass(&seen);
         let is_placed = !may_pass && (behind.is_some() || !seen.for_another);
-        let judgement = is_placed.then(|| self.form(&behind.unwrap_or(seen), None).judgement);
+        let judgement = is_placed.then(|| self.judge(&behind.unwrap_or(seen)).judgement);
         if let Some(truth) = &mut self.truth {
             truth.withheld.keep(seen, judgement);
         }
@@ -72,14 +74,13 @@ impl Stage {
     /// Tells of a packet that the tap saw and the kernel did not drop.
     fn tell_passed(&mut self, seen: &Seen, judgement: Option<Judgement>) {
         if seen.direction == Direction::Forwarded {
-            let Some(own) = self.as_own(seen) else {
+            let Some((own, behind)) = self.as_own(seen) else {
                 self.forwarding.leaves(&seen.packet, seen.time);
                 return self.duplicates += 1;
             };
             let around = around(&mut self.known, &self.interfaces, &self.pipeline, &own);
             if self.pipeline.examine(&own.packet, &around) {
-                let behind = self.as_rules_see(&own).unwrap_or(own);
-                let form = self.form(&behind, None);
+                let form = self.judge(&behind);
                 self.tell_own(&own, form);
             }
             return;

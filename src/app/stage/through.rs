@@ -1,44 +1,24 @@
 //! What passes through the machine or answers for it: packets that the tap alone can't place.
 
-use super::{Stage, around, discards, know};
+use super::truth::Truth;
+use super::{Stage, around};
 use crate::app::explanation::Form;
-use crate::app::forwarding;
+use crate::app::forwarding::{self, Forwarding};
 use crate::app::own::Does;
-use crate::app::pipeline::Circumstances;
+use crate::app::pipeline::{Circumstances, Pipeline};
 use crate::app::translated::Behind;
-use crate::app::withheld::{Passage, Seen};
+use crate::app::withheld::{Passage, Seen, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
 use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 
 impl Stage {
-    /// Takes a packet that came in for an address of others. If it is forwarded its line comes from the kernel, if it has
-    /// one; but it may be led to this machine.
-    pub(super) fn entering(&mut self, seen: Seen) {
-        let interface = know(&mut self.known, &self.interfaces, &self.pipeline, seen.interface);
-        let Seen { time, direction, ref packet, .. } = seen;
-        let around = Circumstances { time, direction, interface, uid: None, discards };
-        let Some(truth) = &mut self.truth else { return };
-        truth.withheld.entering(&seen);
-        if !self.pipeline.examine(packet, &around) {
-            return;
-        }
-        if !self.forwarding.is_known_to_pass(packet, time) && truth.withheld.hold_for_another(seen) {
-            return;
-        }
-        truth.forwarded += 1;
-        if self.forwarding.shows(&seen) {
-            self.pipeline.watch_passing(packet, &around);
-        }
-    }
-
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
     /// flow, if it has one, is where the rules see it.
     pub(super) fn place(&mut self, seen: &Seen) -> Place {
         let Net::Ip(ip) = &seen.packet.net else { return Place::Here };
         // What fits no connection is not led here, whatever its ends.
-        let passes = seen.for_another && self.truth.as_ref().is_some_and(|truth| truth.withheld.has_passed(seen));
-        let behind = self.led_to(seen).or_else(|| self.as_rules_see(seen)).filter(|_| !passes);
+        let behind = self.led_to(seen).or_else(|| self.as_rules_see(seen)).filter(|_| !self.has_passed(seen));
         if behind.is_none() && !seen.for_another && !self.may_pass(seen) {
             return Place::Here;
         }
@@ -85,6 +65,11 @@ impl Stage {
         Place::Here
     }
 
+    /// Whether it was reported that a packet for an address of others was on its way through.
+    fn has_passed(&self, seen: &Seen) -> bool {
+        seen.for_another && self.truth.as_ref().is_some_and(|truth| truth.withheld.has_passed(seen))
+    }
+
     /// A packet from or to this machine as the rules see it, if they see it otherwise than the tap.
     pub(super) fn as_rules_see(&mut self, seen: &Seen) -> Option<Seen> {
         let Behind { packet, by_loopback } = self.translated.as_rules_see(seen)?;
@@ -118,22 +103,22 @@ impl Stage {
 
     /// A packet that was seen leaving between the ends of others that had come in, if it is this machine's own: the answer
     /// to one that it rejected, or that was led here, which bears the address of who is answered for, or what it sends as
-    /// another.
-    pub(super) fn as_own(&mut self, seen: &Seen) -> Option<Seen> {
+    /// another. With its form to the rules.
+    pub(super) fn as_own(&mut self, seen: &Seen) -> Option<(Seen, Seen)> {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
+        let behind = self.as_rules_see(&own);
         let truth = self.truth.as_mut()?;
-        let is_told = truth.own.posing(&own, None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
-        let ends = if let Net::Ip(ip) = &own.packet.net { Ends::of_packet(ip) } else { None };
-        let was_led = ends.is_some_and(|ends| truth.has_rejected_translated(&ends, own.time));
-        let is_answer = was_led && may_be_an_answer(&own.packet);
-        (is_told || is_answer || self.translated.as_rules_see(&own).is_some()).then_some(own)
+        let is_told =
+            truth.own.posing(&own, |_| None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
+        let was_led = || ends(&own.packet).is_some_and(|ends| truth.has_rejected_translated(&ends, own.time));
+        let is_own = is_told || behind.is_some() || may_be_an_answer(&own.packet) && was_led();
+        is_own.then(|| (own, behind.unwrap_or(own)))
     }
 
     /// A packet that this machine sends from an address of others, as the rules see it.
     fn posing(&mut self, seen: &Seen) -> Option<Ip> {
-        let Net::Ip(ip) = &seen.packet.net else { return None };
         let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing)?;
-        truth.own.posing(seen, self.forwarding.before_leaving(ip, seen.time))
+        truth.own.posing(seen, |ip| self.forwarding.before_leaving(ip, seen.time))
     }
 
     /// Takes in that a packet would open a connection to this machine.
@@ -202,16 +187,35 @@ impl Stage {
     pub(super) fn form_of_invalid(&mut self, seen: &Seen) -> Form {
         self.change_rules(seen.time);
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        let form =
-            Form { packet: seen.packet, judgement: self.pipeline.foretell_as(&seen.packet, &around, State::Invalid) };
-        self.watch(seen, &form);
-        form
+        let judgement = self.pipeline.foretell_as(&seen.packet, &around, State::Invalid);
+        self.pipeline.watch(&seen.packet, &around, &judgement);
+        Form { packet: seen.packet, judgement }
     }
 
     /// What the rules in force say of a form of a packet.
     pub(super) fn foretell(&mut self, seen: &Seen, packet: Packet) -> Form {
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         Form { packet, judgement: self.pipeline.foretell(&packet, &around) }
+    }
+}
+
+/// Takes a packet that came in for an address of others. If it is forwarded its line comes from the kernel, if it has one;
+/// but it may be led to this machine.
+pub(super) fn entering(
+    (truth, forwarding, pipeline): (&mut Truth, &Forwarding, &mut Pipeline),
+    seen: Seen,
+    around: &Circumstances<'_>,
+) {
+    truth.withheld.entering(&seen);
+    if !pipeline.examine(&seen.packet, around) {
+        return;
+    }
+    if !forwarding.is_known_to_pass(&seen.packet, seen.time) && truth.withheld.hold_for_another(seen) {
+        return;
+    }
+    truth.forwarded += 1;
+    if forwarding.shows(&seen) {
+        pipeline.watch_passing(&seen.packet, around);
     }
 }
 

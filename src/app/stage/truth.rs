@@ -4,7 +4,7 @@ use crate::app::generations::Generations;
 use crate::app::kernel_rules::KernelRule;
 use crate::app::own::{Does, Own};
 use crate::app::remembered::Remembered;
-use crate::app::withheld::{By, Seen, Withheld};
+use crate::app::withheld::{By, Seen, Withheld, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, Step};
 use crate::host::Arrivals;
@@ -120,18 +120,16 @@ impl Truth {
 
     /// If the rule answers what it blocks, that is coming.
     fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
-        let Net::Ip(ip) = &seen.packet.net else { return };
         if !self.generations.rule(&by).is_some_and(KernelRule::rejects) {
             return;
         }
-        if let Some(ends) = Ends::of_packet(ip) {
+        if let Some(ends) = ends(&seen.packet) {
             self.rejected.remember(ends, false, seen.time.plus(ANSWER_TIME), now);
         }
     }
 
     /// Takes in what a dropped packet was on the wire: its answer is translated back.
     pub(super) fn note_translated(&mut self, seen: &Seen, behind: &Packet) {
-        let ends = |packet: &Packet| if let Net::Ip(ip) = &packet.net { Ends::of_packet(ip) } else { None };
         if let Some((on_wire, _)) =
             ends(&seen.packet).zip(ends(behind)).filter(|(_, behind)| self.rejected.knows(behind, seen.time))
         {

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 
 /// A report of a packet on its way through this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,11 +100,9 @@ impl Crossings {
     pub(super) fn tells_of(&self, entered: &Seen) -> bool {
         let Some(fingerprint) = entered.fingerprint else { return false };
         let Some(numbers) = self.alone.get(&fingerprint.whole) else { return false };
-        let key = |seen: &Seen| self.exactly(seen).map(|(key, _)| key);
-        let near = stamp(entered)..=entered.time.plus(UNTIL_REPORTED);
+        let (near, what) = (stamp(entered)..=entered.time.plus(UNTIL_REPORTED), content(entered));
         let mut reports = numbers.iter().filter_map(|&number| self.numbered(number)).map(|passage| &passage.seen);
-        reports
-            .any(|seen| near.contains(&seen.time) && seen.interface == entered.interface && key(seen) == key(entered))
+        reports.any(|seen| near.contains(&seen.time) && seen.interface == entered.interface && content(seen) == what)
     }
 
     /// What came in as a packet is, with the time to live that that has now.
@@ -114,9 +113,7 @@ impl Crossings {
 
     /// What a packet is, to where it goes included, and its time to live.
     fn exactly(&self, seen: &Seen) -> Option<(u64, u8)> {
-        let Net::Ip(ip) = &seen.packet.net else { return None };
-        let fingerprint = seen.fingerprint?;
-        Some((self.hasher.hash_one((fingerprint, ip.dst, Ends::of_packet(ip))), ip.ttl))
+        Some((self.hasher.hash_one(content(seen)?), seen.packet.ip()?.ttl))
     }
 
     /// Takes a report in.
@@ -224,6 +221,12 @@ impl Crossings {
             }
         }
     }
+}
+
+/// What is in a packet, with where it goes and its ends.
+fn content(seen: &Seen) -> Option<(Fingerprint, IpAddr, Option<Ends>)> {
+    let ip = seen.packet.ip()?;
+    Some((seen.fingerprint?, ip.dst, Ends::of_packet(ip)))
 }
 
 fn slot(key: u64) -> usize {

@@ -1,8 +1,8 @@
 //! Reports of packets that the tap sees too, each with what it says.
 
-use super::{Frames, Seen, UNTIL_REPORTED, is_same, is_translated, stamp};
+use super::{Frames, Seen, UNTIL_REPORTED, ends, is_same, is_translated, stamp};
 use crate::conntrack::Ends;
-use crate::packet::{Fingerprint, Ip, Net, Packet, Protocol};
+use crate::packet::{Fingerprint, Ip, Net, Protocol};
 use crate::time::Timestamp;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, VecDeque};
@@ -145,8 +145,4 @@ fn is_of_another(reported: &Seen, behind: &Frames) -> bool {
 /// Whether a report is known to be of what is in a packet.
 fn tells(seen: &Seen, reported: &Seen) -> bool {
     seen.fingerprint.is_some() && seen.fingerprint == reported.fingerprint
-}
-
-fn ends(packet: &Packet) -> Option<Ends> {
-    if let Net::Ip(ip) = &packet.net { Ends::of_packet(ip) } else { None }
 }

@@ -15,6 +15,7 @@ mod frames;
 mod incoming;
 
 use super::pipeline::Judgement;
+use crate::conntrack::Ends;
 use crate::engine::Direction;
 use crate::nflog::BATCH_TIME;
 use crate::packet::{Fingerprint, Net, Packet, Transport};
@@ -340,6 +341,11 @@ impl Withheld {
 pub fn stamp(seen: &Seen) -> Timestamp {
     let nanos = seen.time.nanos();
     Timestamp::from_nanos(nanos - nanos.rem_euclid(1000))
+}
+
+/// The ends of a packet.
+pub fn ends(packet: &Packet) -> Option<Ends> {
+    packet.ip().and_then(Ends::of_packet)
 }
 
 /// Whether a whole packet at the tap is the one that was reported: one of the same ends may go round on loopback, as
