@@ -37,21 +37,12 @@ impl Stage {
                     return Place::Behind(Seen { packet: Packet { net: Net::Ip(posing), ..seen.packet }, ..*seen });
                 }
             }
-            None if seen.for_another => {
-                if self.forwarding.shows(seen) {
-                    self.watch_passing(seen);
-                }
-                if let Some(truth) = &mut self.truth {
-                    truth.forwarded += 1;
-                }
-                return Place::OnItsWayThrough;
-            }
-            None if seen.direction == Direction::Incoming && self.forwarding.is_replaced_by(ip, seen.time) => {}
+            None if self.begins_instead(seen) => {}
             None => {
                 self.forwarding.entered(ip, seen.time);
-                // What is plainly another's was looked at when it was seen.
-                let is_ours = !forwarding::is_from_another(&self.host, &seen.packet);
-                if is_ours && self.truth.is_some() && self.forwarding.shows(seen) {
+                // What else is plainly another's was looked at when it was seen.
+                let is_new = seen.for_another || !forwarding::is_from_another(&self.host, &seen.packet);
+                if is_new && self.forwarding.shows(seen) {
                     self.watch_passing(seen);
                 }
                 match &mut self.truth {
@@ -119,6 +110,13 @@ impl Stage {
     fn posing(&mut self, seen: &Seen) -> Option<Ip> {
         let truth = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing)?;
         truth.own.posing(seen, |ip| self.forwarding.before_leaving(ip, seen.time))
+    }
+
+    /// Whether a packet that came in opened a connection to this machine in the place of a flow on its way through.
+    fn begins_instead(&self, seen: &Seen) -> bool {
+        let Net::Ip(ip) = &seen.packet.net else { return false };
+        let comes_here = seen.direction == Direction::Incoming && !seen.for_another;
+        comes_here && self.forwarding.is_replaced_by(ip, seen.time)
     }
 
     /// Takes in that a packet would open a connection to this machine.
