@@ -18,7 +18,7 @@ use super::pipeline::Judgement;
 use crate::conntrack::Ends;
 use crate::engine::Direction;
 use crate::nflog::BATCH_TIME;
-use crate::packet::{Fingerprint, Net, Packet, Transport};
+use crate::packet::{Fingerprint, Ip, Net, Packet, Transport};
 use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
@@ -356,7 +356,7 @@ pub fn is_same(held: &Seen, reported: &Seen) -> bool {
     same_way
         && held.fragment.is_none()
         && (held.src, held.dst, held.protocol) == (reported.src, reported.dst, reported.protocol)
-        && (held.len == reported.len || held.src.is_ipv6() && held.len == reported.len.saturating_add(FRAGMENT_HEADER))
+        && is_as_long(held, reported)
         && (held.transport == reported.transport || reported.transport == Transport::None)
 }
 
@@ -367,10 +367,16 @@ pub fn is_translated(held: &Seen, reported: &Seen) -> bool {
     [held.direction, reported.direction] == [Direction::Incoming; 2]
         && held.interface == reported.interface
         && ip.fragment.is_none()
-        && (ip.src, ip.protocol, ip.len) == (behind.src, behind.protocol, behind.len)
+        && (ip.src, ip.protocol) == (behind.src, behind.protocol)
+        && is_as_long(ip, behind)
         && held.fingerprint.is_some()
         && held.fingerprint == reported.fingerprint
         && !is_same(held, reported)
+}
+
+/// Whether a whole packet at the tap is as long as the one that was reported.
+fn is_as_long(held: &Ip, reported: &Ip) -> bool {
+    held.len == reported.len || held.src.is_ipv6() && held.len == reported.len.saturating_add(FRAGMENT_HEADER)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod translated;
 
 use super::*;
 use crate::engine::{Decision, Hit, RuleNumber, State, Step};
-use crate::packet::{About, Fingerprint, Fragment, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags};
+use crate::packet::{About, Fingerprint, Fragment, Icmp, Ports, Protocol, Tcp, TcpFlags};
 use crate::rules::Action;
 use std::net::{Ipv4Addr, Ipv6Addr};
 

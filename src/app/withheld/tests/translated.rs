@@ -41,3 +41,14 @@ fn a_segment_without_a_stamp_is_found_by_its_content() {
     let late = with(1, tcp(at(5).plus(UNTIL_REPORTED).plus(Duration::from_millis(1)), 22));
     assert_eq!(release([frame], [late]), [passed(frame), Settled::Unseen(late, BY)]);
 }
+
+#[test]
+fn a_report_lacks_the_header_that_the_kernel_takes_out_of_an_only_fragment() {
+    let v6 = |port, len| {
+        let (src, dst) = (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into());
+        with(1, seen(at(5), Ip { src, dst, len, ..tcp_ip(port) }))
+    };
+    let (frame, reported) = (v6(443, 68), v6(5999, 60));
+    assert_eq!(release([frame], [reported]), [dropped_as(frame, reported)]);
+    assert_eq!(release([v6(443, 76)], [reported]), [Settled::Unseen(reported, BY), passed(v6(443, 76))]);
+}
