@@ -42,6 +42,7 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let header_len = u32::from(header.get_header_length()) * 4;
     let len = total_length(header.get_total_length(), protocol, frame);
     check_lengths(&header, header_len, len, frame, faults);
+    check_checksum(&header, frame.limit(header_len), faults);
     check_options(frame.limit(header_len), faults);
     let packet = frame.limit(len);
     // Nobody knows where the payload begins behind a header shorter than the shortest.
@@ -60,16 +61,8 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
         fragment,
         transport: Transport::None,
     });
-    let may_be_left_to_card = header.get_checksum() == 0;
-    if !may_be_left_to_card {
-        check_checksum(&header, frame.limit(header_len), faults);
-    }
     if let (Net::Ip(ip), Some(payload)) = (net, readable(payload, fragment)) {
         transport::read(Family::V4, protocol, payload, &mut ip.transport, faults);
-    }
-    if may_be_left_to_card {
-        // Where it was, it is not to hide what is wrong behind the header.
-        check_checksum(&header, frame.limit(header_len), faults);
     }
 }
 
@@ -152,7 +145,7 @@ fn readable(payload: Span<'_>, fragment: Option<Fragment>) -> Option<Span<'_>> {
     }
 }
 
-/// Holds the header's checksum against its bytes, if they were all captured and nothing else is wrong.
+/// Holds the header's checksum against its bytes, if they were all captured and no length is wrong.
 fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut Faults) {
     let stated = header.get_checksum();
     let is_whole = header_bytes.bytes().len() == header_bytes.len() as usize;
@@ -161,8 +154,11 @@ fn check_checksum(header: &Ipv4Packet<'_>, header_bytes: Span<'_>, faults: &mut 
     }
     let sum = sum(header_bytes.bytes());
     if !sum.is_multiple_of(CHECKSUM_MODULUS) {
-        let right = CHECKSUM_MODULUS - (sum - u64::from(stated)) % CHECKSUM_MODULUS;
-        faults.note(Reason::Ipv4Checksum, stated, (right % CHECKSUM_MODULUS) as u16);
+        let right = (CHECKSUM_MODULUS - (sum - u64::from(stated)) % CHECKSUM_MODULUS) % CHECKSUM_MODULUS;
+        match stated {
+            0 => faults.note_if_received(Reason::Ipv4Checksum, stated, right as u16),
+            _ => faults.note(Reason::Ipv4Checksum, stated, right as u16),
+        }
     }
 }
 
@@ -175,7 +171,7 @@ fn sum(header: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{bytes, ip, odd, parse, reason, sentence};
-    use super::super::{Link, Packet, Ports, parse as parse_cut};
+    use super::super::{Link, Packet, Ports, parse as parse_cut, parse_received};
     use super::*;
 
     const IPV4: Link = Link::Cooked { ethertype: 0x0800 };
@@ -274,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_checksum_is_reported_before_what_is_behind_the_header_and_one_of_0_after_it() {
+    fn a_wrong_checksum_is_reported_before_what_is_behind_it() {
         let with =
             |checksum: &str, total: &str| ipv4(&format!("4500 {total} 1234 0000 4011 {checksum} {ADDRESSES} {UDP_53}"));
         assert_eq!(with("9ce9", "001c").malformed, None);
@@ -286,6 +282,18 @@ mod tests {
         let cut_off =
             |checksum: &str| reason(&ipv4(&format!("45000018 1234 0000 4011 {checksum} {ADDRESSES} c0000035")));
         assert_eq!([cut_off("9cea"), cut_off("0000")], [Some(Reason::Ipv4Checksum), Some(Reason::UdpHeader)]);
+    }
+
+    #[test]
+    fn a_checksum_of_0_in_what_came_in_is_wrong_whatever_else_is() {
+        let received = |hex: &str| {
+            let frame = bytes(hex);
+            reason(&parse_received(IPV4, &frame, u32::try_from(frame.len()).unwrap()))
+        };
+        let cut_off = format!("45000018 1234 0000 4011 0000 {ADDRESSES} c0000035");
+        let bad_option = format!("46000020 1234 0000 4011 0000 {ADDRESSES} 94010000 {UDP_53}");
+        assert_eq!([received(&cut_off), received(&bad_option)], [Some(Reason::Ipv4Checksum); 2]);
+        assert_eq!(reason(&ipv4(&bad_option)), Some(Reason::Ipv4OptionLength));
     }
 
     #[test]

@@ -113,6 +113,7 @@ pub(super) fn parse(link: Link, bytes: &[u8], original_len: u32) -> Packet {
     let mut packet = Packet { vlan, link_direction, ..Packet::of(net) };
     net::read(ethertype, payload, &mut packet.net, &mut faults);
     packet.malformed = faults.first();
+    packet.malformed_as_sent = faults.first_as_sent();
     packet.odd = faults.odd();
     packet.dhcp_server = dhcp::server(&packet.net, payload);
     packet

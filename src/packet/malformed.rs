@@ -35,12 +35,6 @@ impl Malformed {
         self.reason.name()
     }
 
-    /// Whether it is a header checksum of 0, which who sends the packet may have left to the network card to fill in. Who
-    /// receives it so discards it.
-    pub(super) const fn may_be_left_to_card(self) -> bool {
-        matches!(self.reason, Reason::Ipv4Checksum) && self.found == 0
-    }
-
     /// Whether the packet lacks what a rule for types or ports reads. iptables' matches drop such a packet and neither
     /// count nor report it (`hotdrop` in `linux/netfilter/x_tables.h`); where no rule does, the transport layer does.
     /// Of ICMP they read the whole header. Of TCP and UDP those of `nf_tables` read the ports; those of `ip_tables` the
@@ -72,15 +66,22 @@ impl fmt::Display for Malformed {
 #[derive(Default)]
 pub(super) struct Faults {
     first: Option<Malformed>,
+    /// The first that is one where the frame was sent, too.
+    first_as_sent: Option<Malformed>,
     odd: Option<Oddity>,
 }
 
 impl Faults {
     /// Notes what is wrong, unless something was noted before.
     pub(super) fn note(&mut self, reason: Reason, found: impl Into<u32>, bound: impl Into<u32>) {
-        if self.first.is_none() {
-            self.first = Some(Malformed::new(reason, found.into(), bound.into()));
-        }
+        let fault = Malformed::new(reason, found.into(), bound.into());
+        self.first = self.first.or(Some(fault));
+        self.first_as_sent = self.first_as_sent.or(Some(fault));
+    }
+
+    /// The same of what who sends the packet may have left to the network card to fill in. Who receives it so discards it.
+    pub(super) fn note_if_received(&mut self, reason: Reason, found: impl Into<u32>, bound: impl Into<u32>) {
+        self.first = self.first.or(Some(Malformed::new(reason, found.into(), bound.into())));
     }
 
     /// Notes `reason` if `span` is shorter on the wire than `needed` bytes. A span that only the capture cut short
@@ -114,6 +115,11 @@ impl Faults {
     /// The first thing that was noted.
     pub(super) const fn first(&self) -> Option<Malformed> {
         self.first
+    }
+
+    /// The first that is wrong where the frame was sent, too.
+    pub(super) const fn first_as_sent(&self) -> Option<Malformed> {
+        self.first_as_sent
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Packet {
     pub net: Net,
     /// What is wrong with the bytes: the first thing found, outermost first.
     pub malformed: Option<Malformed>,
+    /// The same where it was sent: a header checksum of 0 may have been left to the network card to fill in.
+    pub malformed_as_sent: Option<Malformed>,
     /// What is legal about the bytes, or at least readable, and odd: the first thing found, outermost first. What the
     /// other fields tell is not repeated here.
     pub odd: Option<Oddity>,
@@ -66,13 +68,21 @@ pub struct Packet {
 impl Packet {
     /// One that nothing is known of but its network layer.
     pub const fn of(net: Net) -> Self {
-        Self { vlan: None, link_direction: None, net, malformed: None, odd: None, dhcp_server: None }
+        Self {
+            vlan: None,
+            link_direction: None,
+            net,
+            malformed: None,
+            malformed_as_sent: None,
+            odd: None,
+            dhcp_server: None,
+        }
     }
 
     /// The same seen where it was sent: what is left to the network card to fill in is not at fault.
     #[must_use]
     pub fn as_sent(self) -> Self {
-        Self { malformed: self.malformed.filter(|fault| !fault.may_be_left_to_card()), ..self }
+        Self { malformed: self.malformed_as_sent, ..self }
     }
 
     /// What is said of it by IP, if it is of that.

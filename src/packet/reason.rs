@@ -132,7 +132,7 @@ reasons! {
     /// The packet says it is longer than the frame.
     Ipv4BeyondFrame: Discarded, "ipv4.beyond_frame",
         |found, bound| "total length {found}, frame {bound}";
-    /// The header's checksum is wrong. Reported only if nothing else is.
+    /// The header's checksum is wrong. Reported only if no length of it is.
     Ipv4Checksum: Discarded, "ipv4.checksum",
         |found, bound| "header checksum {found:#06x}, should be {bound:#06x}";
     /// An option shorter than its own type and length.
