@@ -245,7 +245,7 @@ impl Book {
                 return Ok(edited);
             }
             let undone = step.undos.iter().rev().try_fold(file.text().to_owned(), |text, undo| undo.apply(&text));
-            let text = undone.map_err(|Refused(reason)| refused(reason))?;
+            let text = undone.map_err(|Refused(reason)| refused(format!("{}: {reason}", step.words)))?;
             let file = file.with_text(text.clone(), &self.path).map_err(|it| unsound(&it))?;
             (file, Some((locked, text)))
         };

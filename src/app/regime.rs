@@ -65,6 +65,17 @@ impl Regime {
         self.enforcement_paused.is_none() || self.panic.is_some()
     }
 
+    /// Why a change of the rules does not act at once, in words, if it does not.
+    pub const fn why_rules_rest(&self) -> Option<&'static str> {
+        if self.panic.is_some() {
+            Some("a panic is on: this acts when that has ended ('pfw resume panic')")
+        } else if self.enforcement_paused.is_some() {
+            Some("enforcement is paused: this acts when it goes on ('pfw resume enforcement')")
+        } else {
+            None
+        }
+    }
+
     /// As it is told.
     pub fn report(&self) -> report::Regime {
         let told = |spell: Option<Spell>| {

@@ -181,7 +181,8 @@ impl Office {
         let new = proposal.pages().loaded().all_warnings(self.host(), Timestamp::now());
         let warnings = new.iter().filter(|warning| !known.contains(&warning.message)).map(ToString::to_string);
         let changed = [&proposal.words[..], &proposal.unchanged].concat();
-        let done = Done { changed, ..Done::default() }.warning(warnings);
+        let rests = self.regime.why_rules_rest().map(str::to_owned);
+        let done = Done { changed, ..Done::default() }.warning(rests.into_iter().chain(warnings));
         desk.say(&format!("pfw: {words}"));
         self.book.adopt(proposal);
         self.settle();
@@ -259,7 +260,10 @@ impl Office {
     /// Has enforcement or monitoring rest.
     pub(super) fn pause(&mut self, desk: &mut impl Desk, what: Activity, seconds: Option<u64>) -> Outcome {
         let spell = Spell::new(seconds);
-        let ends = spell.ends("until 'pfw resume'");
+        let ends = spell.ends(match what {
+            Activity::Enforcement => "until 'pfw resume enforcement'",
+            Activity::Monitoring => "until 'pfw resume monitoring'",
+        });
         match what {
             Activity::Enforcement => {
                 self.need_enforcement("there is nothing that could be paused")?;

@@ -14,7 +14,7 @@ pub struct PauseArgs {
     #[arg(value_enum, value_name = "WHAT")]
     what: Pausable,
 
-    /// For this time: 90s, 30m, 2h, 1d; otherwise until 'pfw resume'
+    /// For this time: 90s, 30m, 2h, 1d; otherwise until 'pfw resume' of the same
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     duration: Option<u64>,
 

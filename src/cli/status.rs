@@ -57,11 +57,16 @@ fn facts(status: &Status) -> Vec<(&'static str, String)> {
     };
     let loaded = match rules.generation {
         0 | 1 => String::new(),
-        n => format!(", read {} times, last at {}", grouped(n.into()), time(&rules.since)),
+        n => format!(", put in force {} times, last at {}", grouped(n.into()), time(&rules.since)),
+    };
+    let count = match (rules.count, &status.regime.panic) {
+        (_, Some(_)) => "that of the panic in their place".to_owned(),
+        (1, None) => "1 rule".to_owned(),
+        (count, None) => format!("{} rules", grouped(count as u64)),
     };
     vec![
         ("process", format!("{}, since {} ({})", status.pid, time(&status.since), duration(status.uptime))),
-        ("rules", format!("{} ({} rules{loaded})", rules.file.display(), grouped(rules.count as u64))),
+        ("rules", format!("{} ({count}{loaded})", rules.file.display())),
         ("interfaces", status.interfaces.join(", ")),
         ("log", log),
     ]

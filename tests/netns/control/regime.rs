@@ -48,7 +48,8 @@ fn a_pause_of_enforcement() {
     assert!(!status(&world)["regime"]["enforcement_paused"].is_null());
     assert!(steer(&world, ["status"]).stdout.starts_with("pfw 0.1.0 is paused: nothing is blocked\n"));
     // A change that is made meanwhile acts when the pause is over.
-    fine(&world, ["block", "192.0.2.1"]);
+    let ran = steer(&world, ["block", "192.0.2.1"]);
+    assert!(ran.code == 0 && ran.stderr.contains("enforcement is paused: this acts when it goes on"), "{ran:?}");
     assert!(ping(PEER4) && !sh("iptables-save").contains("PFW"));
     fine(&world, ["resume", "enforcement"]);
     assert!(sh("iptables-save").contains("192.0.2.1"), "{}", sh("iptables-save"));
@@ -108,6 +109,10 @@ fn a_panic_blocks_all_but_loopback() {
     assert!(here.read(&mut [0]).is_err(), "an open connection is cut");
     assert!(steer(&world, ["status"]).stdout.contains("blocking all but loopback"), "the control path is local");
     wait_for_line(&world, &["[BLOCKED]", "rule=panic"]);
+    // Neither does a change of the rules, which says when it acts.
+    let ran = steer(&world, ["allow", PEER6]);
+    assert!(ran.code == 0 && ran.stderr.contains("a panic is on: this acts when that has ended"), "{ran:?}");
+    assert!(!ping(PEER6) && steer(&world, ["status"]).stdout.contains("(that of the panic in their place"), "{ran:?}");
     // A pause does not end it.
     let said = fine(&world, ["pause", "enforcement"]);
     assert!(said.contains("the panic goes on: all but loopback is blocked") && !said.contains("nothing"), "{said}");
