@@ -14,7 +14,7 @@
 //! | [`tui`] | what a running pfw tells on its control socket -> a picture of it on a terminal; keys -> requests; no thread, file or privilege of its own | `control`'s client, `sys` |
 //! | [`app`] | composition: sources, pipeline, record; the only room that starts threads | all below |
 //! | [`control`] | requests of other programs -> answers and events; bounded, and only for who may steer pfw | `record` |
-//! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet` |
+//! | [`record`] | events -> lines of text or JSON -> `firewall.log`; the only room that opens the log | `engine`, `rules`, `packet`, `runtime` |
 //! | [`detect`] | packets and decisions -> what is suspicious, by name; pure | `engine`, `packet`, `host`, `alert` |
 //! | [`engine`] | rule set + packet -> decision with step, rule and reason; connections and fragments; pure | `rules`, `packet`, `host` |
 //! | [`rules`] | `rules.json` -> rule set, or all that is wrong with it, by place; lints; edits of its text; pure but for reading files, watching them ([`rules::watch`]), and the one place that writes them ([`rules::store`]) | `packet`, `host`, `sys` |
@@ -24,7 +24,7 @@
 //! | [`nflog`] | the kernel's own verdicts, as it reports them -> events, and the number of those that were lost | `packet` |
 //! | [`conntrack`] | the kernel's table of connections -> which flows it translates; open connections -> entries of it | `packet`, `host` |
 //! | [`host`] | what this machine is: its addresses, gateways, resolvers, open connections, sessions | |
-//! | [`runtime`] | where a running pfw keeps its lock and its socket | |
+//! | [`runtime`] | where a running pfw keeps its lock, its socket and its claims to log files | |
 //! | [`netlink`], `sys` | the kernel's sockets and inotify, made safe | |
 //! | `batches` | what one thread hands to another, in batches of which there are so many | |
 //! | [`text`] | numbers, durations, sizes and foreign words -> as people read them | |

@@ -1,6 +1,6 @@
 //! System calls that std doesn't have: packet and netlink sockets, their options, classic filters, `poll`,
-//! ([`inotify`]) what happens to files, ([`waker`]) what ends another thread's wait, and the stop that a terminal's Ctrl-Z
-//! asks for.
+//! ([`inotify`]) what happens to files, ([`waker`]) what ends another thread's wait, who runs this process, and the stop
+//! that a terminal's Ctrl-Z asks for.
 //!
 //! Everything here is a safe function around one system call, with the kernel's error as it is. No policy.
 
@@ -37,6 +37,12 @@ unsafe impl Plain for libc::sockaddr_nl {}
 pub fn zeroed<T: Plain>() -> T {
     // SAFETY: every pattern of bits is a value of a `Plain` type.
     unsafe { mem::zeroed() }
+}
+
+/// Who runs this process, as the kernel sees it.
+pub fn effective_user() -> u32 {
+    // SAFETY: geteuid has no arguments, no preconditions and no errors (geteuid(2)).
+    unsafe { libc::geteuid() }
 }
 
 /// A new socket, which children don't inherit.

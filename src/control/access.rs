@@ -62,6 +62,7 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::effective_user;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
@@ -89,7 +90,7 @@ mod tests {
     fn the_kernel_says_who_the_other_end_is() {
         let (one, _other) = UnixStream::pair().unwrap();
         let peer = Peer::of(one.as_fd()).unwrap();
-        assert_eq!((peer.process, peer.user), (Some(std::process::id()), os::effective_user()));
+        assert_eq!((peer.process, peer.user), (Some(std::process::id()), effective_user()));
         assert!(!peer.groups.is_empty());
     }
 }

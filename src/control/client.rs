@@ -2,11 +2,11 @@
 
 use super::access::Peer;
 use super::limits::MAX_ANSWER;
-use super::os;
 use super::place::Role;
 use super::protocol::{Answer, Refusal, RefusalKind, Request, read_answer};
 use crate::record::tap::Kind;
 use crate::runtime;
+use crate::sys::effective_user;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
@@ -195,7 +195,7 @@ fn connect(path: &Path) -> Result<Client, Error> {
     let server = Peer::of(stream.as_fd())?.user;
     // In our own folder only who runs pfw can put a socket.
     let is_ours = path.parent() == Some(Path::new(runtime::FOLDER));
-    if server != 0 && server != os::effective_user() && !is_ours {
+    if server != 0 && server != effective_user() && !is_ours {
         return Err(Error::Stranger(path.to_owned(), server));
     }
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -26,10 +26,11 @@ mod session;
 pub mod socket;
 
 pub use crate::record::tap::Kind;
+pub use crate::sys::effective_user;
 pub use access::Access;
 pub use change::{Activity, Change, Forcible, Op, Resumed};
 pub use client::Client;
-pub use os::{effective_user, group_id};
+pub use os::group_id;
 pub use protocol::{Answer, Done, Outcome, Refusal, RefusalKind, Request};
 pub use reply::Reply;
 pub use server::{Backend, Server};

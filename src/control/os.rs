@@ -14,12 +14,6 @@ unsafe impl sys::Plain for libc::ucred {}
 // SAFETY: `repr(C)`, an integer and an array of them.
 unsafe impl sys::Plain for libc::sockaddr_un {}
 
-/// Who runs this process, as the kernel sees it.
-pub fn effective_user() -> u32 {
-    // SAFETY: geteuid has no arguments, no preconditions and no errors (geteuid(2)).
-    unsafe { libc::geteuid() }
-}
-
 /// A socket at `path`, bound but not listening: until it does, nobody can connect. Its file has this mode, and never had
 /// a wider one.
 pub(super) fn bind(path: &Path, mode: libc::mode_t) -> io::Result<UnixListener> {

@@ -1,13 +1,13 @@
 //! Puts the socket in its place, so that nobody but who may can ever connect to it, and takes it away at the end.
 //!
 //! What is in its place already is removed only if it is a socket of ours at which nobody answers: a pfw that was
-//! killed left it. All of that happens under a lock on the folder, so that two that start at once don't take each
-//! other's socket for a dead one's.
+//! killed left it. All of that happens while no other pfw is at work in the folder, so that two that start at once don't
+//! take each other's socket for a dead one's.
 
 use super::access::{Access, Peer};
 use super::limits::BACKLOG;
 use super::os;
-use crate::runtime;
+use crate::runtime::{self, Claim, Refused};
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io;
@@ -58,7 +58,7 @@ impl Socket {
         let failed = || format!("cannot make the control socket {}", path.display());
         let folder = folder_of(path);
         prepare_folder(folder, access).with_context(failed)?;
-        let _lock = lock(folder).with_context(failed)?;
+        let _turn = take_turn(folder).with_context(failed)?;
         remove_stale(path, access.user).with_context(failed)?;
         let listener = os::bind(path, access.mode()).with_context(failed)?;
         // From here on `Drop` takes it away.
@@ -91,7 +91,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         // Somebody who took ours away and put another there keeps it. What fails is only a dead socket in a folder.
-        let Ok(_lock) = lock(folder_of(&self.path)) else { return };
+        let Ok(_turn) = take_turn(folder_of(&self.path)) else { return };
         if fs::symlink_metadata(&self.path).is_ok_and(|data| identity(&data) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
@@ -112,7 +112,7 @@ fn folder_of(path: &Path) -> &Path {
 /// Makes our own folder and lets the group pass through it; makes sure that nobody can exchange what is in another.
 fn prepare_folder(folder: &Path, access: Access) -> Result<()> {
     if folder == Path::new(runtime::FOLDER) {
-        runtime::make_folder(access.user).with_context(|| format!("cannot use {}", folder.display()))?;
+        runtime::make_folder().with_context(|| format!("cannot use {}", folder.display()))?;
         if access.group.is_some() {
             fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
@@ -126,17 +126,26 @@ fn prepare_folder(folder: &Path, access: Access) -> Result<()> {
     Ok(())
 }
 
-/// The lock on a folder, as long as the file is open.
-fn lock(folder: &Path) -> Result<File> {
+/// Waits until no other pfw is at work in a folder, and keeps others from it until both are dropped. Where it can't be
+/// claimed a lock on the folder has to do, which anybody can hold who may read it.
+fn take_turn(folder: &Path) -> Result<(File, Option<Claim>)> {
     let file = File::open(folder).with_context(|| format!("cannot open {}", folder.display()))?;
     let start = Instant::now();
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if start.elapsed() < SETUP => std::thread::sleep(Duration::from_millis(5)),
-            Err(TryLockError::WouldBlock) => bail!("somebody else keeps {} locked", folder.display()),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+        match Claim::take(&file) {
+            Ok(claim) => return Ok((file, Some(claim))),
+            Err(Refused::Unusable(_)) if try_lock(&file)? => return Ok((file, None)),
+            Err(_) if start.elapsed() < SETUP => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => bail!("somebody else keeps {} locked", folder.display()),
         }
+    }
+}
+
+fn try_lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -162,10 +171,11 @@ fn remove_stale(path: &Path, user: u32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::effective_user;
     use std::os::unix::fs::symlink;
 
     fn own() -> Access {
-        Access { user: os::effective_user(), group: None }
+        Access { user: effective_user(), group: None }
     }
 
     fn refusal(path: &Path) -> String {

@@ -5,10 +5,10 @@
 //! holds nothing but that pipe and the lock, so that no new pfw starts before it is done.
 
 use super::error::Error;
-use super::lock::Lock;
 use super::removal::{Emptied, remove};
 use super::tools::{Tools, Variant};
 use super::{os, process};
+use crate::runtime::Lock;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use std::ffi::OsStr;
 use std::io::{self, PipeWriter, Read, Write};
@@ -40,7 +40,9 @@ impl Guardian {
         let (death, life) = io::pipe().map_err(failed())?;
         let this = Path::new("/proc/self/exe");
         let args = [ARGUMENT, tools.variant().word()];
-        let process = process::start(this, &args, death.into(), Stdio::from(lock.share()?)).map_err(failed())?;
+        let lock = lock.share().map_err(Error::io("share the lock"))?;
+        let process = process::start(this, &args, death.into(), Stdio::from(lock));
+        let process = process.map_err(failed())?;
         os::inherit(&life).map_err(failed())?;
         Ok(Self { process, life: Some(life) })
     }

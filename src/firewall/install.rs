@@ -8,13 +8,14 @@ use super::error::Error;
 use super::family::Family;
 use super::guardian::Guardian;
 use super::kernel::{self, Changed};
-use super::lock::Lock;
+use super::lock;
 use super::names::{Hook, TableName};
 use super::plan::{Addition, Growth, Placed, Plan, PlannedSet};
 use super::removal::{Emptied, remove, remove_rules};
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 use super::validation::Validated;
+use crate::runtime::Lock;
 use crate::time::Timestamp;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -87,7 +88,7 @@ impl Installed {
     ///
     /// Whatever fails, the kernel is as it was before.
     pub fn start(plan: Plan, tools: Tools) -> Result<Self, Error> {
-        let lock = Lock::take()?;
+        let lock = lock::take()?;
         let others = Tools::all_in_use()?;
         for tools in others.iter().chain([&tools]) {
             refuse_strangers(tools)?;

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::kernel;
-use super::lock::Lock;
+use super::lock;
 use super::table::{Table, Wanted};
 use super::tools::Tools;
 
@@ -65,6 +65,6 @@ pub(super) fn remove_rules(tools: &Tools, emptied: Emptied) -> Result<bool, Erro
 ///
 /// [`Error::Locked`] while a pfw lives. What is left by others, a chain of our name without our mark among it, stays.
 pub fn clean() -> Result<bool, Error> {
-    let _lock = Lock::take()?;
+    let _lock = lock::take()?;
     remove(&Tools::all_in_use()?, Emptied::Unknown)
 }

@@ -18,11 +18,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("conntrack", &["packet", "host", "netlink", "sys"]),
     ("nflog", &["packet", "time", "netlink", "sys"]),
     ("rules", &["alert", "packet", "time", "host", "sys"]),
-    ("runtime", &[]),
+    ("runtime", &["sys"]),
     ("firewall", &["packet", "rules", "time", "host", "netlink", "runtime"]),
     ("engine", &["alert", "packet", "rules", "time", "host"]),
     ("detect", &["alert", "packet", "engine", "host", "time"]),
-    ("record", &["alert", "packet", "rules", "engine", "time"]),
+    ("record", &["alert", "packet", "rules", "engine", "runtime", "sys", "time"]),
     ("control", &["record", "runtime", "sys", "time"]),
     (
         "app",

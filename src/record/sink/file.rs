@@ -2,7 +2,7 @@
 
 use super::FileConfig;
 use super::append::{Appender, Stopped, end_of_last_line};
-use super::claim::claim;
+use super::claim::{Claim, claim};
 use super::counters::Shared;
 use super::guard::open_log;
 use super::rotation::rotate;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub(super) struct LogFile {
     config: FileConfig,
     appender: Appender,
+    claim: Claim,
     size: u64,
     /// Rotation failed: the file grows on until the next look.
     stuck: bool,
@@ -30,9 +31,9 @@ impl LogFile {
     /// Opens or makes the file.
     pub(super) fn open(config: FileConfig, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let file = open_log(&config.path, config.group)?;
-        claim(&config.path, &file)?;
-        let size = size_of(&file);
-        Ok(Self { config, appender: Appender::new(file), size, stuck: false, stuck_said: false, gone: false, shared })
+        let claim = claim(&config.path, &file)?;
+        let (size, appender) = (size_of(&file), Appender::new(file));
+        Ok(Self { config, appender, claim, size, stuck: false, stuck_said: false, gone: false, shared })
     }
 
     /// Appends lines, in as many files as the limit asks for. The error counts what was written of them in all.
@@ -102,9 +103,9 @@ impl LogFile {
     /// The old file stays in use as long as it has a name, be it another one.
     pub(super) fn reopen(&mut self) -> anyhow::Result<()> {
         match self.open_anew() {
-            Ok(file) => {
-                if let Some(file) = file {
-                    self.appender = Appender::new(file);
+            Ok(opened) => {
+                if let Some((file, claim)) = opened {
+                    (self.appender, self.claim) = (Appender::new(file), claim);
                 }
                 self.size = size_of(&self.appender.file);
                 self.stuck = false;
@@ -119,13 +120,13 @@ impl LogFile {
     }
 
     /// The file of that name; none if it is the one in use, which is ours alone already.
-    fn open_anew(&self) -> anyhow::Result<Option<File>> {
+    fn open_anew(&self) -> anyhow::Result<Option<(File, Claim)>> {
         let file = open_log(&self.config.path, self.config.group)?;
         if self.is_in_place() {
             return Ok(None);
         }
-        claim(&self.config.path, &file)?;
-        Ok(Some(file))
+        let claim = claim(&self.config.path, &file)?;
+        Ok(Some((file, claim)))
     }
 
     /// Whether the file of that name still is ours.

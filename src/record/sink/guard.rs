@@ -1,6 +1,6 @@
 //! Opens the log file so that nobody can make it something else, or forge what it says.
 
-use super::owner::effective_user;
+use crate::sys::effective_user;
 use anyhow::{Context, bail, ensure};
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};

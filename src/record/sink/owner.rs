@@ -1,11 +1,6 @@
-//! Who runs pfw.
-#![expect(unsafe_code, reason = "std has no way to ask for the effective user id")]
+//! Whose the log is.
 
-/// The effective user id.
-pub(super) fn effective_user() -> u32 {
-    // SAFETY: geteuid has no arguments, no preconditions and no errors (geteuid(2)).
-    unsafe { libc::geteuid() }
-}
+use crate::sys::effective_user;
 
 /// The group of the user who called sudo, so that `tail -f firewall.log` needs none; only when running as root, who
 /// alone may give a file to any group.
