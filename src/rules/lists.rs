@@ -78,14 +78,7 @@ impl Lists {
 
     /// The list in the file `path`.
     pub(super) fn read(&self, path: &Path) -> io::Result<Arc<Content>> {
-        // Before it is read: a change while it is read shows the next time.
-        let mark = Mark::of(&fs::metadata(path)?);
-        let settled = mark.is_settled();
-        let known = self.known.borrow().get(path).cloned();
-        let read = match known {
-            Some(known) if known.settled && known.mark == mark => known,
-            known => self.read_bytes(known, mark, settled, &file::read(path, MAX_LIST_BYTES)?),
-        };
+        let read = self.look(path)?;
         let content = Arc::clone(&read.content);
         self.used.borrow_mut().insert(path.to_owned(), read);
         Ok(content)
@@ -96,11 +89,22 @@ impl Lists {
         if let Some(known) = self.known.borrow().get(path) {
             return Ok(Arc::clone(&known.content));
         }
-        let content = self.read(path)?;
-        if let Some(read) = self.used.borrow_mut().remove(path) {
-            self.known.borrow_mut().insert(path.to_owned(), read);
-        }
+        let read = self.look(path)?;
+        let content = Arc::clone(&read.content);
+        self.known.borrow_mut().insert(path.to_owned(), read);
         Ok(content)
+    }
+
+    /// What the file `path` says now: what is known of it if it has not changed since.
+    fn look(&self, path: &Path) -> io::Result<Known> {
+        // Before it is read: a change while it is read shows the next time.
+        let mark = Mark::of(&fs::metadata(path)?);
+        let settled = mark.is_settled();
+        let known = self.known.borrow().get(path).cloned();
+        Ok(match known {
+            Some(known) if known.settled && known.mark == mark => known,
+            known => self.read_bytes(known, mark, settled, &file::read(path, MAX_LIST_BYTES)?),
+        })
     }
 
     /// What the bytes of a file say: the same as those `known` if they are the same, which need not be compiled again.
