@@ -324,20 +324,18 @@ impl Steps<'_, '_> {
         let on_loopback = acting.iter().filter(|(_, rule)| rule.names_loopback() && rule.interface_matches("lo"));
         let on_loopback: Vec<_> = on_loopback.copied().collect();
         let groups = groups(&acting);
-        let only = match &groups[..] {
-            [only] if on_loopback.is_empty() && !effective.blocks_the_rest(direction) => {
-                only.condition(self.family(), self.sets)
-            }
-            _ => None,
-        };
-        let outside = only.as_ref().map(|about| self.enter_group(about));
-        self.replies();
-        self.loopback(direction, &on_loopback);
+        let alone = groups.len() == 1 && on_loopback.is_empty() && !effective.blocks_the_rest(direction);
+        if !alone {
+            self.before_rules(direction, &on_loopback);
+        }
         let part = acting.len().div_ceil(PARTS).max(PART);
         let mut written = 0_usize;
         for group in groups {
-            let about = if only.is_none() { group.condition(self.family(), self.sets) } else { None };
+            let about = group.condition(self.family(), self.sets);
             let outside = about.map(|about| self.enter_group(&about));
+            if alone {
+                self.before_rules(direction, &on_loopback);
+            }
             for (number, rule) in group.rules {
                 if written > 0 && written.is_multiple_of(part) {
                     self.writer.go_on();
@@ -349,9 +347,12 @@ impl Steps<'_, '_> {
                 self.writer.enter(outside);
             }
         }
-        if let Some(outside) = outside {
-            self.writer.enter(outside);
-        }
+    }
+
+    /// What ordered rules do not act on: replies, and loopback but for rules that name it.
+    fn before_rules(&mut self, direction: RuleDirection, on_loopback: &[Numbered<'_>]) {
+        self.replies();
+        self.loopback(direction, on_loopback);
     }
 
     /// On loopback only the rules that name it act, and behind them it is allowed.
