@@ -243,7 +243,8 @@ impl Office {
         let now = Timestamp::now();
         let (pages, differs) = match self.book.without_ended(now) {
             Ok(ended) => ended,
-            // A block list has gone meanwhile: what is in force stays, until the file is sound again.
+            // All that is left has been read before, its block lists too, which are recalled. If it is unsound all the
+            // same, what is in force stays until the file is read again.
             Err(errors) => return drop(self.refuse_file(desk, &errors)),
         };
         let words = "a temporary change has ended";

@@ -42,28 +42,22 @@ impl<'b> Draft<'b> {
         let edit = edit_of(change, target, self.pages.rules(), self.now)?;
         self.blocks.extend(blocked(&edit));
         let file = self.pages.file();
-        let (answer, failed) = match edit.apply(file.loaded(), self.now) {
-            Ok(answer) => (Some(answer), None),
-            Err(refusal) => (None, Some(refusal)),
-        };
-        let ids = answer.as_ref().map_or_else(|| ids_of(&edit), |answer| answer.ids.clone());
+        let answer = edit.apply(file.loaded(), self.now);
+        let ids = answer.as_ref().map_or_else(|_| ids_of(&edit), |answer| answer.ids.clone());
         let (superseded, left) = self.superseded(&ids);
-        let words = answer.as_ref().map(ToString::to_string).unwrap_or_default();
+        let words = answer.as_ref().map_or_else(|Refused(reason)| reason.clone(), ToString::to_string);
         match answer.map(|answer| answer.outcome) {
-            Some(Outcome::Changed(made)) => {
+            Ok(Outcome::Changed(made)) => {
                 let file = file.with_text(made.text, self.path).map_err(|it| unsound(&it))?;
                 self.undos.push(made.undo);
                 self.turn_to(file, left, words)
             }
-            outcome if superseded.is_empty() => match (outcome, failed) {
-                (Some(Outcome::AlreadyThere), _) => {
-                    self.unchanged.push(words);
-                    Ok(())
-                }
-                (_, Some(Refused(reason))) => Err(refused(reason)),
-                _ => Err(refused(words)),
-            },
-            _ => self.without(&superseded, left),
+            _ if !superseded.is_empty() => self.without(&superseded, left),
+            Ok(Outcome::AlreadyThere) => {
+                self.unchanged.push(words);
+                Ok(())
+            }
+            Ok(Outcome::NotThere) | Err(_) => Err(refused(words)),
         }
     }
 
