@@ -17,7 +17,7 @@ use crate::control::{Change, Refusal, RefusalKind};
 use crate::detect::Ban;
 use crate::rules::address::AddressRange;
 use crate::rules::diagnostic::quoted;
-use crate::rules::edit::{Details, Edit, Outcome, Refused, Undo, Value};
+use crate::rules::edit::{Answer, Details, Edit, Outcome, Refused, Undo, Value};
 use crate::rules::store::{self, Locked};
 use crate::rules::{Errors, Lists, Loaded};
 use crate::time::Timestamp;
@@ -146,7 +146,7 @@ impl Book {
     pub fn without_ended(&self, now: Timestamp) -> Result<(Pages, bool), Errors> {
         let ended = |temporary: &&Temporary| temporary.until.is_some_and(|end| end <= now);
         let differs = self.pages.temporary().iter().filter(ended).any(|temporary| !temporary.ends_itself);
-        let pages = self.over(self.pages.file().clone(), self.pages.temporary().to_vec(), now, &mut |_| ())?;
+        let pages = self.pages.keeping(|one| one.lasts(now), &self.path, now)?;
         Ok((pages, differs))
     }
 
@@ -185,16 +185,16 @@ impl Book {
             )));
         }
         let is_temporary = change.temporary || change.for_seconds.is_some() && !ends_itself(change);
-        let (locked, file) = if is_temporary {
-            (None, self.pages.file().clone())
-        } else {
-            let (locked, file) = self.locked()?;
+        let mut pages = self.pages.keeping(|one| one.lasts(now), &self.path, now).map_err(|it| unsound(&it))?;
+        let mut locked = None;
+        if !is_temporary {
+            let (lock, file) = self.locked()?;
             if let Some(edited) = self.edited(&file) {
                 return Ok(edited);
             }
-            (Some(locked), file)
-        };
-        let pages = self.over(file, self.pages.temporary().to_vec(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
+            pages.renew(file);
+            locked = Some(lock);
+        }
         let mut draft = Draft::new(pages, &self.path, now);
         for target in &change.targets {
             let added = if is_temporary { draft.change_for_now(change, target) } else { draft.change(change, target) };
@@ -219,19 +219,18 @@ impl Book {
         let comment = Some(format!("banned: {}", ban.alert.name()));
         let details = Details { comment, expires: Some(until), id: None };
         let edit = Edit::block(Value::Address(AddressRange::from(ban.source)), details);
-        let lasts = |one: &&Temporary| one.until.is_none_or(|end| end > now);
-        let mut others: Vec<_> = self.pages.temporary().iter().filter(lasts).cloned().collect();
-        others.retain(|one| one.ban.as_ref().is_none_or(|known| known.source != ban.source));
-        if others.iter().filter(|one| one.ban.is_some()).count() >= MAX_BANS {
+        let is_other = |one: &Temporary| one.ban.as_ref().is_none_or(|known| known.source != ban.source);
+        let stays = |one: &Temporary| one.lasts(now) && is_other(one);
+        let mut pages = self.pages.keeping(stays, &self.path, now).map_err(|it| unsound(&it))?;
+        if pages.temporary().iter().filter(|one| one.ban.is_some()).count() >= MAX_BANS {
             return Err(refused(format!("{MAX_BANS} sources are banned already")));
         }
-        let file = self.pages.file().clone();
-        let pages = self.over(file.clone(), others.clone(), now, &mut |_| ()).map_err(|it| unsound(&it))?;
         let answer = edit.apply(pages.loaded(), now).map_err(|Refused(reason)| refused(reason))?;
-        let Outcome::Changed(_) = answer.outcome else { return Ok(None) };
-        let (words, ids) = (answer.to_string(), answer.ids);
-        others.push(Temporary { words, until: Some(until), edit, ids, ends_itself: true, ban: Some(ban) });
-        self.over(file, others, now, &mut |_| ()).map(Some).map_err(|it| unsound(&it))
+        let words = answer.to_string();
+        let Answer { outcome: Outcome::Changed(made), ids, .. } = answer else { return Ok(None) };
+        let one = Temporary { words, until: Some(until), edit, ids, ends_itself: true, ban: Some(ban) };
+        pages.add(one, made.text, &self.path).map_err(|it| unsound(&it))?;
+        Ok(Some(pages))
     }
 
     /// What would be if the last change were taken back.

@@ -41,7 +41,8 @@ pub const INCIDENTS: usize = 256;
 /// Lines in a list of errors or warnings that an answer carries; behind them stands how many more there are.
 pub const MAX_LINES: usize = 100;
 
-/// Targets of one change. All are done or none: each takes as long as to read the rules file.
+/// Targets of one change. All are done or none: each takes as long as to read the rules file twice, and twice more for each
+/// temporary change that the file is changed under.
 pub const MAX_TARGETS: usize = 100;
 
 /// Characters of a message that quotes what a client sent.

@@ -52,7 +52,7 @@ impl<'b> Draft<'b> {
                 self.undos.push(made.undo);
                 self.turn_to(file, left, words)
             }
-            _ if !superseded.is_empty() => self.without(&superseded, left),
+            _ if !superseded.is_empty() => self.turn_to(file.clone(), left, no_longer(&superseded)),
             Ok(Outcome::AlreadyThere) => {
                 self.unchanged.push(words);
                 Ok(())
@@ -65,43 +65,37 @@ impl<'b> Draft<'b> {
     pub(super) fn change_for_now(&mut self, change: &Change, target: &str) -> Result<(), Refusal> {
         let edit = edit_of(change, target, self.pages.rules(), self.now)?;
         self.blocks.extend(blocked(&edit));
-        let ids = edit.apply(self.pages.loaded(), self.now).map_err(|Refused(reason)| refused(reason))?.ids;
-        let (superseded, mut left) = self.superseded(&ids);
+        let apply = |pages: &Pages| edit.apply(pages.loaded(), self.now).map_err(|Refused(reason)| refused(reason));
+        let mut answer = apply(&self.pages)?;
+        let (superseded, left) = self.superseded(&answer.ids);
         if left.iter().filter(|one| one.ban.is_none()).count() >= MAX_TEMPORARY {
             return Err(refused(format!(
                 "there are {MAX_TEMPORARY} temporary changes already; put some into the file"
             )));
         }
-        let file = self.pages.file().clone();
-        let pages = self.over(file.clone(), left.clone())?;
-        let answer = edit.apply(pages.loaded(), self.now).map_err(|Refused(reason)| refused(reason))?;
+        if !superseded.is_empty() {
+            self.pages = self.over(self.pages.file().clone(), left)?;
+            answer = apply(&self.pages)?;
+        }
         let words = answer.to_string();
         match answer.outcome {
-            Outcome::Changed(_) => {
+            Outcome::Changed(made) => {
+                self.words.push(words.clone());
                 let (until, ends_itself) = (end(change, self.now), ends_itself(change));
-                left.push(Temporary { words: words.clone(), until, edit, ids: answer.ids, ends_itself, ban: None });
-                self.turn_to(file, left, words)
+                let one = Temporary { words, until, edit, ids: answer.ids, ends_itself, ban: None };
+                self.pages.add(one, made.text, self.path).map_err(|it| unsound(&it))?;
             }
-            _ if !superseded.is_empty() => self.without(&superseded, left),
-            Outcome::AlreadyThere => {
-                self.unchanged.push(words);
-                Ok(())
-            }
-            Outcome::NotThere => Err(refused(words)),
+            _ if !superseded.is_empty() => self.words.push(no_longer(&superseded)),
+            Outcome::AlreadyThere => self.unchanged.push(words),
+            Outcome::NotThere => return Err(refused(words)),
         }
+        Ok(())
     }
 
     /// The temporary changes that concern one of these things, and those that don't.
     fn superseded(&self, ids: &[Arc<str>]) -> (Vec<Temporary>, Vec<Temporary>) {
         let all = self.pages.temporary().iter().cloned();
         all.partition(|temporary| temporary.ids.iter().any(|id| ids.contains(id)))
-    }
-
-    /// Does nothing but to take temporary changes back.
-    fn without(&mut self, superseded: &[Temporary], left: Vec<Temporary>) -> Result<(), Refusal> {
-        let words = superseded.iter().map(|temporary| format!("no longer: {} (temporary)", temporary.words));
-        let words = words.collect::<Vec<_>>().join("; ");
-        self.turn_to(self.pages.file().clone(), left, words)
     }
 
     fn turn_to(&mut self, file: Sheet, temporary: Vec<Temporary>, words: String) -> Result<(), Refusal> {
@@ -113,6 +107,12 @@ impl<'b> Draft<'b> {
     fn over(&self, file: Sheet, temporary: Vec<Temporary>) -> Result<Pages, Refusal> {
         Pages::new(file).with(temporary, self.path, self.now, &mut |_| ()).map_err(|it| unsound(&it))
     }
+}
+
+/// What there is to say where nothing is done but to take temporary changes back.
+fn no_longer(superseded: &[Temporary]) -> String {
+    let words = superseded.iter().map(|temporary| format!("no longer: {} (temporary)", temporary.words));
+    words.collect::<Vec<_>>().join("; ")
 }
 
 /// The edit that a change asks for.

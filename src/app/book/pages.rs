@@ -39,6 +39,13 @@ pub struct Temporary {
     pub ban: Option<Ban>,
 }
 
+impl Temporary {
+    /// Whether it has not ended.
+    pub(super) fn lasts(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|end| end > now)
+    }
+}
+
 impl Sheet {
     /// A file that was read, with the lists that were read with it.
     pub(super) fn new(loaded: Loaded, lists: Lists) -> Self {
@@ -92,17 +99,40 @@ impl Pages {
         now: Timestamp,
         say: &mut dyn FnMut(&str),
     ) -> Result<Self, Errors> {
-        for one in temporary.into_iter().filter(|one| one.until.is_none_or(|end| end > now)) {
+        for one in temporary.into_iter().filter(|one| one.lasts(now)) {
             match one.edit.apply(self.loaded(), now).map(|answer| answer.outcome) {
-                Ok(Outcome::Changed(change)) => {
-                    self.changed = Some(parse_recalling(change.text, path, &self.file.lists)?);
-                    self.temporary.push(one);
-                }
+                Ok(Outcome::Changed(change)) => self.add(one, change.text, path)?,
                 Ok(Outcome::AlreadyThere | Outcome::NotThere) => self.temporary.push(one),
                 Err(Refused(reason)) => say(&format!("a temporary change is no longer: {} ({reason})", one.words)),
             }
         }
         Ok(self)
+    }
+
+    /// Lays a temporary change over them, which makes `text` of what is to be in force.
+    pub(super) fn add(&mut self, one: Temporary, text: String, path: &Path) -> Result<(), Errors> {
+        self.changed = Some(parse_recalling(text, path, &self.file.lists)?);
+        self.temporary.push(one);
+        Ok(())
+    }
+
+    /// Takes over the file as it was read again, which says what it said.
+    pub(super) fn renew(&mut self, file: Sheet) {
+        self.file = file;
+    }
+
+    /// Without the temporary changes that do not stay. If all do, nothing is made anew.
+    pub(super) fn keeping(
+        &self,
+        stays: impl Fn(&Temporary) -> bool,
+        path: &Path,
+        now: Timestamp,
+    ) -> Result<Self, Errors> {
+        if self.temporary.iter().all(&stays) {
+            return Ok(self.clone());
+        }
+        let left = self.temporary.iter().filter(|one| stays(one)).cloned().collect();
+        Self::new(self.file.clone()).with(left, path, now, &mut |_| ())
     }
 
     /// The files that they were read from; `path` is that of the rules.
