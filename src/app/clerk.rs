@@ -52,8 +52,8 @@ impl Asker {
 /// What the main thread is to do, and answer then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Change the rules, as process so-and-so asks.
-    Change(Change, Option<u32>),
+    /// Change the rules, as such a one asks.
+    Change(Change, Asker),
     /// Take the last change back, as such a one asks.
     Undo(Asker),
     /// Let something rest, for so many seconds.
@@ -179,7 +179,7 @@ impl Clerk {
 
 impl Backend for Counter {
     fn ask(&mut self, request: Request, caller: Option<u32>, reply: Reply) {
-        let asked = Asker::Process(caller);
+        let asker = |force| Asker::new(caller, force);
         match request {
             Request::Status => reply.ok(Answer::Status(Box::new(self.status()))),
             Request::Stats => reply.ok(Answer::Stats(Box::new(self.stats()))),
@@ -195,16 +195,19 @@ impl Backend for Counter {
                 }
             }
             Request::Incidents => reply.ok(Answer::Incidents(self.lately.told())),
-            Request::Change(change) => self.hand_on(Order::Change(change, caller), reply),
-            Request::Undo => self.hand_on(Order::Undo(asked), reply),
+            Request::Change(change) => {
+                let asker = asker(change.force);
+                self.hand_on(Order::Change(change, asker), reply);
+            }
+            Request::Undo => self.hand_on(Order::Undo(asker(false)), reply),
             Request::Pause { what, for_seconds } => self.hand_on(Order::Pause(what, for_seconds), reply),
             Request::Panic { for_seconds: seconds, force } => {
-                self.hand_on(Order::Panic { seconds, asker: Asker::new(caller, force) }, reply);
+                self.hand_on(Order::Panic { seconds, asker: asker(force) }, reply);
             }
-            Request::Resume { what, force } => self.hand_on(Order::Resume(what, Asker::new(caller, force)), reply),
-            Request::Reload => self.hand_on(Order::Reload(asked), reply),
-            Request::Force(Forcible::Undo) => self.hand_on(Order::Undo(Asker::Nobody), reply),
-            Request::Force(Forcible::Reload) => self.hand_on(Order::Reload(Asker::Nobody), reply),
+            Request::Resume { what, force } => self.hand_on(Order::Resume(what, asker(force)), reply),
+            Request::Reload => self.hand_on(Order::Reload(asker(false)), reply),
+            Request::Force(Forcible::Undo) => self.hand_on(Order::Undo(asker(true)), reply),
+            Request::Force(Forcible::Reload) => self.hand_on(Order::Reload(asker(true)), reply),
             Request::Confirm => self.hand_on(Order::Confirm, reply),
             Request::Audit => self.hand_on(Order::Audit, reply),
             Request::Stop => self.hand_on(Order::Stop, reply),

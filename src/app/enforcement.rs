@@ -141,7 +141,7 @@ impl Enforcement {
     /// before: the kernel forgets it with them.
     pub fn replace(
         &mut self,
-        Acting { ruleset, host }: Acting<'_>,
+        acting: Acting<'_>,
         matcher: Option<&Arc<Matcher>>,
         announce: impl Fn(Arc<KernelRules>),
         say: &mut dyn FnMut(&str),
@@ -150,12 +150,11 @@ impl Enforcement {
         let now = Timestamp::now();
         let marks = (generation, self.nflog_group);
         let (plan, names) = if let Some(matcher) = matcher {
-            let acting = Acting { ruleset, host };
             let plan = plan(self.installed.tools(), Some(self.installed.plan()), acting, marks, now);
             let names = KernelRules::new(&plan, Arc::clone(matcher), now);
             (plan, names)
         } else {
-            (Plan::nothing(options(marks)), KernelRules::at_rest(generation, host, now))
+            (Plan::nothing(options(marks)), KernelRules::at_rest(generation, acting.host, now))
         };
         let names = Arc::new(names);
         announce(Arc::clone(&names));

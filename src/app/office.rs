@@ -150,7 +150,7 @@ impl Office {
         match order {
             Order::Reload(asker) => reply.send(self.reload(desk, asker).map(Answer::Done)),
             Order::Confirm => reply.send(self.confirm(desk)),
-            Order::Change(change, caller) => reply.send(self.change(desk, &change, caller)),
+            Order::Change(change, asker) => reply.send(self.change(desk, &change, asker)),
             Order::Undo(asker) => reply.send(self.undo(desk, asker)),
             Order::Pause(what, seconds) => reply.send(self.pause(desk, what, seconds)),
             Order::Resume(what, asker) => reply.send(self.resume(desk, what, asker)),

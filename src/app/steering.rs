@@ -105,9 +105,8 @@ impl Office {
     }
 
     /// Changes the rules.
-    pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, caller: Option<u32>) -> Outcome {
+    pub(super) fn change(&mut self, desk: &mut impl Desk, change: &Change, asker: Asker) -> Outcome {
         let remedy = "'pfw reload' loads it first, and with --temporary the file is left alone";
-        let asker = Asker::new(caller, change.force);
         self.do_as_proposed(desk, &|book| book.propose(change, Timestamp::now()), remedy, asker)
     }
 
