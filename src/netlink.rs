@@ -192,17 +192,14 @@ impl Request {
     /// Appends the fixed part of the family's message.
     #[must_use]
     pub fn body(mut self, body: &[u8]) -> Self {
-        self.append(body);
+        append(&mut self.message, body);
         self
     }
 
-    /// Appends an attribute. One whose length can't be told in 16 bits is none that any family knows.
+    /// Appends an attribute.
     #[must_use]
     pub fn attribute(mut self, kind: u16, payload: &[u8]) -> Self {
-        let len = u16::try_from(ATTRIBUTE_HEADER + payload.len()).unwrap_or(0);
-        self.message.extend_from_slice(&len.to_ne_bytes());
-        self.message.extend_from_slice(&kind.to_ne_bytes());
-        self.append(payload);
+        append_attribute(&mut self.message, kind, payload);
         self
     }
 
@@ -216,11 +213,6 @@ impl Request {
         request
     }
 
-    fn append(&mut self, bytes: &[u8]) {
-        self.message.extend_from_slice(bytes);
-        self.message.resize(self.message.len().next_multiple_of(ALIGN), 0);
-    }
-
     /// The bytes of the message as the request of this number.
     pub fn finish(mut self, sequence: u32) -> Vec<u8> {
         let len = u32::try_from(self.message.len()).unwrap_or(u32::MAX);
@@ -228,6 +220,27 @@ impl Request {
         put(&mut self.message, 8, &sequence.to_ne_bytes());
         self.message
     }
+}
+
+/// An attribute as it stands in a message.
+pub fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append_attribute(&mut bytes, kind, payload);
+    bytes
+}
+
+/// Appends an attribute. One whose length can't be told in 16 bits is none that any family knows.
+fn append_attribute(message: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    let len = u16::try_from(ATTRIBUTE_HEADER + payload.len()).unwrap_or(0);
+    message.extend_from_slice(&len.to_ne_bytes());
+    message.extend_from_slice(&kind.to_ne_bytes());
+    append(message, payload);
+}
+
+/// Appends bytes and what is missing to a whole unit.
+fn append(message: &mut Vec<u8>, bytes: &[u8]) {
+    message.extend_from_slice(bytes);
+    message.resize(message.len().next_multiple_of(ALIGN), 0);
 }
 
 fn put(message: &mut [u8], at: usize, bytes: &[u8]) {

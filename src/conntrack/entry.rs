@@ -170,15 +170,7 @@ fn read_flags(info: &Attribute<'_>) -> (u8, u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// An attribute as the kernel lays it out.
-    fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
-        let len = u16::try_from(4 + payload.len()).unwrap();
-        let mut bytes = [len.to_ne_bytes(), kind.to_ne_bytes()].concat();
-        bytes.extend(payload);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
+    use crate::netlink::attribute;
 
     const HERE: [u8; 4] = [10, 0, 0, 1];
     const PEER: [u8; 4] = [10, 0, 0, 9];

@@ -224,15 +224,8 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::attribute;
     use proptest::prelude::*;
-
-    /// An attribute as the kernel lays it out.
-    fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
-        let len = u16::try_from(4 + payload.len()).unwrap();
-        let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     /// The attribute of a tuple: addresses, protocol, and what else tells it apart.
     fn tuple(kind: u16, addresses: [[u8; 4]; 2], protocol: u8, numbers: &[(u16, &[u8])]) -> Vec<u8> {

@@ -6,7 +6,7 @@ use super::flow::{
     CTA_PROTO_ICMP_ID, CTA_PROTO_ICMP_TYPE, CTA_PROTO_ICMPV6_CODE, CTA_PROTO_ICMPV6_ID, CTA_PROTO_ICMPV6_TYPE,
     CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_TUPLE_IP, CTA_TUPLE_ORIG, CTA_TUPLE_PROTO,
 };
-use crate::netlink::{Message, Received, Request, Socket};
+use crate::netlink::{Message, Received, Request, Socket, attribute};
 use crate::packet::{About, Icmp, Ip, Ports, Protocol, Tcp, Transport};
 use std::io;
 use std::net::IpAddr;
@@ -89,14 +89,6 @@ fn of_icmp(protocol: Protocol, kind: u8, code: u8, id: u16) -> Vec<u8> {
     };
     let values: [&[u8]; 3] = [&id.to_be_bytes(), &[kind], &[code]];
     kinds.into_iter().zip(values).flat_map(|(kind, value)| attribute(kind, value)).collect()
-}
-
-/// An attribute with its padding.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(4 + value.len()).unwrap_or(0);
-    let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
-    bytes.resize(bytes.len().next_multiple_of(4), 0);
-    bytes
 }
 
 #[cfg(test)]

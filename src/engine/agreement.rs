@@ -7,7 +7,7 @@ use super::plain::Plain;
 use super::testing::*;
 use super::*;
 use crate::host::Host;
-use crate::packet::{About, Icmp, Ip, Ports, Protocol, Quoted, Tcp, TcpFlags, Transport};
+use crate::packet::{About, Icmp, Ip, Ports, Protocol, Tcp, TcpFlags, Transport};
 use crate::rules::address::AddressRange;
 use crate::rules::port::PortSet;
 use crate::rules::ranges::Ranges;
@@ -246,7 +246,10 @@ fn resolve(sent: &Sent, before: &[Ip]) -> Option<Ip> {
         Sent::New(packet) => Some(packet),
         Sent::Again(which) => pick(which),
         Sent::Answer(which, flags) => pick(which).map(|packet| answer(packet, flags)),
-        Sent::Error(about, router) => pick(about).map(|packet| error(&packet, router)),
+        Sent::Error(about, router) => pick(about).map(|packet| {
+            let src = if router.is_ipv4() == packet.src.is_ipv4() { router } else { packet.dst };
+            icmp_error(src, &packet)
+        }),
         Sent::Fragment(of, id, offset) => pick(of).map(|packet| fragment(packet, id, offset)),
     }
 }
@@ -269,20 +272,6 @@ fn answer_type(kind: u8) -> u8 {
         13 | 128 | 139 => kind + 1,
         other => other,
     }
-}
-
-fn error(about: &Ip, router: IpAddr) -> Ip {
-    let ports = match about.transport {
-        Transport::Tcp(tcp) => tcp.ports,
-        Transport::Udp(ports) | Transport::Sctp(ports) => ports,
-        Transport::Icmp(icmp) => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
-        Transport::None => Ports { src: 0, dst: 0 },
-    };
-    let quoted = Some(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
-    let src = if router.is_ipv4() == about.src.is_ipv4() { router } else { about.dst };
-    let (protocol, kind) = if src.is_ipv4() { (Protocol::ICMP, 3) } else { (Protocol::ICMPV6, 1) };
-    let transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, about: quoted.map_or(About::Nothing, About::Quoted) });
-    Ip { src, dst: about.src, protocol, transport, fragment: None, ..*about }
 }
 
 /// All that can be said of a decision, in words that both evaluators share.

@@ -166,19 +166,17 @@ pub(super) fn icmp(src: &str, dst: &str, kind: u8, code: u8, id: u16) -> Ip {
 }
 
 /// An ICMP error from `src` to the sender of `about`, which it quotes.
-pub(super) fn icmp_error(src: &str, about: &Ip) -> Ip {
+pub(super) fn icmp_error(src: IpAddr, about: &Ip) -> Ip {
     let ports = match about.transport {
         Transport::Tcp(tcp) => tcp.ports,
         Transport::Udp(ports) | Transport::Sctp(ports) => ports,
         Transport::Icmp(icmp) => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
         Transport::None => Ports { src: 0, dst: 0 },
     };
-    let quoted = Some(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
-    let kind = if about.src.is_ipv4() { 3 } else { 1 };
-    let mut error = icmp(src, &about.src.to_string(), kind, 1, 0);
-    error.transport =
-        Transport::Icmp(Icmp { kind, code: 1, id: 0, about: quoted.map_or(About::Nothing, About::Quoted) });
-    error
+    let quoted = About::Quoted(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
+    let (protocol, kind) = if src.is_ipv4() { (Protocol::ICMP, 3) } else { (Protocol::ICMPV6, 1) };
+    let transport = Transport::Icmp(Icmp { kind, code: 1, id: 0, about: quoted });
+    Ip { src, dst: about.src, protocol, transport, fragment: None, ..*about }
 }
 
 /// A packet of a protocol without header.

@@ -163,15 +163,8 @@ fn time(stamp: &[u8]) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::netlink::attribute;
     use proptest::prelude::*;
-
-    /// Type and payload of an attribute as the kernel lays it out.
-    fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
-        let len = u16::try_from(4 + payload.len()).unwrap();
-        let mut bytes = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), payload].concat();
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
-        bytes
-    }
 
     /// The beginning of an IPv4 packet of 1500 bytes, TCP to port 443.
     const PACKET: [u8; 24] =

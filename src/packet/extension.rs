@@ -1,7 +1,7 @@
 //! The chain of IPv6 extension headers, walked as the kernel's `ipv6_find_hdr` walks it
 //! (`net/ipv6/exthdrs_core.c`), so that a rule sees the protocol that netfilter sees.
 
-use super::ipv4::{FRAGMENT_UNIT, MAX_PACKET};
+use super::ipv4;
 use super::malformed::Faults;
 use super::reason::Reason;
 use super::span::Span;
@@ -160,17 +160,8 @@ fn suspect_routing([_, _, kind, segments_left, ..]: [u8; 8], faults: &mut Faults
 }
 
 fn check_fragment(fragment: Fragment, faults: &mut Faults) {
-    let payload_len = fragment.len;
-    if payload_len == 0 {
-        faults.note(Reason::Ipv6FragmentEmpty, 0_u32, 1_u32);
-    }
-    if fragment.more && !payload_len.is_multiple_of(FRAGMENT_UNIT) {
-        faults.note(Reason::Ipv6FragmentLength, payload_len, FRAGMENT_UNIT);
-    }
-    let end = fragment.offset.saturating_add(payload_len);
-    if end > MAX_PACKET {
-        faults.note(Reason::Ipv6FragmentEnd, end, MAX_PACKET);
-    }
+    let reasons = [Reason::Ipv6FragmentEmpty, Reason::Ipv6FragmentLength, Reason::Ipv6FragmentEnd];
+    ipv4::check_fragment(fragment, fragment.len, reasons, faults);
 }
 
 fn check_destination_options(header: Span<'_>, faults: &mut Faults) {

@@ -49,7 +49,8 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
     let payload = if header_len < HEADER { packet.limit(0) } else { packet.skip(header_len) };
     let fragment = fragment(&header, len.saturating_sub(header_len));
     if let Some(fragment) = fragment {
-        check_fragment(fragment, len, faults);
+        let reasons = [Reason::Ipv4FragmentEmpty, Reason::Ipv4FragmentLength, Reason::Ipv4FragmentEnd];
+        check_fragment(fragment, len, reasons, faults);
         suspect_tiny(fragment, protocol, payload, faults);
     }
     *net = Net::Ip(Ip {
@@ -114,17 +115,19 @@ fn fragment(header: &Ipv4Packet<'_>, len: u32) -> Option<Fragment> {
     (more || offset > 0).then(|| Fragment { id: header.get_identification().into(), offset, len, more })
 }
 
-fn check_fragment(fragment: Fragment, len: u32, faults: &mut Faults) {
-    let payload_len = fragment.len;
-    if payload_len == 0 {
-        faults.note(Reason::Ipv4FragmentEmpty, 0_u32, 1_u32);
+/// Notes what is wrong about a fragment of either family: it has no payload, it is not the last and its payload is none
+/// of whole units, or it ends beyond the longest packet. `len` is what the packet put together has behind its offset.
+pub(super) fn check_fragment(fragment: Fragment, len: u32, reasons: [Reason; 3], faults: &mut Faults) {
+    let [empty, length, beyond] = reasons;
+    if fragment.len == 0 {
+        faults.note(empty, 0_u32, 1_u32);
     }
-    if fragment.more && !payload_len.is_multiple_of(FRAGMENT_UNIT) {
-        faults.note(Reason::Ipv4FragmentLength, payload_len, FRAGMENT_UNIT);
+    if fragment.more && !fragment.len.is_multiple_of(FRAGMENT_UNIT) {
+        faults.note(length, fragment.len, FRAGMENT_UNIT);
     }
     let end = fragment.offset.saturating_add(len);
     if end > MAX_PACKET {
-        faults.note(Reason::Ipv4FragmentEnd, end, MAX_PACKET);
+        faults.note(beyond, end, MAX_PACKET);
     }
 }
 

@@ -13,7 +13,7 @@ fn replies_pass_in_front_of_the_rules_and_say_who_opened() {
     assert_eq!(go(Outgoing, &tcp((OWN, 40_000), (PEER, 443), "S")).1, "default_policy");
     let answer = go(Incoming, &tcp((PEER, 443), (OWN, 40_000), "SA"));
     assert_eq!(answer, allowed("reply", "reply to a connection opened from here"));
-    let error = icmp_error("203.0.113.1", &tcp((OWN, 40_000), (PEER, 443), "S"));
+    let error = icmp_error(ip("203.0.113.1"), &tcp((OWN, 40_000), (PEER, 443), "S"));
     assert_eq!(go(Incoming, &error), allowed("related", "ICMP error about a known connection"));
     assert_eq!(go(Incoming, &syn()), blocked("rule-0", "rule 1 blocks it"));
     let unknown = tcp((PEER, 443), (OWN, 40_001), "SA");

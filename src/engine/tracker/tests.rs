@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::testing::{at, bare, icmp, icmp_error, tcp, udp};
+use crate::engine::testing::{at, bare, icmp, icmp_error, ip, tcp, udp};
 use crate::host::connections::Opener;
 use crate::packet::Transport;
 use State::{Invalid, New, Original, Related, Reply, Untracked};
@@ -284,18 +284,18 @@ fn an_error_about_a_known_connection_is_related_in_either_direction() {
     for (here, peer, router) in ends {
         let mut tracker = tracker();
         let (there, back) = (udp((here, 1000), (peer, 2000)), udp((peer, 2000), (here, 1000)));
-        assert_eq!(pass(&mut tracker, &icmp_error(router, &there), 0), Invalid, "not yet known");
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(router), &there), 0), Invalid, "not yet known");
         pass(&mut tracker, &there, 0);
-        assert_eq!(pass(&mut tracker, &icmp_error(router, &there), 1), Related);
-        assert_eq!(pass(&mut tracker, &icmp_error(here, &back), 1), Related);
-        let mut misdirected = icmp_error(router, &there);
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(router), &there), 1), Related);
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(here), &back), 1), Related);
+        let mut misdirected = icmp_error(ip(router), &there);
         misdirected.dst = router.parse().unwrap();
         assert_eq!(pass(&mut tracker, &misdirected, 1), Invalid, "not to the sender of what it quotes");
-        assert_eq!(pass(&mut tracker, &icmp_error(router, &udp((here, 1001), (peer, 2000))), 1), Invalid);
-        assert_eq!(pass(&mut tracker, &icmp_error(router, &there), 30), Invalid, "errors keep nothing alive");
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(router), &udp((here, 1001), (peer, 2000))), 1), Invalid);
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(router), &there), 30), Invalid, "errors keep nothing alive");
         let ping = icmp(here, peer, if here.contains(':') { 128 } else { 8 }, 0, 9);
         pass(&mut tracker, &ping, 40);
-        assert_eq!(pass(&mut tracker, &icmp_error(router, &ping), 41), Related);
+        assert_eq!(pass(&mut tracker, &icmp_error(ip(router), &ping), 41), Related);
     }
 }
 

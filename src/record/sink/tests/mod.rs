@@ -78,6 +78,13 @@ fn start(writer: Writer) -> JoinHandle<()> {
     thread::spawn(|| writer.run())
 }
 
+/// A log that is being written, and what may be asked of it.
+fn begin(config: Config) -> (Numbered, Handle, JoinHandle<()>) {
+    let (log, writer) = open_numbered(config);
+    let handle = log.log.handle();
+    (log, handle, start(writer))
+}
+
 /// Waits until `what` is true, at most ten seconds.
 fn wait_for(what: impl Fn() -> bool) {
     let begin = Instant::now();

@@ -86,9 +86,7 @@ fn what_the_kernel_lost_stands_between_the_lines_before_and_behind() {
 fn a_chunk_is_handed_on_after_a_tenth_of_a_second_and_not_before() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("firewall.log");
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     let now = Instant::now();
     log.lines(1);
     log.log.flush_if_due(now);

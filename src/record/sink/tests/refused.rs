@@ -80,9 +80,7 @@ fn a_full_disk_costs_only_what_is_told_and_leaves_no_torn_line() {
 /// Needs a folder in which files can't grow without end.
 fn the_file_is_full(folder: &Path) {
     let path = folder.join("firewall.log");
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     while handle.counts().lost_write == 0 {
         log.send(100);
         thread::sleep(Duration::from_millis(1));
@@ -117,9 +115,7 @@ fn the_file_is_full(folder: &Path) {
 fn a_file_that_another_log_is_written_to_is_refused_until_that_one_has_ended() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("firewall.log");
-    let (mut log, writer) = open_numbered(rotating(&path, 1, 3));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(rotating(&path, 1, 3));
     let refused = || {
         let said = refusal(&path);
         let names = said.contains(&format!("the log file {}", path.display()));

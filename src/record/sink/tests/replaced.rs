@@ -6,9 +6,7 @@ use super::*;
 fn on_request_it_opens_the_file_anew() {
     let folder = TempDir::new().unwrap();
     let (path, moved) = (folder.path().join("firewall.log"), folder.path().join("moved"));
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     log.send(2);
     wait_for(|| handle.counts().lines == 2);
     fs::rename(&path, &moved).unwrap();
@@ -24,9 +22,7 @@ fn on_request_it_opens_the_file_anew() {
 fn without_a_request_it_finds_out_within_a_second_that_the_file_was_moved() {
     let folder = TempDir::new().unwrap();
     let (path, moved) = (folder.path().join("firewall.log"), folder.path().join("moved"));
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     log.send(1);
     wait_for(|| handle.counts().lines == 1);
     fs::rename(&path, &moved).unwrap();
@@ -41,9 +37,7 @@ fn without_a_request_it_finds_out_within_a_second_that_the_file_was_moved() {
 fn a_removed_file_is_made_anew_before_the_next_line() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("firewall.log");
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     for round in 1..=3 {
         log.send(2);
         wait_for(|| handle.counts().lines == 2 * round);
@@ -58,9 +52,7 @@ fn a_removed_file_is_made_anew_before_the_next_line() {
 fn a_file_put_in_the_place_of_the_log_gets_the_next_line() {
     let folder = TempDir::new().unwrap();
     let (path, moved) = (folder.path().join("firewall.log"), folder.path().join("moved"));
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     log.send(2);
     wait_for(|| handle.counts().lines == 2);
     fs::rename(&path, &moved).unwrap();
@@ -93,9 +85,7 @@ fn a_loss_that_is_told_last_of_all_is_not_told_to_a_removed_file() {
 fn a_file_that_was_copied_and_emptied_is_written_on_from_its_beginning() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("firewall.log");
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     log.send(3);
     wait_for(|| handle.counts().lines == 3);
     OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
@@ -111,9 +101,7 @@ fn a_folder_that_vanishes_and_comes_back_costs_only_what_is_told() {
     let logs = folder.path().join("logs");
     let path = logs.join("firewall.log");
     fs::create_dir(&logs).unwrap();
-    let (mut log, writer) = open_numbered(config(&path));
-    let handle = log.log.handle();
-    let writer = start(writer);
+    let (mut log, handle, writer) = begin(config(&path));
     log.send(3);
     wait_for(|| handle.counts().lines == 3);
     fs::remove_dir_all(&logs).unwrap();
