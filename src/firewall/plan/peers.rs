@@ -67,9 +67,7 @@ impl Steps<'_, '_> {
         let effective = self.effective;
         for peers in &effective.block_ips {
             of_family!(self, peers.addresses, |ranges| {
-                let is_early = direction == RuleDirection::In && self.is_early(ranges);
-                let here = if is_early { on_loopback(direction) } else { Match::default() };
-                if !is_early || self.leaves_loopback() {
+                if let Some(here) = self.left(direction, ranges) {
                     self.block_peers(peers.number, ranges, peer_end(direction), &here);
                 }
             });
@@ -131,11 +129,14 @@ impl Steps<'_, '_> {
     pub(super) fn blocks_peers(&self, direction: RuleDirection) -> bool {
         let mut all = self.effective.block_ips.iter();
         all.any(|peers| {
-            of_family!(self, peers.addresses, |ranges| {
-                let is_done = direction == RuleDirection::In && self.is_early(ranges) && !self.leaves_loopback();
-                !ranges.is_empty() && !is_done
-            })
+            of_family!(self, peers.addresses, |ranges| !ranges.is_empty() && self.left(direction, ranges).is_some())
         })
+    }
+
+    /// Which packets the raw table leaves to step 3 at the hook of the filter table; none if it has dropped all.
+    fn left<A: Address>(&self, direction: RuleDirection, ranges: &Ranges<A>) -> Option<Match> {
+        let is_early = direction == RuleDirection::In && self.is_early(ranges);
+        if is_early { self.leaves_loopback().then(|| on_loopback(direction)) } else { Some(Match::default()) }
     }
 
     /// The source of what comes in, whoever it is for. Returns what the destination is to be held against, and the
