@@ -245,10 +245,11 @@ fn of_one_key(expected: &[&Expected], lines: &[&Line]) -> Vec<Complaint> {
     let mut left: Vec<&Line> = lines.iter().copied().filter(|line| line.verdict != "anomaly").collect();
     let mut anomalies = lines.len() - left.len();
     let mut complaints = Vec::new();
-    // Of those that look the same, what is told of fewest comes first: else one that any line suits takes the only line that
+    // Of those that look the same, what fewest lines suit comes first: else one that any line suits takes the only line that
     // suits another.
-    let (told, any): (Vec<&Expected>, Vec<&Expected>) = expected.iter().copied().partition(|one| one.rule.is_some());
-    for one in told.into_iter().chain(any) {
+    let mut expected = expected.to_vec();
+    expected.sort_by_key(|one| (one.rule.is_none(), one.direction.is_none()));
+    for one in expected {
         if one.verdict == "anomaly" {
             if anomalies == 0 {
                 complaints.push(format!("no anomaly line: {one:?}"));
