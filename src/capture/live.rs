@@ -109,7 +109,7 @@ impl Live {
         let LiveConfig { kind, names, ring, wake } = config;
         check_names(&names)?;
         if kind == LiveKind::Pnet && ring.threads > 1 {
-            let what = "several threads read rings alone, not pnet's channels";
+            let what = "pnet's channels are read by one thread: leave out --capture-threads, or --capture pnet";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let watch = Watch::open()?;

@@ -74,6 +74,9 @@ impl Office {
         let acting = self.acting.next(Arc::new(ruleset), host);
         if self.is_enforcing() {
             self.ask_back(desk, &acting, regime, asker)?;
+            if regime.panic.is_some() && pages.differ(self.book.pages()) {
+                self.ask_back_behind_panic(desk, pages, asker)?;
+            }
         }
         let from = self.enforce(desk, &acting, regime).map_err(|error| failure(&error))?;
         self.acting = acting;
@@ -103,6 +106,17 @@ impl Office {
         }
         cuts.lines(Verb::Is).iter().for_each(|line| self.remark(desk, line));
         Ok(())
+    }
+
+    /// The same of rules that wait for the end of a panic, in front of which all are cut.
+    fn ask_back_behind_panic(&self, desk: &mut impl Desk, pages: &Pages, asker: Asker) -> Result<(), Refusal> {
+        let Asker::Process(caller) = asker else { return Ok(()) };
+        let of =
+            |pages: &Pages| self.acting.next(Arc::new(pages.loaded().ruleset.clone()), Arc::clone(&self.acting.host));
+        let (before, next) = (of(self.book.pages()), of(pages));
+        let mut say = |words: &str| self.remark(desk, words);
+        let cuts = Cuts::anew(Some(&before.matcher), &next.matcher, &next.host, caller, &mut say);
+        cuts.own().map_or(Ok(()), |words| Err(needs_force(&(words + " once the panic ends"))))
     }
 
     /// Compiles the rules anew if the machine has become another one to them.

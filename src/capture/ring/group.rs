@@ -19,7 +19,8 @@ pub(in crate::capture) fn open_group(config: RingConfig) -> io::Result<Vec<Ring>
     let share = RingConfig { bytes: config.bytes / usize::from(config.threads.max(1)), ..config };
     let too_small = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidInput => {
-            io::Error::new(error.kind(), format!("of {} rings each would be {error}", config.threads))
+            let what = format!("of {} threads each would have {error}; choose a larger --ring-size", config.threads);
+            io::Error::new(error.kind(), what)
         }
         _ => error,
     };

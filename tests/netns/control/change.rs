@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("an_own_address_is_blocked_by_force_alone", an_own_address_is_blocked_by_force_alone),
     ("the_callers_own_session_is_cut_by_force_alone", the_callers_own_session_is_cut_by_force_alone),
     ("a_session_that_would_be_cut_when_a_pause_ends_is_by_force_alone", a_session_that_would_be_cut_when_a_pause_ends),
+    ("a_session_that_would_be_cut_when_a_panic_ends_is_by_force_alone", a_session_that_would_be_cut_when_a_panic_ends),
     ("several_targets_are_changed_together_or_not_at_all", several_targets_are_changed_together_or_not_at_all),
     ("a_peer_that_joins_a_long_list_is_logged_as_of_that_list_from_the_first_packet", a_peer_that_joins_a_long_list),
     ("a_change_leaves_a_long_list_alone", a_change_leaves_a_long_list_alone),
@@ -205,7 +206,8 @@ const SERVER: &str = r"import socket,subprocess,sys
 server=socket.create_server(('10.77.0.1',2222))
 while True:
     client,_=server.accept()
-    ran=subprocess.run(sys.argv[1:]+client.recv(99).decode().split(),pass_fds=[client.fileno()],capture_output=True,text=True)
+    for command in client.recv(99).decode().split(';'):
+        ran=subprocess.run(sys.argv[1:]+command.split(),pass_fds=[client.fileno()],capture_output=True,text=True)
     client.sendall((str(ran.returncode)+ran.stderr+ran.stdout).encode())
     client.close()
 ";
@@ -216,12 +218,12 @@ fn server() -> Child {
     server.spawn().expect("python3 runs")
 }
 
-/// What a session of the peer is told that runs `command`; nothing if it was cut.
+/// What a session of the peer is told that runs `command`, of several the last; nothing if it was cut.
 fn in_a_session(command: &str) -> String {
     use std::io::{Read, Write};
     on_peer(|| {
         let mut stream = wait_for("the server", || TcpStream::connect((HOST4, 2222)).ok());
-        stream.set_read_timeout(Some(Duration::from_secs(3))).expect("set");
+        stream.set_read_timeout(Some(Duration::from_secs(4))).expect("set");
         stream.write_all(command.as_bytes()).expect("sent");
         let mut said = String::new();
         // A session that was cut ends without a word.
@@ -272,6 +274,21 @@ fn a_session_that_would_be_cut_when_a_pause_ends() {
     fine(&world, ["unblock", PEER4]);
     fs::write(world.path("rules.json"), r#"{ "block_ports": [2222], "block_protocols": ["icmp"] }"#).expect("written");
     needs_force("reload", "would be cut by block_ports:2222");
+    server.kill().expect("it runs");
+    server.wait().expect("it ends");
+    assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn a_session_that_would_be_cut_when_a_panic_ends() {
+    let world = World::new();
+    let pfw = enforce(&world, "{}", []);
+    let mut server = server();
+    let said = in_a_session(&format!("panic --for 1s --force; block {PEER4}"));
+    assert!(said.starts_with('1') && said.contains("your session from 10.77.0.2"), "{said}");
+    assert!(said.contains("once the panic ends; nothing was changed; --force"), "{said}");
+    assert_eq!(file(&world), "{}");
+    let said = in_a_session("panic --for 1s --force; block 198.51.100.1");
+    assert!(said.starts_with('0') && said.contains("a panic is on"), "others are no reason to ask back: {said}");
     server.kill().expect("it runs");
     server.wait().expect("it ends");
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
