@@ -28,7 +28,9 @@ pub fn draw(buffer: &mut Buffer, layout: &Layout, state: &State, theme: Theme) {
     if status.regime.monitoring_paused.is_some() {
         pen.skip(1).put(" NOT MONITORING ", theme.badge(Color::Yellow));
     }
-    pen.put(&format!("  {} rules", grouped(status.rules.count as u64)), Style::new());
+    if status.regime.panic.is_none() {
+        pen.put(&format!("  {} rules", grouped(status.rules.count as u64)), Style::new());
+    }
     pen.put(&format!("  since {} ({})", since(status), duration(status.uptime)), Style::new());
     if let Some(tools) = status.tools.as_ref().map(|tools| format!("  by {tools}")).filter(|tools| pen.fits(tools)) {
         pen.put(&tools, theme.dim());

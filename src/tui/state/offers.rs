@@ -25,13 +25,20 @@ pub fn change(op: Op, target: &str) -> Menu {
     Menu { title, choices, selected: 0, kind: if op == Op::Allow { Kind::Asks(what) } else { Kind::Acts } }
 }
 
-/// Take the rules out of the kernel for a while.
-pub fn pause_enforcement() -> Menu {
+/// Take the rules out of the kernel for a while; during a panic that goes on.
+pub fn pause_enforcement(in_panic: bool) -> Menu {
     let pause = |for_seconds| Request::Pause { what: Activity::Enforcement, for_seconds };
     let mut choices = Vec::from(TIMES.map(|(key, seconds, words)| choice(key, words, pause(Some(seconds)))));
     choices.push(choice('u', "until e is pressed again", pause(None)));
-    let title = vec!["Take the rules out of the kernel; nothing is blocked then. For how long?".to_owned()];
-    Menu { title, choices, selected: 0, kind: Kind::Asks("Block nothing".to_owned()) }
+    let (title, what) = if in_panic {
+        (
+            "Take the rules out of the kernel behind the panic, which goes on. For how long?",
+            "Block nothing behind the panic",
+        )
+    } else {
+        ("Take the rules out of the kernel; nothing is blocked then. For how long?", "Block nothing")
+    };
+    Menu { title: vec![title.to_owned()], choices, selected: 0, kind: Kind::Asks(what.to_owned()) }
 }
 
 /// Block everything for a while.

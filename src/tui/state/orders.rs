@@ -38,7 +38,7 @@ impl State {
             Command::Enforcement if self.status.regime.enforcement_paused.is_some() => {
                 self.ask(Request::Resume { what: Resumed::Enforcement, force: false });
             }
-            Command::Enforcement => self.offer(offers::pause_enforcement()),
+            Command::Enforcement => self.offer(offers::pause_enforcement(self.status.regime.panic.is_some())),
             Command::Panic if self.status.regime.panic.is_some() => {
                 let what = "End the panic? What the rules allow passes again.";
                 self.make_sure(what, Request::Resume { what: Resumed::Panic, force: false });

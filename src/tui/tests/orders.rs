@@ -317,3 +317,19 @@ fn a_choice_is_made_by_the_mouse_too() {
     assert_eq!(click(&mut state, 0, 0), []);
     assert!(state.dialog.is_none(), "a click elsewhere closes it");
 }
+
+fn title(state: &State) -> String {
+    let Some(Dialog::Menu(menu)) = &state.dialog else { panic!("a choice") };
+    menu.title.concat()
+}
+
+#[test]
+fn what_is_asked_of_a_pause_during_a_panic_is_true() {
+    let mut state = state((80, 24));
+    press(&mut state, KeyCode::Char('e'));
+    assert!(title(&state).contains("nothing is blocked then"));
+    press(&mut state, KeyCode::Esc);
+    state.status.regime.panic = Some(crate::control::report::Spell { since: "t".to_owned(), until: None });
+    press(&mut state, KeyCode::Char('e'));
+    assert!(title(&state).contains("behind the panic, which goes on"));
+}
