@@ -248,6 +248,11 @@ impl Enforcement {
         if self.keep { self.installed.keep().context("cannot leave the rules in force") } else { Ok(()) }
     }
 
+    /// Whether the rules stay when pfw ends: it was asked for, and no confirmation is missing.
+    pub const fn stays(&self, unconfirmed: bool) -> bool {
+        self.keep && !unconfirmed
+    }
+
     /// Takes the rules out, or leaves them where that was asked for and no confirmation is missing. Returns what was
     /// done, in words.
     pub fn finish(
@@ -256,7 +261,7 @@ impl Enforcement {
         host: &Host,
         announce: impl FnOnce(Arc<KernelRules>),
     ) -> Result<&'static str> {
-        if self.keep && !unconfirmed {
+        if self.stays(unconfirmed) {
             return Ok("the rules stay in force; `pfw clean` removes them");
         }
         let generation = self.installed.plan().generation().wrapping_add(1);

@@ -171,8 +171,12 @@ impl Office {
     /// tells who asked for the end.
     pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
-        if self.regime.panic.is_some() && self.enforcement.is_some() {
-            desk.say("pfw: the panic ends with pfw, unless --keep leaves its rules in force");
+        if let Some(enforcement) = self.enforcement.as_ref().filter(|_| self.regime.panic.is_some()) {
+            desk.say(if enforcement.stays(unconfirmed) {
+                "pfw: the panic stays in force without pfw: 'pfw clean' ends it"
+            } else {
+                "pfw: the panic ends with pfw"
+            });
         }
         if let Some(Ok(counted)) = self.enforcement.as_ref().map(Enforcement::count) {
             self.orders.count(counted, None);

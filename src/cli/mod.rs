@@ -24,7 +24,8 @@ use crate::record::diagnostics;
 use crate::text;
 use anyhow::Result;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
@@ -130,8 +131,9 @@ impl Cli {
                 Exit::Usage
             }
             _ => {
-                let is_json_wanted = std::env::args_os().any(|argument| argument == "--json");
-                steer::mistake(&in_one_line(&error.render().to_string()), is_json_wanted)
+                let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+                let is_json_wanted = arguments.iter().any(|argument| argument == "--json");
+                steer::mistake(&in_one_line(&error, &arguments), is_json_wanted)
             }
         })
     }
@@ -176,16 +178,17 @@ pub fn failure(error: &anyhow::Error) -> String {
     if is_refused && !words.contains("sudo") && effective_user() != 0 { words + "; run it with sudo" } else { words }
 }
 
-/// clap's words for a mistake, which take several lines, as all our errors are: in one line, with the remedy.
-fn in_one_line(words: &str) -> String {
-    let (mistake, usage) = words.split_once("\nUsage: ").unwrap_or((words, "pfw"));
+/// clap's words for a mistake in `arguments`, which take several lines, as all our errors are: in one line, with the remedy.
+fn in_one_line(error: &clap::Error, arguments: &[OsString]) -> String {
+    let words = error.render().to_string();
+    let mistake = words.split_once("\nUsage: ").map_or(&*words, |(mistake, _)| mistake);
     let words = mistake.strip_prefix("error: ").unwrap_or(mistake);
     let words = words.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("For more"));
     let words = words.collect::<Vec<_>>().join(" ").replace(" tip: ", "; tip: ");
-    // The command without its arguments: `pfw run`, `pfw check-rules`.
-    let is_name = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
-    let command = usage.split_whitespace().take_while(is_name);
-    format!("{words}; try '{} --help'", command.collect::<Vec<_>>().join(" "))
+    let commands = Cli::command();
+    let meant = arguments.iter().find_map(|argument| commands.find_subcommand(argument));
+    let command = meant.map_or_else(String::new, |command| format!(" {}", command.get_name()));
+    format!("{words}; try 'pfw{command} --help'")
 }
 
 #[cfg(test)]
@@ -194,7 +197,8 @@ mod tests {
 
     fn mistake(arguments: &[&str]) -> String {
         let error = Cli::try_parse_from([&["pfw"], arguments].concat()).unwrap_err();
-        in_one_line(&error.render().to_string())
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        in_one_line(&error, &arguments)
     }
 
     #[test]
@@ -203,7 +207,7 @@ mod tests {
             (&["fly"][..], "unrecognized subcommand 'fly'; try 'pfw --help'"),
             (
                 &["run", "--log", "some"],
-                "invalid value 'some' for '--log <WHICH>' [possible values: all, blocked, none]; try 'pfw --help'",
+                "invalid value 'some' for '--log <WHICH>' [possible values: all, blocked, none]; try 'pfw run --help'",
             ),
             (&["replay"], "the following required arguments were not provided: <FILE>; try 'pfw replay --help'"),
             (

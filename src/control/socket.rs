@@ -39,10 +39,8 @@ pub struct Occupied {
 
 impl std::fmt::Display for Occupied {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.process {
-            Some(process) => write!(f, "another pfw, process {process}, has the control socket"),
-            None => f.write_str("another pfw has the control socket"),
-        }
+        let who = self.process.map_or_else(String::new, |process| format!(", process {process},"));
+        write!(f, "another pfw{who} has the control socket ('pfw status' shows it, 'pfw stop' ends it)")
     }
 }
 

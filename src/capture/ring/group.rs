@@ -1,6 +1,6 @@
 //! Rings that share the frames of the machine: each frame goes to one of them (`PACKET_FANOUT`, `packet(7)`).
 
-use super::{Ring, RingConfig};
+use super::{Ring, RingConfig, geometry};
 use crate::sys;
 use std::io;
 
@@ -16,6 +16,8 @@ const UNIQUE: u16 = 0x2000;
 /// Opens so many rings as there are to be threads, each with its share of the memory. They let nothing in so far: before
 /// they are one group each would get all.
 pub(in crate::capture) fn open_group(config: RingConfig) -> io::Result<Vec<Ring>> {
+    // All of them together are to be of a size that one may have.
+    geometry(config.bytes)?;
     let share = RingConfig { bytes: config.bytes / usize::from(config.threads.max(1)), ..config };
     let too_small = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidInput => {
