@@ -8,6 +8,8 @@
 //! ```text
 //! PFW_VERDICT_SECONDS=600 cargo test --release --test netns verdict -- --nocapture
 //! PFW_VERDICT_SEED=7 ...   begins with that seed, so that a run can be had again
+//! PFW_VERDICT_VARIANT=legacy ...  by the other iptables, whose matches drop cut TCP and UDP headers without a report:
+//!                          these disagree
 //! PFW_VERDICT_ALL=1 ...    prints every packet of rounds with disagreements
 //! ```
 //!
@@ -40,6 +42,7 @@ pub use ground::mac;
 use crate::Case;
 use crate::common::{PATIENCE, Running, run_in, wait_for};
 use crate::enforce::enforce;
+use crate::variant;
 use crate::world::sh;
 use chance::Chance;
 use expected::{Expected, compare, expected};
@@ -95,6 +98,9 @@ fn engine_kernel_and_log_agree() {
     let rounds = number("PFW_VERDICT_ROUNDS").unwrap_or(if seconds.is_some() { u64::MAX } else { ROUNDS });
     let shown = number("PFW_VERDICT_SHOWN").map_or(6, |shown| usize::try_from(shown).expect("a small number"));
     let end = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    if let Ok(variant) = std::env::var("PFW_VERDICT_VARIANT") {
+        variant::choose(&variant);
+    }
     let mut bench = Bench::start(Ground::new(), setting(first));
     let mut tally = Tally::default();
     let mut bad = 0;
