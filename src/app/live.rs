@@ -1,11 +1,11 @@
 //! `pfw run`: live interfaces through the pipeline until somebody ends it.
 //!
 //! Threads: `main` waits for events (signals, changed addresses, orders), compiles rules and has them enforced;
-//! `capture` reads frames and the kernel's reports, decides and formats, with so many `reader`s ahead of it as are asked for;
-//! `writer` writes the log; `printer` shows lines
-//! on a terminal; `control` answers on the control socket. They are started in the order writer, printer, capture,
-//! control, and then the rules are put in force; at the end the rules go first, then capture, printer and writer, each
-//! after all that feeds it, so that nothing is dropped that is not reported and nothing that was accepted is lost.
+//! `capture` reads frames and the kernel's reports, decides and formats, with so many `reader`s of frames ahead of it as
+//! are asked for; `writer` writes the log; `printer` shows lines on a terminal; `control` answers on the control socket.
+//! They are started in the order writer, printer, readers, capture, control, and then the rules are put in force; at the
+//! end the rules go first, then readers, capture, printer and writer, each after all that feeds it, so that nothing is
+//! dropped that is not reported and nothing that was accepted is lost.
 //! `control` goes last: who asked for the end sees it.
 
 use super::board::Board;

@@ -117,11 +117,11 @@ impl Live {
         let (mut readers, mut events) = (Vec::new(), Vec::new());
         let tap: Box<dyn Tap + Send> = match kind {
             LiveKind::Ring if ring.threads > 1 => {
-                let (fan, all) = Fan::open(ring, selection)?;
+                let (fan, all) = Fan::open(ring, &selection)?;
                 readers = all;
                 Box::new(fan)
             }
-            LiveKind::Ring => Box::new(Ring::open(ring, selection)?),
+            LiveKind::Ring => Box::new(Ring::open(ring, &selection)?),
             LiveKind::Nothing => Box::new(Silence),
             LiveKind::Pnet => {
                 let mut channels = Channels::default();

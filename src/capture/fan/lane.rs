@@ -1,7 +1,7 @@
 //! What comes from one reader, on the thread that takes it.
 
 use super::Ordered;
-use super::reader::{Item, MAX_BATCHES, Progress, Reader, Shared};
+use super::reader::{Item, MAX_BATCHES, Reader, Shared};
 use crate::batches::{Batches, batches};
 use crate::capture::Frame;
 use crate::capture::ring::{Glance, Inlet, Ring};
@@ -57,7 +57,6 @@ impl Lane {
     pub(super) fn receive(&mut self) -> io::Result<()> {
         while !self.ended {
             match self.batches.next_now() {
-                Ok(Some(batch)) if batch.is_empty() => self.batches.give_back(batch),
                 Ok(Some(batch)) => {
                     self.taken += batch.len() as u64;
                     self.queue.push_back(batch);
@@ -86,7 +85,7 @@ impl Lane {
 
     /// Has the reader read what is left, and end. Nothing may come in any more.
     pub(super) fn end(&mut self) {
-        self.shared.put(Progress::Ending);
+        self.shared.end();
         self.bell.wake();
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The kernel gives frames to the rings in turn ([`ring`](super::ring)). A [`Reader`] makes packets of those of its ring
 //! and hands them over in batches; [`Fan`], on the thread that decides, has a [`Lane`] for each, and hands out what is
-//! oldest of all. It waits for a lane only while there is something in that ring, which the kernel hands over within
-//! [`BATCH_TIME`](super::BATCH_TIME).
+//! oldest of all. It waits for a lane only while there is something in that ring: a block that is not full the kernel
+//! hands over when its time is up.
 
 mod lane;
 mod reader;
@@ -33,20 +33,19 @@ pub(super) struct Fan {
     lanes: Vec<Lane>,
     /// Rings when a reader has handed something over, or has ended.
     alarm: Alarm,
-    selection: Selection,
 }
 
 impl Fan {
     /// Opens the rings for the selected interfaces. Nothing comes of them before the readers run.
-    pub(super) fn open(config: RingConfig, selection: Selection) -> io::Result<(Self, Vec<Reader>)> {
+    pub(super) fn open(config: RingConfig, selection: &Selection) -> io::Result<(Self, Vec<Reader>)> {
         let (bell, alarm) = waker()?;
         let rings = open_group(config)?;
         for ring in &rings {
-            ring.inlet().select(&selection)?;
+            ring.inlet().select(selection)?;
         }
         let both = rings.into_iter().map(|ring| Lane::open(ring, bell.clone())).collect::<io::Result<Vec<_>>>()?;
         let (lanes, readers) = both.into_iter().unzip();
-        Ok((Self { lanes, alarm, selection }, readers))
+        Ok((Self { lanes, alarm }, readers))
     }
 
     /// Takes over what readers have handed over so far.
@@ -81,10 +80,7 @@ impl Tap for Fan {
     }
 
     fn follow(&mut self, _: &Interfaces, selection: &Selection) -> io::Result<Vec<LinkEvent>> {
-        if self.selection != *selection {
-            self.lanes.iter().try_for_each(|lane| lane.inlet().select(selection))?;
-            self.selection = selection.clone();
-        }
+        self.lanes.iter().try_for_each(|lane| lane.inlet().select(selection))?;
         Ok(Vec::new())
     }
 

@@ -34,7 +34,7 @@ impl Item {
 
 /// How far a reader is.
 #[derive(Debug, Default)]
-pub(super) enum Progress {
+enum Progress {
     /// It reads.
     #[default]
     Reading,
@@ -57,8 +57,12 @@ impl Shared {
         self.handed_over.load(Ordering::Acquire)
     }
 
-    pub(super) fn put(&self, progress: Progress) {
-        *self.progress() = progress;
+    /// The reader is to end; one that can't read any more has ended, and why is still to be told.
+    pub(super) fn end(&self) {
+        let mut progress = self.progress();
+        if matches!(*progress, Progress::Reading) {
+            *progress = Progress::Ending;
+        }
     }
 
     /// Whether a reader that has ended was to end; what has kept it from going on otherwise.
@@ -103,7 +107,7 @@ impl Reader {
     /// Reads until nobody wants more, or it fails, which the other side is told.
     pub fn run(mut self) {
         if let Err(error) = self.read() {
-            self.pen.shared.put(Progress::Failed(error));
+            *self.pen.shared.progress() = Progress::Failed(error);
         }
         let Pen { desk, bell, .. } = self.pen;
         // First the end, then the word of it.
@@ -127,7 +131,9 @@ impl Reader {
 fn walk_into(pen: &mut Pen, block: &[u8]) -> Walked {
     let walked = walk(block, &mut |frame| pen.add(frame));
     // Before the block is the kernel's again: until then it is to be seen that something comes.
-    pen.hand_over();
+    if !pen.desk.batch.is_empty() {
+        pen.hand_over();
+    }
     walked
 }
 
@@ -143,5 +149,24 @@ impl Pen {
         self.shared.handed_over.fetch_add(self.desk.batch.len() as u64, Ordering::Release);
         self.desk.hand_on();
         self.bell.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_reader_has_ended_is_told_once_though_it_is_to_end() {
+        let shared = Shared::default();
+        assert!(shared.why_ended().is_err(), "nobody wanted it to");
+        let shared = Shared::default();
+        *shared.progress() = Progress::Failed(io::Error::other("no more"));
+        shared.end();
+        assert_eq!(shared.why_ended().unwrap_err().to_string(), "no more");
+        shared.why_ended().unwrap();
+        let shared = Shared::default();
+        shared.end();
+        shared.why_ended().unwrap();
     }
 }

@@ -1,14 +1,13 @@
 //! The socket of a ring: which frames it lets in, and what became of them.
 
+use super::block::Walked;
+use crate::capture::SourceCounters;
 use crate::capture::filter::{self, Selection};
 use crate::sys;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
-use super::block::Walked;
-use crate::capture::SourceCounters;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What the kernel counted since the ring was opened (`PACKET_STATISTICS`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +24,8 @@ struct KernelCounters {
 pub(in crate::capture) struct Inlet {
     socket: OwnedFd,
     snaplen: u32,
+    /// What was selected last; nothing before.
+    selection: Mutex<Option<Selection>>,
     handed_out: AtomicU64,
     unreadable: AtomicU64,
     kernel: Mutex<KernelCounters>,
@@ -32,17 +33,22 @@ pub(in crate::capture) struct Inlet {
 
 impl Inlet {
     pub(super) fn new(socket: OwnedFd, snaplen: u32) -> Self {
-        let (handed_out, unreadable, kernel) = Default::default();
-        Self { socket, snaplen, handed_out, unreadable, kernel }
+        let (selection, handed_out, unreadable, kernel) = Default::default();
+        Self { socket, snaplen, selection, handed_out, unreadable, kernel }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// Lets in the frames of the selected interfaces.
+    /// Lets in the frames of the selected interfaces, unless these were selected last.
     pub(in crate::capture) fn select(&self, selection: &Selection) -> io::Result<()> {
-        sys::attach_filter(self.fd(), &filter::select(selection, self.snaplen))
+        let mut last = lock(&self.selection);
+        if last.as_ref() != Some(selection) {
+            sys::attach_filter(self.fd(), &filter::select(selection, self.snaplen))?;
+            *last = Some(selection.clone());
+        }
+        Ok(())
     }
 
     /// Lets nothing in.
@@ -66,7 +72,7 @@ impl Inlet {
 
     /// What was counted; of what the kernel does not tell, as far as it told before.
     pub(in crate::capture) fn counters(&self) -> SourceCounters {
-        let kernel = self.read_kernel().unwrap_or_else(|_| *self.lock());
+        let kernel = self.read_kernel().unwrap_or_else(|_| *lock(&self.kernel));
         let unreadable = self.unreadable.load(Ordering::Relaxed);
         let frames = self.handed_out.load(Ordering::Relaxed);
         SourceCounters { frames, dropped: kernel.dropped + unreadable, freezes: kernel.freezes }
@@ -80,7 +86,7 @@ impl Inlet {
     }
 
     fn read_kernel(&self) -> io::Result<KernelCounters> {
-        let mut kernel = self.lock();
+        let mut kernel = lock(&self.kernel);
         // Reading sets the kernel's counters to zero, hence the sums.
         let new: libc::tpacket_stats_v3 = sys::option(self.fd(), libc::SOL_PACKET, libc::PACKET_STATISTICS)?;
         kernel.frames += u64::from(new.tp_packets);
@@ -88,9 +94,9 @@ impl Inlet {
         kernel.freezes += u64::from(new.tp_freeze_q_cnt);
         Ok(*kernel)
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, KernelCounters> {
-        // Whoever panicked had changed nothing, or all.
-        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked had changed nothing, or all.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -72,15 +72,14 @@ const DRAIN_LIMIT: Duration = Duration::from_millis(3 * RETIRE_MILLIS as u64);
 pub(super) struct Ring {
     inlet: Arc<Inlet>,
     blocks: Blocks,
-    selection: Selection,
 }
 
 impl Ring {
     /// Opens the ring for the selected interfaces. The first frame that can be in it is one that came after this.
-    pub(super) fn open(config: RingConfig, selection: Selection) -> io::Result<Self> {
+    pub(super) fn open(config: RingConfig, selection: &Selection) -> io::Result<Self> {
         let ring = Self::open_shut(config)?;
-        ring.inlet.select(&selection)?;
-        Ok(Self { selection, ..ring })
+        ring.inlet.select(selection)?;
+        Ok(ring)
     }
 
     /// Opens a ring that lets nothing in so far.
@@ -99,7 +98,7 @@ impl Ring {
         let inlet = Inlet::new(socket, config.snaplen);
         inlet.shut()?;
         sys::bind(inlet.fd(), &all_interfaces())?;
-        Ok(Self { inlet: Arc::new(inlet), blocks, selection: Selection::Only(Vec::new()) })
+        Ok(Self { inlet: Arc::new(inlet), blocks })
     }
 
     /// What steers it, for another thread.
@@ -156,10 +155,7 @@ impl Tap for Ring {
     }
 
     fn follow(&mut self, _: &Interfaces, selection: &Selection) -> io::Result<Vec<LinkEvent>> {
-        if self.selection != *selection {
-            self.inlet.select(selection)?;
-            self.selection = selection.clone();
-        }
+        self.inlet.select(selection)?;
         Ok(Vec::new())
     }
 
