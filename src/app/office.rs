@@ -171,12 +171,16 @@ impl Office {
     /// tells who asked for the end.
     pub fn close(&mut self, desk: &mut impl Desk) -> Result<()> {
         let unconfirmed = self.confirm_by.is_some();
-        if let Some(enforcement) = self.enforcement.as_ref().filter(|_| self.regime.panic.is_some()) {
-            desk.say(if enforcement.stays(unconfirmed) {
-                "pfw: the panic stays in force without pfw: 'pfw clean' ends it"
+        let panicking = self.enforcement.as_ref().filter(|_| self.regime.panic.is_some());
+        let panic = panicking.map(|enforcement| {
+            if enforcement.stays(unconfirmed) {
+                "the panic stays in force without pfw: 'pfw clean' ends it"
             } else {
-                "pfw: the panic ends with pfw"
-            });
+                "the panic ends with pfw"
+            }
+        });
+        if let Some(words) = panic {
+            desk.say(&format!("pfw: {words}"));
         }
         if let Some(Ok(counted)) = self.enforcement.as_ref().map(Enforcement::count) {
             self.orders.count(counted, None);
@@ -185,7 +189,10 @@ impl Office {
         let finish = |enforcement: Enforcement| enforcement.finish(unconfirmed, host, |rules| orders.announce(rules));
         let ended = self.enforcement.take().map(finish).transpose();
         let outcome: Outcome = match &ended {
-            Ok(done) => Ok(Answer::Done(Done::new(done.unwrap_or("pfw has stopped watching")))),
+            Ok(done) => {
+                let done = Done::new(done.unwrap_or("pfw has stopped watching"));
+                Ok(Answer::Done(done.warning(panic.map(str::to_owned))))
+            }
             Err(error) => Err(failure(error)),
         };
         for reply in self.stopping.drain(..) {

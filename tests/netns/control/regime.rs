@@ -12,6 +12,7 @@ pub const CASES: &[Case] = &[
     ("a_pause_of_enforcement_takes_the_rules_out_and_puts_them_back", a_pause_of_enforcement),
     ("a_pause_of_monitoring_keeps_the_lines_of_what_is_blocked", a_pause_of_monitoring),
     ("a_panic_blocks_all_but_loopback_and_ends", a_panic_blocks_all_but_loopback),
+    ("who_ends_pfw_during_a_panic_is_told_what_becomes_of_it", who_ends_pfw_is_told_of_the_panic),
     ("a_pfw_that_only_watches_has_no_enforcement_to_pause", a_watching_pfw_has_none_to_pause),
 ];
 
@@ -89,6 +90,23 @@ fn a_pause_of_monitoring() {
     wait_for_line(&world, &["[ALLOWED]", ":9003 "]);
     assert_eq!(lines(&world, &["[ALLOWED]", ":9002 "]), 0);
     assert_eq!(pfw.stop(libc::SIGTERM).0, 0);
+}
+
+fn who_ends_pfw_is_told_of_the_panic() {
+    let world = World::new();
+    for (args, words, stays) in [
+        (&["--yes"][..], "the panic ends with pfw\n", false),
+        (&["--yes", "--keep"], "the panic stays in force without pfw: 'pfw clean' ends it\n", true),
+    ] {
+        let pfw = enforce(&world, "{}", args.iter().copied());
+        fine(&world, ["panic"]);
+        let ran = steer(&world, ["stop"]);
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, words));
+        assert_eq!(pfw.end().0, 0);
+        assert_eq!(!ping(PEER4), stays);
+    }
+    sh(&format!("{} clean", env!("CARGO_BIN_EXE_pfw")));
+    assert!(ping(PEER4));
 }
 
 fn a_panic_blocks_all_but_loopback() {
