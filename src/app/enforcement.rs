@@ -5,7 +5,7 @@ use super::generations::Counted;
 use super::kernel_rules::KernelRules;
 use super::seeding::{Seeds, seed_kernel};
 use crate::engine::Matcher;
-use crate::firewall::{self, Backoff, Change, Counter, Disturbance, Installed, Options, Plan, Tools, Variant};
+use crate::firewall::{self, Backend, Backoff, Change, Counter, Disturbance, Installed, Options, Plan, Tools, Variant};
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -19,8 +19,9 @@ pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 /// What would be given to the kernel, as text; `reports` as for a run that wants to know of each packet that is dropped.
 pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
     let nflog_group = reports.then_some(*NFLOG_GROUPS.start());
-    let options = Options { generation: 1, nflog_group, raw: true, bpf: true, forwards: firewall::forwards() };
-    Plan::new(ruleset, host, options, Timestamp::now()).to_string()
+    // Without any tools it is written for those that are usual.
+    let backend = Tools::find(Variant::Usual).map_or(Backend::NfTables, |tools| tools.backend());
+    Plan::new(ruleset, host, options(backend, (1, nflog_group)), Timestamp::now()).to_string()
 }
 
 /// Rules, and the machine that they are for.
@@ -41,7 +42,7 @@ fn plan(
     now: Timestamp,
 ) -> Plan {
     let bpf = !before.is_some_and(Plan::does_without_bpf);
-    let mut options = Options { bpf, ..options(marks) };
+    let mut options = Options { bpf, ..options(tools.backend(), marks) };
     let compile = |options| match before {
         Some(before) => before.next(ruleset, host, options, now),
         None => Plan::new(ruleset, host, options, now),
@@ -54,8 +55,8 @@ fn plan(
 }
 
 /// Options of a plan with this generation and group for reports.
-fn options((generation, nflog_group): (u32, Option<u16>)) -> Options {
-    Options { generation, nflog_group, raw: true, bpf: true, forwards: firewall::forwards() }
+fn options(backend: Backend, (generation, nflog_group): (u32, Option<u16>)) -> Options {
+    Options { generation, nflog_group, raw: true, bpf: true, backend, forwards: firewall::forwards() }
 }
 
 /// The rules in force.
@@ -154,7 +155,10 @@ impl Enforcement {
             let names = KernelRules::new(&plan, Arc::clone(matcher), now);
             (plan, names)
         } else {
-            (Plan::nothing(options(marks)), KernelRules::at_rest(generation, acting.host, now))
+            (
+                Plan::nothing(options(self.installed.tools().backend(), marks)),
+                KernelRules::at_rest(generation, acting.host, now),
+            )
         };
         let names = Arc::new(names);
         announce(Arc::clone(&names));

@@ -12,10 +12,13 @@ use super::withheld::{By, Seen};
 use crate::alert::Alert;
 use crate::engine::{Context, Decision, Direction, Matcher, RuleInfo, State, Step};
 use crate::host::{Arrival, Discard};
-use crate::packet::{Ip, Net, Packet, Protocol};
+use crate::packet::{Ip, Malformed, Net, Packet, Protocol};
 use crate::record::Cause;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What becomes of a packet whose ports a rule was to see in a set.
+const HIDDEN: &str = "no set of ports sees one whose header is cut off";
 
 /// How the line of a packet reads, and why the prediction was wrong.
 pub struct Explanation {
@@ -101,6 +104,10 @@ impl Case<'_> {
                 return Explanation { reason, cause: Some(cause), ..line };
             }
         }
+        if self.is_hidden() {
+            let reason = format!("{HIDDEN}; predicted: {}", self.words());
+            return Explanation { rule: dropped_by.info.clone(), reason, cause: None };
+        }
         let entry = self.entry(kernel, dropped_by).unwrap_or_default();
         let reason = format!("dropped by the kernel{entry}; predicted: {}", self.words());
         Explanation { rule: dropped_by.info.clone(), reason, cause: Some(Cause::Unexplained) }
@@ -156,6 +163,9 @@ impl Case<'_> {
             let reason = "no rule has seen it: its datagram is not whole yet".to_owned();
             return Explanation { rule: rule(), reason, cause: None };
         }
+        if self.is_hidden() {
+            return Explanation { rule: rule(), reason: HIDDEN.to_owned(), cause: None };
+        }
         let cause = match self.predicted.state {
             _ if !reply_allowed => Cause::Unexplained,
             State::Invalid if self.is_tcp() => Cause::Window,
@@ -164,6 +174,12 @@ impl Case<'_> {
             State::New | State::Original | State::Reply | State::Related => Cause::TimeOut,
         };
         Explanation { rule: rule(), reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
+    }
+
+    /// Whether a rule was to decide by its ports, and could not see them.
+    fn is_hidden(&self) -> bool {
+        let asks_for_ports = matches!(self.predicted.step, Step::BlockPorts | Step::Rules);
+        asks_for_ports && self.seen.packet.malformed.is_some_and(Malformed::is_hidden_from_sets)
     }
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.

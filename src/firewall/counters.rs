@@ -229,6 +229,7 @@ mod tests {
     use super::*;
     use crate::firewall::names::Hook;
     use crate::firewall::plan::Options;
+    use crate::firewall::tools::Backend;
     use crate::host::Host;
     use crate::rules::{Origin, parse};
     use crate::time::Timestamp;
@@ -279,7 +280,14 @@ mod tests {
             let rules = format!(r#"{{ "block_ips": [{}] }}"#, peers.join(","));
             let origin = Origin { file: "", folder: Path::new(""), read: &|_: &Path| Err(ErrorKind::NotFound.into()) };
             let rules = parse(rules.into_bytes(), &origin).expect("sound rules").ruleset;
-            let options = Options { generation, nflog_group: None, raw: true, bpf: true, forwards: false };
+            let options = Options {
+                generation,
+                nflog_group: None,
+                raw: true,
+                bpf: true,
+                backend: Backend::NfTables,
+                forwards: false,
+            };
             let nothing = Plan::nothing(options);
             before.unwrap_or(&nothing).next(&rules, &Host::default(), options, Timestamp::MIN)
         };

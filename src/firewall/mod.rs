@@ -39,7 +39,7 @@ pub use names::{Hook, Reported, read_nflog_prefix};
 pub use plan::{Options, Origin, Plan, PlannedRule, PlannedSet};
 pub use presence::is_in_force;
 pub use removal::clean;
-pub use tools::{Tools, Variant};
+pub use tools::{Backend, Tools, Variant};
 
 /// Whether this machine passes packets on now, in either family: what [`Options::forwards`] asks.
 pub fn forwards() -> bool {

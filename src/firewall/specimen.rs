@@ -57,9 +57,17 @@ mod tests {
     use super::*;
     use crate::firewall::family::Family;
     use crate::firewall::table::{Table, Wanted};
+    use crate::firewall::tools::Backend;
     use crate::firewall::trial::{Forms, trial};
 
-    const OPTIONS: Options = Options { generation: 1, nflog_group: Some(7), raw: true, bpf: true, forwards: true };
+    const OPTIONS: Options = Options {
+        generation: 1,
+        nflog_group: Some(7),
+        raw: true,
+        bpf: true,
+        backend: Backend::NfTables,
+        forwards: true,
+    };
 
     /// Holds what entries make against the specimens.
     fn has_no_new_form(entries: &str) {

@@ -23,6 +23,16 @@ pub enum Variant {
     Legacy,
 }
 
+/// Whose tables the rules are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `nf_tables`: iptables-nft.
+    NfTables,
+    /// `ip_tables` and `ip6_tables`: iptables-legacy. Its matches for TCP and UDP drop what has no whole header of these,
+    /// and tell nobody (`hotdrop`, `net/netfilter/xt_tcpudp.c`).
+    IpTables,
+}
+
 /// The programs of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tables {
@@ -115,9 +125,15 @@ impl Tools {
         self.variant
     }
 
+    /// Whose tables they write.
+    pub fn backend(&self) -> Backend {
+        let is_nft = self.version.contains("nf_tables") && !self.version.contains("legacy");
+        if is_nft { Backend::NfTables } else { Backend::IpTables }
+    }
+
     /// Whether these are the tools with tables of their own.
     pub fn is_legacy(&self) -> bool {
-        self.version.contains("legacy") || !self.version.contains("nf_tables")
+        self.backend() == Backend::IpTables
     }
 
     /// Whether the kernel has a raw table for every family. `nf_tables` make it, legacy has a module for it, which this

@@ -37,14 +37,19 @@ impl Malformed {
 
     /// Whether the packet lacks what a rule for types or ports reads. iptables' matches drop such a packet and neither
     /// count nor report it (`hotdrop` in `linux/netfilter/x_tables.h`); where no rule does, the transport layer does.
-    /// Of ICMP they read the whole header. Of TCP and UDP those of `nf_tables` read the ports; those of `ip_tables` the
-    /// whole header, which is not told here.
+    /// Of ICMP they read the whole header, of TCP and UDP the ports.
     pub const fn is_unreadable(self) -> bool {
         match self.reason {
             Reason::IcmpHeader | Reason::Icmpv6Header => true,
             Reason::TcpHeader | Reason::UdpHeader => self.found < PORTS,
             _ => false,
         }
+    }
+
+    /// Whether it has ports which a set of ports does not see: that wants the whole header (`get_port`,
+    /// `net/netfilter/ipset/ip_set_getport.c`). The transport layer discards such a packet.
+    pub const fn is_hidden_from_sets(self) -> bool {
+        matches!(self.reason, Reason::TcpHeader | Reason::UdpHeader) && self.found >= PORTS
     }
 
     /// See [`Reason::discarded_by_kernel`].

@@ -5,6 +5,7 @@ use crate::Case;
 use crate::audit::send_raw;
 use crate::common::wait_for;
 use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
+use crate::variant;
 use crate::verdict::mac;
 use crate::verdict::raw::Wire;
 use crate::verdict::wire::{Body, Flaw, Spec, frame, source_routed};
@@ -16,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("what_is_for_another_and_came_in_a_frame_for_all_is_no_difference", what_is_not_passed_on),
     ("what_has_a_source_route_is_no_difference", what_has_a_source_route),
     ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
+    ("a_header_cut_off_behind_its_ports_is_told_as_the_kernel_judged_it", ports_of_a_cut_off_header),
     ("an_error_of_the_kernel_is_no_answer_of_a_reject", an_error_is_no_answer_of_a_reject),
 ];
 
@@ -108,6 +110,40 @@ fn a_cut_off_header_has_no_verdict() {
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 ICMP ", PEER4]), 0, "{:?}", world.log());
     assert_eq!(count(&world, &["[ALLOWED] incoming eth0 TCP", PEER4]), 0, "{:?}", world.log());
     ends_as_predicted(pfw);
+}
+
+/// Some matches want whole headers, and drop what has none or do not see it.
+fn ports_of_a_cut_off_header() {
+    let world = World::new();
+    let many = (0..20).map(|n| format!("{}", 1001 + 2 * n)).collect::<Vec<_>>().join(",");
+    let rules = format!(
+        r#"{{ "block_ips": ["192.0.2.1"], "rules": [
+            {{ "id": "few", "action": "block", "direction": "in", "dst_port": [80, 90] }},
+            {{ "id": "many", "action": "block", "direction": "in", "dst_port": [{many}] }},
+            {{ "id": "no", "action": "reject", "direction": "in", "dst_port": 113 }}], "default_policy": {{ "out": "deny" }} }}"#
+    );
+    for variant in variant::BOTH {
+        variant::choose(variant);
+        let pfw = enforce(&world, &rules, []);
+        for port in [80, 99, 1003_u16] {
+            let mut header = vec![0x10, 0];
+            header.extend(port.to_be_bytes());
+            header.extend([0; 3]);
+            on_peer(|| [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(|protocol| send_raw(protocol, &header)));
+        }
+        for protocol in ["TCP", "UDP"] {
+            let hidden = "rule=many reason=\"no set of ports sees one whose header is cut off";
+            for (verdict, port, words) in [
+                ("BLOCKED", ":80 ", "rule=few "),
+                ("ALLOWED", ":99 ", "rule=default_policy "),
+                ("ALLOWED", ":1003 ", hidden),
+            ] {
+                wait_for_lines(&world, 1, &[&format!("[{verdict}] incoming eth0 {protocol}"), port, words]);
+            }
+        }
+        ends_as_predicted(pfw);
+        std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
+    }
 }
 
 fn an_error_is_no_answer_of_a_reject() {

@@ -5,6 +5,7 @@ use super::sets::{Content, Sets};
 use super::spec::Match;
 use crate::firewall::family::Family;
 use crate::firewall::names::Hook;
+use crate::firewall::tools::Backend;
 use crate::packet::Protocol;
 use crate::rules::Rule;
 use crate::rules::port::PortSet;
@@ -21,6 +22,13 @@ const MULTIPORT: usize = 15;
 pub(super) struct Condition {
     pub(super) any_of: Vec<Match>,
     pub(super) none_of: Vec<Match>,
+}
+
+/// What conditions are written for, and with.
+pub(super) struct Means<'a> {
+    pub(super) family: Family,
+    pub(super) backend: Backend,
+    pub(super) sets: &'a mut Sets,
 }
 
 /// Which end of a packet.
@@ -141,13 +149,9 @@ fn of_protocol(protocol: Protocol, family: Family) -> Match {
 ///
 /// A fragment of IPv6 that is not the first has none, and comes to our chains on loopback, where conntrack does not put
 /// together again what it has seen. There `nf_tables` takes the flow label for the port (Linux 6.18: a port that is
-/// compared is read without a look at the offset); `multiport` and sets look.
-pub(super) fn ports(
-    ranges: &Ranges<u16>,
-    protocol: Protocol,
-    end: End,
-    (family, sets): (Family, &mut Sets),
-) -> Option<Match> {
+/// compared is read without a look at the offset); `multiport` and sets look. The `tcp` and `udp` of `ip_tables` drop what
+/// has no whole header; `multiport` asks for the ports alone.
+pub(super) fn ports(ranges: &Ranges<u16>, protocol: Protocol, end: End, means: &mut Means<'_>) -> Option<Match> {
     if ranges.is_empty() {
         return None;
     }
@@ -157,11 +161,11 @@ pub(super) fn ports(
     let letter = if end == End::Source { 's' } else { 'd' };
     let name = if protocol == Protocol::TCP { "tcp" } else { "udp" };
     Some(Match::module(match ranges.iter().next() {
-        Some(one) if ranges.len() == 1 && family == Family::V4 => {
+        Some(one) if ranges.len() == 1 && means.family == Family::V4 && means.backend == Backend::NfTables => {
             format!("-m {name} --{letter}port {}", port_text(one))
         }
         _ if fits_multiport(ranges) => format!("-m multiport --{letter}ports {}", multiport_text(ranges)),
-        _ => return Some(set(&sets.name(Content::Ports(ranges.clone())), end, false)),
+        _ => return Some(set(&means.sets.name(Content::Ports(ranges.clone())), end, false)),
     }))
 }
 
@@ -194,7 +198,8 @@ pub(super) fn port_text((first, last): (u16, u16)) -> String {
 }
 
 /// All that a rule asks of the headers behind the IP header; `None` if no packet of the family satisfies it.
-pub(super) fn transport(rule: &Rule, family: Family, sets: &mut Sets) -> Option<Condition> {
+pub(super) fn transport(rule: &Rule, means: &mut Means<'_>) -> Option<Condition> {
+    let family = means.family;
     let wanted = rule.protocol.as_ref().map_or(ProtocolSet::ALL, |condition| condition.set);
     let (src, dst) = (rule.src_port.as_ref().map(|c| &c.set), rule.dst_port.as_ref().map(|c| &c.set));
     match (&rule.icmp_type, src.is_some() || dst.is_some()) {
@@ -205,7 +210,7 @@ pub(super) fn transport(rule: &Rule, family: Family, sets: &mut Sets) -> Option<
             let any_of: Vec<_> = [Protocol::TCP, Protocol::UDP]
                 .into_iter()
                 .filter(|&protocol| wanted.contains(protocol))
-                .filter_map(|protocol| port_pair(src, dst, protocol, (family, &mut *sets)))
+                .filter_map(|protocol| port_pair(src, dst, protocol, means))
                 .collect();
             (!any_of.is_empty()).then(|| Condition::any_of(any_of))
         }
@@ -216,17 +221,12 @@ pub(super) fn transport(rule: &Rule, family: Family, sets: &mut Sets) -> Option<
     }
 }
 
-fn port_pair(
-    src: Option<&PortSet>,
-    dst: Option<&PortSet>,
-    protocol: Protocol,
-    (family, sets): (Family, &mut Sets),
-) -> Option<Match> {
+fn port_pair(src: Option<&PortSet>, dst: Option<&PortSet>, protocol: Protocol, means: &mut Means<'_>) -> Option<Match> {
     let mut conditions = Match::protocol(protocol);
     for (wanted, end) in [(src, End::Source), (dst, End::Destination)] {
         if let Some(wanted) = wanted {
             let ranges = if protocol == Protocol::TCP { &wanted.tcp } else { &wanted.udp };
-            conditions = conditions.and(ports(ranges, protocol, end, (family, &mut *sets))?);
+            conditions = conditions.and(ports(ranges, protocol, end, means)?);
         }
     }
     Some(conditions)
@@ -319,13 +319,15 @@ mod tests {
 
     #[test]
     fn many_ports_are_a_multiport_and_too_many_a_set() {
-        let text_of = |ranges: &Ranges<u16>, family| {
-            let of_family = (family, &mut Sets::new(1, &[]));
-            texts(&Condition::any_of(vec![ports(ranges, Protocol::UDP, End::Destination, of_family).expect("some")])).0
+        let text_of = |ranges: &Ranges<u16>, family, backend| {
+            let means = &mut Means { family, backend, sets: &mut Sets::new(1, &[]) };
+            texts(&Condition::any_of(vec![ports(ranges, Protocol::UDP, End::Destination, means).expect("some")])).0
         };
-        let text = |ranges: &Ranges<u16>| text_of(ranges, Family::V4);
+        let text = |ranges: &Ranges<u16>| text_of(ranges, Family::V4, Backend::NfTables);
         let one = Ranges::from_ranges([(137, 139)]);
-        assert_eq!(text_of(&one, Family::V6), ["-m multiport --dports 137:139"], "a fragment's flow label is no port");
+        let multiport = ["-m multiport --dports 137:139"];
+        assert_eq!(text_of(&one, Family::V6, Backend::NfTables), multiport, "a fragment's flow label is no port");
+        assert_eq!(text_of(&one, Family::V4, Backend::IpTables), multiport, "its udp drops what has no whole header");
         assert_eq!(text(&Ranges::from_ranges([(137, 139)])), ["-m udp --dport 137:139"]);
         assert_eq!(text(&Ranges::from_ranges([(80, 80), (137, 139)])), ["-m multiport --dports 80,137:139"]);
         assert_eq!(

@@ -5,8 +5,7 @@
 //! of the chain is one that a packet fulfils if it fulfils that of any of them. A rule that allows has to leave our
 //! chains, which it can't do from a chain that was jumped to; so it stands between groups.
 
-use super::conditions::{Condition, End, addresses, ports};
-use super::sets::Sets;
+use super::conditions::{Condition, End, Means, addresses, ports};
 use super::spec::Match;
 use crate::firewall::family::Family;
 use crate::packet::Protocol;
@@ -63,15 +62,15 @@ pub(super) fn groups<'a, 'r>(rules: &'a [Numbered<'r>]) -> Vec<Group<'a, 'r>> {
 
 impl Group<'_, '_> {
     /// What a packet of the family fulfils if one of the rules is about it; `None` where it is not worth to be asked.
-    pub(super) fn condition(&self, family: Family, sets: &mut Sets) -> Option<Condition> {
+    pub(super) fn condition(&self, means: &mut Means<'_>) -> Option<Condition> {
         let addresses_of_any = |end| self.rules.iter().filter_map(move |(_, rule)| addresses_of(rule, end));
-        let condition = match (self.field?, family) {
-            (Field::Ports(end), _) => ports_of_any(self.rules, end, (family, sets)),
+        let condition = match (self.field?, means.family) {
+            (Field::Ports(end), _) => ports_of_any(self.rules, end, means),
             (Field::Addresses(end), Family::V4) => {
-                addresses(&union(addresses_of_any(end).map(|set| &set.v4)), end, sets)
+                addresses(&union(addresses_of_any(end).map(|set| &set.v4)), end, means.sets)
             }
             (Field::Addresses(end), Family::V6) => {
-                addresses(&union(addresses_of_any(end).map(|set| &set.v6)), end, sets)
+                addresses(&union(addresses_of_any(end).map(|set| &set.v6)), end, means.sets)
             }
         }?;
         let is_worth = !condition.is_always() && condition.any_of.len() * SPARED <= self.rules.len();
@@ -101,13 +100,13 @@ fn ports_of(rule: &Rule, end: End) -> Option<&PortSet> {
 }
 
 /// The ports of each protocol that any of the rules is about.
-fn ports_of_any(rules: &[Numbered<'_>], end: End, (family, sets): (Family, &mut Sets)) -> Option<Condition> {
+fn ports_of_any(rules: &[Numbered<'_>], end: End, means: &mut Means<'_>) -> Option<Condition> {
     let of_protocol = |protocol| {
         let rules = rules.iter().map(|(_, rule)| rule);
         let about = rules.filter(|rule| rule.protocol.as_ref().is_none_or(|wanted| wanted.set.contains(protocol)));
         let wanted = about.filter_map(|rule| ports_of(rule, end));
         let ranges = union(wanted.map(|set| if protocol == Protocol::TCP { &set.tcp } else { &set.udp }));
-        Some(Match::protocol(protocol).and(ports(&ranges, protocol, end, (family, &mut *sets))?))
+        Some(Match::protocol(protocol).and(ports(&ranges, protocol, end, means)?))
     };
     let any_of: Vec<_> = [Protocol::TCP, Protocol::UDP].into_iter().filter_map(of_protocol).collect();
     (!any_of.is_empty()).then(|| Condition::any_of(any_of))

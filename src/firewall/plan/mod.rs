@@ -31,6 +31,7 @@ pub use sets::PlannedSet;
 
 use super::family::Family;
 use super::names::{Hook, TableName, set_aside, without_marks};
+use super::tools::Backend;
 use crate::host::Host;
 use crate::rules::Ruleset;
 use crate::time::Timestamp;
@@ -54,6 +55,8 @@ pub struct Options {
     pub raw: bool,
     /// Whether the kernel runs BPF programs for rules of IPv6: they tell the resets of a rule that rejects.
     pub bpf: bool,
+    /// Whose tables it is for: each has matches that do what others do not.
+    pub backend: Backend,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and
     /// flows that pass are reported, which brings in connection tracking (translation itself does anyway).
     pub forwards: bool,

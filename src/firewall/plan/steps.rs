@@ -2,7 +2,9 @@
 
 use super::Options;
 use super::chains::Writer;
-use super::conditions::{self, Condition, End, addresses, interfaces, port_text, ports_at_either_end, transport};
+use super::conditions::{
+    self, Condition, End, Means, addresses, interfaces, port_text, ports_at_either_end, transport,
+};
 use super::effective::{Effective, Listed};
 use super::groups::{Numbered, groups};
 use super::icmp::{of_type, unreachable_port};
@@ -12,6 +14,7 @@ use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
 use crate::firewall::names::{Hook, Reported};
+use crate::firewall::tools::Backend;
 use crate::packet::Protocol;
 use crate::rules::address::AddressSet;
 use crate::rules::port::PortSet;
@@ -57,6 +60,10 @@ impl Steps<'_, '_> {
 
     pub(super) fn family(&self) -> Family {
         self.writer.family
+    }
+
+    fn means(&mut self) -> Means<'_> {
+        Means { family: self.family(), backend: self.options.backend, sets: self.sets }
     }
 
     fn hook(&mut self, direction: RuleDirection) {
@@ -147,11 +154,12 @@ impl Steps<'_, '_> {
         let errors = outside.and(Match::protocol(self.family().icmp())).with(format!("{STATE} RELATED"));
         self.writer.report("own", Reported::Own, &errors);
         let segment = outside.and(Match::protocol(Protocol::TCP));
+        let unconfirmed = "-m conntrack ! --ctstatus CONFIRMED";
         let opening = match direction {
-            RuleDirection::In => segment.with("-m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN"),
-            RuleDirection::Out => segment,
+            RuleDirection::In => self.segment(&segment, "! --tcp-flags FIN,SYN,RST,ACK SYN", unconfirmed),
+            RuleDirection::Out => segment.with(unconfirmed),
         };
-        self.writer.report("own", Reported::Opens, &opening.with("-m conntrack ! --ctstatus CONFIRMED"));
+        self.writer.report("own", Reported::Opens, &opening);
         if direction == RuleDirection::In {
             // To the tap it may look like one on its way through. What follows on it conntrack tells of, if it comes in.
             let led = outside.with(format!("{STATE} DNAT ! --ctstatus CONFIRMED"));
@@ -173,6 +181,16 @@ impl Steps<'_, '_> {
         let error = translated.and(Match::protocol(self.family().icmp())).with(format!("{STATE} RELATED"));
         for answer in [reset, error] {
             self.writer.report("own", Reported::Own, &answer);
+        }
+    }
+
+    /// What has these flags, and belongs to such a connection. Where a look at the flags drops what has no whole header it
+    /// comes last: such a packet belongs to no connection.
+    fn segment(&self, segment: &Match, flags: &str, connection: &str) -> Match {
+        let flags = format!("-m tcp {flags}");
+        match self.options.backend {
+            Backend::NfTables => segment.with(flags).with(connection),
+            Backend::IpTables => segment.with(connection).with(flags),
         }
     }
 
@@ -225,13 +243,14 @@ impl Steps<'_, '_> {
             RuleDirection::In => Match { interface: Some("-i lo".to_owned()), ..Match::default() },
             RuleDirection::Out => Match::default(),
         };
-        let reset = here.and(Match::protocol(Protocol::TCP)).with("-m tcp --tcp-flags RST RST");
+        let segment = here.and(Match::protocol(Protocol::TCP));
+        let reset = |connection: &str| self.segment(&segment, "--tcp-flags RST RST", connection);
         let error = here.and(unreachable_port(self.family()));
         let mut all =
-            vec![reset.with(format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
+            vec![reset(&format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
         // The lists have let pass what it answers, and with that its answer.
         if direction == RuleDirection::Out && later {
-            let invalid = reset.with(format!("{STATE} INVALID")).with("-m owner ! --socket-exists");
+            let invalid = reset(&format!("{STATE} INVALID -m owner ! --socket-exists"));
             all.push(match self.family() {
                 Family::V6 if self.options.bpf => {
                     invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))
@@ -246,14 +265,17 @@ impl Steps<'_, '_> {
 
     /// Step 4.
     fn link_guards(&mut self, direction: RuleDirection) {
-        let udp = |ports: &str| Match::protocol(Protocol::UDP).with(format!("-m udp {ports}"));
+        let udp = |source: u16, destination: u16| {
+            Match::protocol(Protocol::UDP).with(match self.options.backend {
+                Backend::NfTables => format!("-m udp --sport {source} --dport {destination}"),
+                Backend::IpTables => format!("-m multiport --sports {source} -m multiport --dports {destination}"),
+            })
+        };
         let dhcp = match (self.family(), direction) {
-            (Family::V4, RuleDirection::In) => udp("--sport 67 --dport 68"),
-            (Family::V4, RuleDirection::Out) => udp("--sport 68 --dport 67"),
-            (Family::V6, RuleDirection::In) => {
-                Match { src: Some("-s fe80::/10".to_owned()), ..udp("--sport 547 --dport 546") }
-            }
-            (Family::V6, RuleDirection::Out) => udp("--sport 546 --dport 547"),
+            (Family::V4, RuleDirection::In) => udp(67, 68),
+            (Family::V4, RuleDirection::Out) => udp(68, 67),
+            (Family::V6, RuleDirection::In) => Match { src: Some("-s fe80::/10".to_owned()), ..udp(547, 546) },
+            (Family::V6, RuleDirection::Out) => udp(546, 547),
         };
         self.writer.built_in("guard:dhcp", &dhcp, &Target::Return);
         match self.family() {
@@ -331,7 +353,7 @@ impl Steps<'_, '_> {
         let part = acting.len().div_ceil(PARTS).max(PART);
         let mut written = 0_usize;
         for group in groups {
-            let about = group.condition(self.family(), self.sets);
+            let about = group.condition(&mut self.means());
             let outside = about.map(|about| self.enter_group(&about));
             if alone {
                 self.before_rules(direction, &on_loopback);
@@ -389,7 +411,7 @@ impl Steps<'_, '_> {
         };
         let src = end(rule.src.as_ref().map(|condition| &condition.set), End::Source);
         let dst = end(rule.dst.as_ref().map(|condition| &condition.set), End::Destination);
-        let transport = transport(rule, family, self.sets);
+        let transport = transport(rule, &mut self.means());
         let all: Option<Vec<_>> = [interface, transport, src, dst].into_iter().collect();
         // A condition that no packet of this family satisfies: no rule.
         if let Some(conditions) = all {

@@ -13,7 +13,7 @@ pub use early::long_list;
 use crate::Case;
 use crate::common::wait_for;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, try_sh};
-use pfw::firewall::{self, Installed, Options, Plan, Tools, Variant};
+use pfw::firewall::{self, Backend, Installed, Options, Plan, Tools, Variant};
 use pfw::host::Host;
 use pfw::rules::{Origin, Ruleset};
 use pfw::time::Timestamp;
@@ -62,7 +62,9 @@ fn circumstances() -> (Host, Options) {
     let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
     let address = |text: &str| text.parse::<IpAddr>().expect("an address");
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
-    (host, Options { generation, nflog_group: Some(77), raw: true, bpf: true, forwards: firewall::forwards() })
+    // What it writes for these both take.
+    let (backend, forwards) = (Backend::NfTables, firewall::forwards());
+    (host, Options { generation, nflog_group: Some(77), raw: true, bpf: true, backend, forwards })
 }
 
 fn tools(variant: Variant) -> Tools {

@@ -10,7 +10,7 @@ use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
 use pfw::host::Host;
 use pfw::nflog::{Event, Hook, Reader};
-use pfw::packet::{Ip, Link, Net, parse, parse_received};
+use pfw::packet::{Ip, Link, Malformed, Net, parse, parse_received};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ pub struct Happening {
     pub hook: Hook,
     pub loopback: bool,
     pub ip: Ip,
+    /// Its header is cut off, so that no set of ports sees its ports.
+    pub cut: bool,
     /// The identification or flow label.
     pub id: u32,
     /// What conntrack calls it: First, New (again, before any answer), Original, Reply, reLated, Invalid, Untracked, or `-` where nobody asked.
@@ -251,12 +253,13 @@ impl Account {
         let interface = event.in_interface.or(event.out_interface).unwrap_or_default();
         let loopback = event.in_interface.into_iter().chain(event.out_interface).any(|one| one == self.loopback);
         let [b'r', b':', state] = event.prefix else { return self.came_through(event) };
-        let ip = ip_of(event);
+        let (ip, cut) = ip_of(event);
         self.open.push(self.happenings.len());
         self.happenings.push(Happening {
             hook: event.hook,
             loopback,
             ip,
+            cut,
             id: identification(event.packet),
             state: char::from(*state),
             through: false,
@@ -277,14 +280,16 @@ impl Account {
         };
         match self.open.iter().rposition(is_it) {
             Some(place) => self.happenings[self.open.remove(place)].through = true,
-            None => self.strays.push((event.hook, ip_of(event))),
+            None => self.strays.push((event.hook, ip_of(event).0)),
         }
     }
 }
 
-fn ip_of(event: &Event<'_>) -> Ip {
-    match parse(event.link(), event.packet, event.original_len).net {
-        Net::Ip(ip) => ip,
+/// The packet, and whether its header is cut off.
+fn ip_of(event: &Event<'_>) -> (Ip, bool) {
+    let packet = parse(event.link(), event.packet, event.original_len);
+    match packet.net {
+        Net::Ip(ip) => (ip, packet.malformed.is_some_and(Malformed::is_hidden_from_sets)),
         _ => panic!("no IP packet: {event:?}"),
     }
 }

@@ -289,6 +289,10 @@ fn cause(happening: &Happening, decision: &Decision, rejects: bool) -> Option<&'
         State::Invalid => 'I',
         State::Untracked => 'U',
     };
+    // Where the one rule saw nothing another may have dropped it.
+    if happening.cut && matches!(decision.step, Step::Rules | Step::BlockPorts) {
+        return Some(NO_HEADER);
+    }
     let left = happening.loopback && happening.hook == Hook::Output && happening.through;
     if left && happening.ip.fragment.is_some() {
         // It waits for the rest of its datagram, so far.
@@ -324,6 +328,9 @@ fn is_reset(ip: &Ip) -> bool {
 /// Fragments on loopback of which no datagram becomes, so far or for good.
 const INCOMPLETE: &str = "incomplete datagram";
 
+/// Sets of ports see those of whole headers.
+const NO_HEADER: &str = "no set of ports sees it";
+
 /// What conntrack makes of a connection of which it found a packet invalid.
 const BEHIND_INVALID: &str = "behind an invalid one";
 
@@ -331,7 +338,8 @@ const BEHIND_INVALID: &str = "behind an invalid one";
 const SAME_ENDS: &str = "two flows of the same ends";
 
 /// Causes that the contract names.
-pub const NAMED: [&str; 6] = [INCOMPLETE, SAME_ENDS, "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
+pub const NAMED: [&str; 7] =
+    [INCOMPLETE, SAME_ENDS, NO_HEADER, "invalid", BEHIND_INVALID, "reject-answer", "untracked"];
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

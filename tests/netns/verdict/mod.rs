@@ -8,8 +8,7 @@
 //! ```text
 //! PFW_VERDICT_SECONDS=600 cargo test --release --test netns verdict -- --nocapture
 //! PFW_VERDICT_SEED=7 ...   begins with that seed, so that a run can be had again
-//! PFW_VERDICT_VARIANT=legacy ...  by the other iptables, whose matches drop cut TCP and UDP headers without a report:
-//!                          these disagree
+//! PFW_VERDICT_VARIANT=legacy ...  by the other iptables
 //! PFW_VERDICT_ALL=1 ...    prints every packet of rounds with disagreements
 //! ```
 //!
@@ -19,6 +18,7 @@
 //! - `behind an invalid one`: so it was with an earlier packet of the connection, after which the two know different things;
 //! - `untracked`: conntrack does not track it;
 //! - `reject-answer`: an answer of a rule that rejects, which only the kernel knows from other errors;
+//! - `no set of ports sees it`: its header is cut off, and so many ports are asked for that they are a set;
 //! - `incomplete datagram`: fragments on loopback that wait for the rest, or of which the first was dropped.
 //!
 //! Otherwise than the engine's are told: a later fragment that came before its first, and packets of a connection of which

@@ -107,7 +107,7 @@ impl Files {
             parts.push("\"block_lists\": [\"bulk.txt\"]".to_owned());
         }
         if chance.one_in(2) {
-            parts.push(format!("\"block_ports\": [{}]", some(chance, &PORT_WORDS, 3, false)));
+            parts.push(format!("\"block_ports\": [{}]", ports(chance, 3)));
         }
         if chance.one_in(3) {
             parts.push(format!("\"block_protocols\": [{}]", some(chance, &PROTOCOLS, 2, true)));
@@ -150,6 +150,15 @@ fn some(chance: &mut Chance, from: &[&str], most: usize, quoted: bool) -> String
     let words: Vec<_> =
         words.into_iter().map(|word| if quoted { format!("\"{word}\"") } else { word.to_owned() }).collect();
     words.join(", ")
+}
+
+/// Ports, sometimes so many that they are a set.
+fn ports(chance: &mut Chance, most: usize) -> String {
+    // By chance of its own: all else that a seed stands for stays as it was.
+    let many = chance.clone().one_in(4);
+    let some = some(chance, &PORT_WORDS, most, false);
+    let apart = (0..LONG).filter(|_| many).map(|n| format!(", {}", 1001 + 2 * n));
+    some + &apart.collect::<String>()
 }
 
 /// Networks of one family or both, sometimes negated ones, sometimes many.
@@ -230,7 +239,7 @@ fn rule(chance: &mut Chance, number: usize) -> String {
         }
     }
     match chance.below(5) {
-        0 => parts.push(format!("\"dst_port\": [{}]", some(chance, &PORT_WORDS, 3, false))),
+        0 => parts.push(format!("\"dst_port\": [{}]", ports(chance, 3))),
         1 => parts.push(format!(
             "\"src_port\": [{}], \"dst_port\": [{}]",
             some(chance, &PORT_WORDS, 2, false),

@@ -7,7 +7,7 @@ mod panic;
 mod shared;
 
 use super::*;
-use crate::firewall::Family;
+use crate::firewall::{Backend, Family};
 use crate::rules;
 
 fn host() -> Host {
@@ -26,7 +26,14 @@ fn host() -> Host {
     }
 }
 
-const OPTIONS: Options = Options { generation: 0x2a, nflog_group: Some(77), raw: true, bpf: true, forwards: false };
+const OPTIONS: Options = Options {
+    generation: 0x2a,
+    nflog_group: Some(77),
+    raw: true,
+    bpf: true,
+    backend: Backend::NfTables,
+    forwards: false,
+};
 const NOW: Timestamp = Timestamp::from_nanos(1_800_000_000_000_000_000);
 
 fn plan_with(text: &str, forwards: bool) -> Plan {
@@ -154,6 +161,23 @@ fn an_end_in_allow_ips_is_not_blocked_on_its_way_through() {
         ]
     );
     assert_eq!(decisive(&plan, Family::V4, "PFW-FWD")[1], "-s 192.0.2.128/25 -j DROP # block_ips:192.0.2.0/24");
+}
+
+#[test]
+fn for_legacy_nothing_reads_a_header_that_may_be_cut_off() {
+    let rules = r#"{ "default_policy": "deny", "block_ports": [80], "rules": [
+        { "action": "reject", "dst_port": [22], "direction": "in" }, { "action": "block", "src_port": "53/udp" }] }"#;
+    for backend in [Backend::NfTables, Backend::IpTables] {
+        let plan = Plan::new(&parse(rules), &host(), Options { backend, forwards: true, ..OPTIONS }, NOW);
+        let rules = Family::BOTH.into_iter().flat_map(|family| plan.chains(family)).flat_map(|chain| &chain.rules);
+        // Conntrack knows no such packet, so that a look at its connection in front spares it.
+        let reads = |rule: &&KernelRule| match rule.text.find("-m tcp ").or_else(|| rule.text.find("-m udp ")) {
+            Some(place) => !rule.text[..place].contains("-m conntrack"),
+            None => false,
+        };
+        let reading = rules.filter(reads).count();
+        assert_eq!(reading == 0, backend == Backend::IpTables, "{plan}");
+    }
 }
 
 #[test]
