@@ -5,6 +5,8 @@ use crate::Case;
 use crate::common::PATIENCE;
 use crate::enforce::{count, ends_as_predicted, enforce, wait_for_lines};
 use crate::variant;
+use crate::verdict::raw::Sender;
+use crate::verdict::wire::{Body, Flaw, Spec};
 use crate::world::{HOST4, HOST6, PEER4, PEER6, SERVER4, SERVER6, World, on, on_peer, sh};
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,6 +14,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 pub const CASES: &[Case] = &[
     ("what_is_led_to_a_router_has_a_line_for_each_packet", each_packet_has_a_line),
     ("a_datagram_in_fragments_that_is_led_to_a_router_has_lines", fragments_have_lines),
+    ("a_datagram_whose_fragments_come_backwards_opens_its_connection_too", backwards),
     ("what_others_drop_after_it_was_led_to_a_router_has_a_line", what_others_drop_has_a_line),
     ("what_is_led_to_a_router_and_dropped_has_one_line", what_is_dropped_has_one_line),
 ];
@@ -119,6 +122,25 @@ fn fragments_have_lines() {
     ends_as_predicted(pfw);
     let all = world.log().join("\n");
     assert_eq!(count(&world, &["UDP"]), 12 + 2, "a line for each datagram that is passed on\n{all}");
+}
+
+fn backwards() {
+    let world = World::new().with_server();
+    lead();
+    let pfw = enforce(&world, &allow(), []);
+    for (host, peer, server) in ends() {
+        let service = UdpSocket::bind((host, LED_TO)).expect("a free port");
+        service.set_read_timeout(Some(PATIENCE)).expect("set");
+        let body = Body::Udp { ports: (4000, ASKED), data: vec![7; 100] };
+        let spec = Spec { src: peer, dst: server, ttl: 64, id: 9, body, extensions: Vec::new(), flaw: Flaw::None };
+        let sender = on_peer(Sender::open);
+        spec.fragments(40).iter().rev().for_each(|fragment| sender.send(fragment, server));
+        let (_, from) = service.recv_from(&mut [0; 100]).expect("it comes here");
+        service.send_to(b"hello", from).expect("sent");
+    }
+    wait_for_lines(&world, 6, &["[ALLOWED] incoming eth0 UDP", "rule=led "]);
+    wait_for_lines(&world, 2, &["[ALLOWED] outgoing eth0 UDP", "rule=reply "]);
+    ends_as_predicted(pfw);
 }
 
 fn what_others_drop_has_a_line() {

@@ -66,8 +66,21 @@ impl Stage {
         let may_pass = seen.direction == Direction::Forwarded || self.may_pass(&seen);
         let is_placed = !may_pass && (behind.is_some() || !seen.for_another);
         let judgement = is_placed.then(|| self.judge(&behind.unwrap_or(seen)).judgement);
+        let Some(truth) = &mut self.truth else { return };
+        truth.withheld.keep(seen, judgement);
+        if behind.is_some() {
+            for came_before in truth.withheld.unjudged(&seen) {
+                self.judge_of_datagram(&came_before);
+            }
+        }
+    }
+
+    /// Judges a fragment whose datagram is known by now to be led to this machine: it came before the first.
+    fn judge_of_datagram(&mut self, part: &Seen) {
+        let Some(behind) = self.as_rules_see(part) else { return };
+        let Form { judgement, .. } = self.judge(&behind);
         if let Some(truth) = &mut self.truth {
-            truth.withheld.keep(seen, judgement);
+            truth.withheld.judged(part, judgement);
         }
     }
 

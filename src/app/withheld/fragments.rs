@@ -101,6 +101,19 @@ impl Fragments {
         self.short.push(stamp(&seen), datagram, (seen, judgement));
     }
 
+    /// The fragments of a datagram that have not waited long and have no judgement.
+    pub(super) fn unjudged(&self, datagram: &Datagram) -> Vec<Seen> {
+        self.short.parts(datagram).filter(|(_, judgement)| judgement.is_none()).map(|(seen, _)| *seen).collect()
+    }
+
+    /// Takes the judgement of one of these.
+    pub(super) fn judged(&mut self, datagram: &Datagram, part: &Seen, judgement: Judgement) {
+        let parts = self.short.waiting.get_mut(datagram).into_iter().flatten();
+        for (_, unjudged) in parts.filter(|(seen, judgement)| judgement.is_none() && is_same_part(seen, part)) {
+            *unjudged = Some(judgement);
+        }
+    }
+
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0

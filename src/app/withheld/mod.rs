@@ -153,6 +153,18 @@ impl Withheld {
         }
     }
 
+    /// The other fragments of its datagram that were kept without a judgement.
+    pub fn unjudged(&self, part: &Seen) -> Vec<Seen> {
+        datagram_of(part).map_or_else(Vec::new, |datagram| self.fragments.unjudged(&datagram))
+    }
+
+    /// Takes the judgement of a fragment that was kept without one.
+    pub fn judged(&mut self, part: &Seen, judgement: Judgement) {
+        if let Some(datagram) = datagram_of(part) {
+            self.fragments.judged(&datagram, part, judgement);
+        }
+    }
+
     /// Takes a report of a packet that was dropped behind the tap.
     pub fn report_incoming(&mut self, seen: Seen, by: By) {
         self.incoming.push(seen, by);
