@@ -47,6 +47,7 @@ fn check(packet: &Packet) {
     if let Net::Ip(ip) = packet.net {
         write!(text, "{}", ip.protocol).unwrap();
         assert_eq!(ip.src.is_ipv4(), ip.dst.is_ipv4());
-        assert!(ip.fragment.is_none_or(|fragment| fragment.offset == 0 || ip.transport == Transport::None));
+        let is_later = matches!(ip.transport, Transport::TcpRest(_) | Transport::None);
+        assert!(ip.fragment.is_none_or(|fragment| fragment.offset == 0 || is_later));
     }
 }

@@ -12,13 +12,13 @@ use super::withheld::{By, Seen};
 use crate::alert::Alert;
 use crate::engine::{Context, Decision, Direction, Matcher, RuleInfo, State, Step};
 use crate::host::{Arrival, Discard};
-use crate::packet::{Ip, Malformed, Net, Packet, Protocol};
+use crate::packet::{Ip, Net, Packet, Protocol};
 use crate::record::Cause;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What becomes of a packet whose ports a rule was to see in a set.
-const HIDDEN: &str = "no set of ports sees one whose header is cut off";
+const HIDDEN: &str = "no set of ports sees one whose header is not whole";
 
 /// How the line of a packet reads, and why the prediction was wrong.
 pub struct Explanation {
@@ -179,7 +179,7 @@ impl Case<'_> {
     /// Whether a rule was to decide by its ports, and could not see them.
     fn is_hidden(&self) -> bool {
         let asks_for_ports = matches!(self.predicted.step, Step::BlockPorts | Step::Rules);
-        asks_for_ports && self.seen.packet.malformed.is_some_and(Malformed::is_hidden_from_sets)
+        asks_for_ports && self.seen.packet.is_hidden_from_port_sets()
     }
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.

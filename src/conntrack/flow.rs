@@ -215,7 +215,7 @@ impl Ends {
                 Some(&Quoted { src, dst, protocol, ports }) => return Some(Self::of(src, dst, protocol, ports)),
                 None => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
             },
-            Transport::None => Ports { src: 0, dst: 0 },
+            Transport::TcpRest(_) | Transport::None => Ports { src: 0, dst: 0 },
         };
         Some(Self::of(packet.src, packet.dst, packet.protocol, ports))
     }

@@ -69,7 +69,7 @@ fn tuple(packet: &Ip) -> Option<Vec<u8>> {
     let numbers = match packet.transport {
         Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => of_ports(ports),
         Transport::Icmp(Icmp { kind, code, id, about: About::Nothing }) => of_icmp(packet.protocol, kind, code, id),
-        Transport::Icmp(_) | Transport::None => return None,
+        Transport::Icmp(_) | Transport::TcpRest(_) | Transport::None => return None,
     };
     let protocol = [attribute(CTA_PROTO_NUM, &[packet.protocol.0]), numbers].concat();
     let parts = [(CTA_TUPLE_IP, addresses.concat()), (CTA_TUPLE_PROTO, protocol)];

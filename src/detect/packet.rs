@@ -52,7 +52,7 @@ fn is_odd_behind_ip(ip: &Ip) -> bool {
         Transport::Tcp(Tcp { ports, .. }) | Transport::Sctp(ports) => ports.src == 0 || ports.dst == 0,
         Transport::Udp(ports) => ports.dst == 0,
         Transport::Icmp(icmp) => matches!(icmp.kind, REDIRECT | REDIRECT_V6),
-        Transport::None => false,
+        Transport::TcpRest(_) | Transport::None => false,
     }
 }
 
@@ -133,7 +133,7 @@ fn behind_ip(ip: &Ip, from_outside: bool, home: &Home) -> Option<Oddity> {
 fn ports(ip: &Ip) -> Option<Ports> {
     match ip.transport {
         Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => Some(ports),
-        Transport::Icmp(_) | Transport::None => None,
+        Transport::Icmp(_) | Transport::TcpRest(_) | Transport::None => None,
     }
 }
 

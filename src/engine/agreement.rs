@@ -261,7 +261,7 @@ fn answer(packet: Ip, flags: TcpFlags) -> Ip {
         Transport::Udp(ports) => Transport::Udp(back(ports)),
         Transport::Sctp(ports) => Transport::Sctp(back(ports)),
         Transport::Icmp(icmp) => Transport::Icmp(Icmp { kind: answer_type(icmp.kind), ..icmp }),
-        Transport::None => Transport::None,
+        other @ (Transport::TcpRest(_) | Transport::None) => other,
     };
     Ip { src: packet.dst, dst: packet.src, transport, fragment: None, ..packet }
 }

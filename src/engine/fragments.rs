@@ -3,7 +3,7 @@
 
 use super::decision::State;
 use super::subject::Header;
-use crate::packet::{Datagram, Fragment, Ip, Parts, Protocol};
+use crate::packet::{Datagram, Fragment, Ip, Parts, Protocol, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
@@ -30,6 +30,8 @@ struct Known {
     told: Option<Told>,
     /// Its first fragment, if that opens a connection and was let through, until all is there.
     opening: Option<Ip>,
+    /// TCP's flags, if the first fragment ended in front of them.
+    flags: Option<TcpFlags>,
     parts: Parts,
 }
 
@@ -64,6 +66,9 @@ impl Fragments {
     pub(super) fn recall(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> Option<Told> {
         let datagram = self.datagram(packet, fragment, now);
         datagram.parts.count(fragment);
+        if let Transport::TcpRest(flags) = packet.transport {
+            datagram.flags = Some(flags);
+        }
         let told = datagram.told;
         if told.is_none() {
             self.unknown += 1;
@@ -71,14 +76,17 @@ impl Fragments {
         told
     }
 
-    /// A fragment was let through, a first one that `opens` a connection perhaps. Returns the first when all of its
-    /// datagram is there: the kernel tracks it whole, or not at all.
+    /// A fragment was let through, a first one that `opens` a connection perhaps. Returns the first, with TCP's flags, when
+    /// all of its datagram is there: the kernel tracks it whole, or not at all.
     pub(super) fn leave(&mut self, packet: &Ip, fragment: Fragment, opens: bool) -> Option<Ip> {
         let datagram = self.datagrams.get_mut(&Datagram::of_fragment(packet, fragment))?;
         if opens {
             datagram.opening = Some(*packet);
         }
-        datagram.parts.are_all().then(|| datagram.opening.take()).flatten()
+        let opening = datagram.parts.are_all().then(|| datagram.opening.take()).flatten()?;
+        // Those of a header that is cut off are none.
+        let flags = || datagram.flags.unwrap_or_default();
+        Some(if opening.hides_tcp_flags() { opening.with_tcp_flags(flags()) } else { opening })
     }
 
     /// How many later fragments came without their first.
@@ -90,7 +98,7 @@ impl Fragments {
     fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Known {
         let key = Datagram::of_fragment(packet, fragment);
         let expires = now.plus(key.reassembly_timeout());
-        let none = || Known { expires, told: None, opening: None, parts: Parts::default() };
+        let none = || Known { expires, told: None, opening: None, flags: None, parts: Parts::default() };
         if !self.datagrams.contains_key(&key) {
             self.order.push_back(key);
             if self.order.len() > self.limit

@@ -161,7 +161,9 @@ impl Memory {
             None => opens.then_some(*packet),
             Some(fragment) => self.fragments.leave(packet, fragment, opens),
         };
-        if let Some(opening) = opening {
+        let Some(opening) = opening else { return };
+        // What its flags make of it is known only now.
+        if !opening.hides_tcp_flags() || self.tracker.track(&opening, now) == State::New {
             self.tracker.confirm(&opening, now);
         }
     }
@@ -173,12 +175,26 @@ impl Memory {
                 Seen::later_fragment(packet, told)
             }
             Some(fragment) => {
-                let seen = self.observe_whole(packet, now);
+                let seen = if packet.hides_tcp_flags() {
+                    self.observe_tiny(packet, now)
+                } else {
+                    self.observe_whole(packet, now)
+                };
                 let Subject { protocol, header, .. } = seen.subject;
                 self.fragments.remember(packet, fragment, Told { protocol, header, state: seen.state }, now);
                 seen
             }
             None => self.observe_whole(packet, now),
+        }
+    }
+
+    /// The first fragment of a segment whose flags are behind it. It is taken for what it most likely is, until all is there.
+    fn observe_tiny<'a>(&mut self, packet: &'a Ip, now: Timestamp) -> Seen<'a> {
+        Seen {
+            subject: Subject::of(packet),
+            state: self.tracker.glance(packet, now),
+            opens: true,
+            without_first: false,
         }
     }
 

@@ -171,7 +171,7 @@ pub(super) fn icmp_error(src: IpAddr, about: &Ip) -> Ip {
         Transport::Tcp(tcp) => tcp.ports,
         Transport::Udp(ports) | Transport::Sctp(ports) => ports,
         Transport::Icmp(icmp) => Ports { src: icmp.id, dst: u16::from_be_bytes([icmp.kind, icmp.code]) },
-        Transport::None => Ports { src: 0, dst: 0 },
+        Transport::TcpRest(_) | Transport::None => Ports { src: 0, dst: 0 },
     };
     let quoted = About::Quoted(Quoted { src: about.src, dst: about.dst, protocol: about.protocol, ports });
     let (protocol, kind) = if src.is_ipv4() { (Protocol::ICMP, 3) } else { (Protocol::ICMPV6, 1) };

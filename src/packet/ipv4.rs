@@ -62,8 +62,14 @@ pub(super) fn read(frame: Span<'_>, net: &mut Net, faults: &mut Faults) {
         fragment,
         transport: Transport::None,
     });
-    if let (Net::Ip(ip), Some(payload)) = (net, readable(payload, fragment)) {
-        transport::read(Family::V4, protocol, payload, &mut ip.transport, faults);
+    let Net::Ip(ip) = net else { return };
+    match fragment {
+        None => transport::read(Family::V4, protocol, payload, &mut ip.transport, faults),
+        // It may end anywhere in the header.
+        Some(Fragment { offset: 0, .. }) => {
+            transport::read(Family::V4, protocol, payload.open_ended(), &mut ip.transport, faults);
+        }
+        Some(later) => ip.transport = transport::rest(later, protocol, payload),
     }
 }
 
@@ -136,15 +142,6 @@ fn suspect_tiny(fragment: Fragment, protocol: Protocol, payload: Span<'_>, fault
     let header = if protocol == Protocol::ICMP { icmp::HEADER } else { transport::header_size(protocol) };
     if fragment.offset == 0 && (1..header).contains(&payload.len()) {
         faults.suspect(Alert::IpTinyFragment, payload.len(), header);
-    }
-}
-
-/// Where the transport header is to be read: it is in the first fragment, which may end anywhere in it.
-fn readable(payload: Span<'_>, fragment: Option<Fragment>) -> Option<Span<'_>> {
-    match fragment {
-        None => Some(payload),
-        Some(Fragment { offset: 0, .. }) => Some(payload.open_ended()),
-        Some(_) => None,
     }
 }
 

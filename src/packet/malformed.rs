@@ -46,9 +46,8 @@ impl Malformed {
         }
     }
 
-    /// Whether it has ports which a set of ports does not see: that wants the whole header (`get_port`,
-    /// `net/netfilter/ipset/ip_set_getport.c`). The transport layer discards such a packet.
-    pub const fn is_hidden_from_sets(self) -> bool {
+    /// Whether the header is cut off behind the ports. The transport layer discards such a packet.
+    pub(super) const fn is_cut_behind_ports(self) -> bool {
         matches!(self.reason, Reason::TcpHeader | Reason::UdpHeader) && self.found >= PORTS
     }
 

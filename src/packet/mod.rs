@@ -85,6 +85,12 @@ impl Packet {
         Self { malformed: self.malformed_as_sent, ..self }
     }
 
+    /// Whether it has ports that a set of ports does not see: that wants the whole header (`get_port`,
+    /// `net/netfilter/ipset/ip_set_getport.c`). It is cut off, or goes on in another fragment.
+    pub fn is_hidden_from_port_sets(&self) -> bool {
+        self.malformed.is_some_and(Malformed::is_cut_behind_ports) || self.ip().is_some_and(Ip::has_beginning_of_tcp)
+    }
+
     /// What is said of it by IP, if it is of that.
     pub const fn ip(&self) -> Option<&Ip> {
         if let Net::Ip(ip) = &self.net { Some(ip) } else { None }
@@ -92,6 +98,30 @@ impl Packet {
 }
 
 impl Ip {
+    /// Whether it is the first fragment of a TCP segment and ends in front of its flags.
+    pub fn hides_tcp_flags(&self) -> bool {
+        self.has_at_most_of_tcp(transport::TCP_FLAGS_AT)
+    }
+
+    /// Whether it is the first fragment of a TCP segment and ends within the header.
+    fn has_beginning_of_tcp(&self) -> bool {
+        self.has_at_most_of_tcp(transport::TCP_HEADER - 1)
+    }
+
+    fn has_at_most_of_tcp(&self, bytes: u32) -> bool {
+        let ends_early = |fragment: Fragment| fragment.offset == 0 && fragment.len <= bytes;
+        matches!(self.transport, Transport::Tcp(_)) && self.fragment.is_some_and(ends_early)
+    }
+
+    /// The same segment with these flags.
+    #[must_use]
+    pub fn with_tcp_flags(self, flags: TcpFlags) -> Self {
+        match self.transport {
+            Transport::Tcp(tcp) => Self { transport: Transport::Tcp(Tcp { flags, ..tcp }), ..self },
+            _ => self,
+        }
+    }
+
     /// Whether it is a message that nobody listens at a port of its sender (RFC 1122 section 3.2.2.1, RFC 4443 section 3.1).
     pub fn says_port_is_unreachable(&self) -> bool {
         let unreachable = if self.src.is_ipv4() { (3, 3) } else { (1, 4) };
@@ -173,6 +203,8 @@ pub enum Transport {
     Sctp(Ports),
     /// ICMP (RFC 792), or ICMPv6 (RFC 4443) if the packet's protocol is `ICMPV6`.
     Icmp(Icmp),
+    /// What a first fragment of eight bytes, which ends in front of them, leaves to the next one: the flags of TCP.
+    TcpRest(TcpFlags),
     /// No header that pfw reads: another protocol, a later fragment, or too few bytes.
     None,
 }

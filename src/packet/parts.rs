@@ -40,51 +40,64 @@ impl Datagram {
     }
 }
 
-/// How much of a datagram has been seen.
-#[derive(Clone, Copy, Debug, Default)]
+/// Runs that are remembered of a datagram: a datagram of 64 KiB has 46 fragments on Ethernet, which come backwards at worst.
+/// One that has more is never whole.
+const MAX_RUNS: usize = 64;
+
+/// How much of a datagram has been seen, as the kernel puts it together (`inet_frag_queue_insert`, `net/ipv4/inet_fragment.c`).
+#[derive(Clone, Debug, Default)]
 pub struct Parts {
-    /// The sum of [`edge`] over the ends of all fragments, less that over their beginnings. Where none is missing and none
-    /// overlaps another, each end but the last is the beginning of the next, and they cancel out.
-    edges: u64,
+    /// Where fragments that follow on each other begin and end, in bytes of payload, by offset. Only what goes on where all
+    /// others end makes a run longer; else runs stay apart, though the one may end where the next begins.
+    runs: Vec<(u32, u32)>,
     /// How many bytes of payload there are in all: the last fragment tells.
     of: Option<u32>,
-    /// Which fragments were counted, by their offset: none counts twice.
-    counted: u64,
+    /// There were too many runs.
+    beyond: bool,
 }
 
 impl Parts {
     /// Counts a fragment.
+    ///
+    /// What lies within a run has come before, and is left out. What overlaps one else ends the datagram, and so does what
+    /// contradicts the length that is known (RFC 5722): what comes then is of another.
     pub fn count(&mut self, fragment: Fragment) {
-        // Sixty-four fragments of one size have as many places: the size is odd in units of eight bytes on Ethernet.
-        let place = 1_u64 << (fragment.offset / 8 % u64::BITS);
-        if self.counted & place != 0 {
-            return;
-        }
-        self.counted |= place;
-        let end = fragment.offset.saturating_add(fragment.len);
-        self.edges = self.edges.wrapping_add(edge(end)).wrapping_sub(edge(fragment.offset));
-        if !fragment.more {
+        let Fragment { offset, len, more, .. } = fragment;
+        let end = offset.saturating_add(len);
+        let reached = self.runs.last().map_or(0, |&(_, end)| end);
+        let contradicts = self.of.is_some_and(|of| end > of || !more && end < of) || !more && end < reached;
+        if contradicts || !self.add(offset, end) {
+            *self = Self::default();
+        } else if !more {
             self.of = Some(end);
         }
     }
 
-    /// Whether all of the datagram has been seen, and nothing of it twice: the kernel discards what overlaps (RFC 5722).
+    /// Puts a fragment to the runs. Whether it does not overlap one without lying within it.
+    fn add(&mut self, offset: u32, end: u32) -> bool {
+        let place = self.runs.partition_point(|&(_, run_end)| run_end <= offset);
+        if let Some(&(run, run_end)) = self.runs.get(place).filter(|&&(run, _)| run < end) {
+            return run <= offset && end <= run_end;
+        }
+        let is_full = self.runs.len() == MAX_RUNS;
+        match self.runs.last_mut() {
+            Some((_, last)) if *last == offset => *last = end,
+            _ if is_full => self.beyond = true,
+            _ => self.runs.insert(place, (offset, end)),
+        }
+        true
+    }
+
+    /// Whether all of the datagram has been seen.
     pub fn are_all(&self) -> bool {
-        self.of.is_some_and(|of| self.edges == edge(of).wrapping_sub(edge(0)))
+        let seen: u32 = self.runs.iter().map(|(offset, end)| end - offset).sum();
+        !self.beyond && self.of == Some(seen)
     }
 
     /// How many bytes of payload there are in all, once the last fragment was seen.
     pub const fn of(&self) -> Option<u32> {
         self.of
     }
-}
-
-/// A number for an offset. Sums of different ones are different but for chance: the last step of `SplitMix64`.
-const fn edge(offset: u32) -> u64 {
-    let mixed = (offset as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -112,5 +125,21 @@ mod tests {
         assert!(!are_all(&[(0, 16, true), (8, 16, true), (24, 8, false)]));
         // As many bytes as there should be, and a gap.
         assert!(!are_all(&[(0, 16, true), (8, 16, true), (32, 8, false)]));
+        assert!(!are_all(&[(0, 16, true), (24, 8, false), (8, 16, true), (16, 8, true)]), "nor is what comes then");
+    }
+
+    #[test]
+    fn what_lies_within_what_followed_on_each_other_has_come_before() {
+        let (first, middle, last) = ((0, 32, true), (32, 32, true), (64, 8, false));
+        assert!(are_all(&[first, middle, (24, 16, true), last]), "in the run of both");
+        assert!(!are_all(&[middle, first, (24, 16, true), last]), "which the one that came later is no part of");
+        assert!(are_all(&[last, middle, first, (40, 8, true)]), "in one of them");
+    }
+
+    #[test]
+    fn a_datagram_whose_length_is_contradicted_is_over() {
+        let (first, last) = ((0, 16, true), (16, 8, false));
+        assert!(!are_all(&[(16, 16, false), first, last]) && !are_all(&[first, last, (24, 8, true)]));
+        assert!(are_all(&[(16, 16, false), last, first, last]), "what comes then begins another");
     }
 }

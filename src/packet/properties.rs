@@ -159,10 +159,11 @@ fn check(packet: &Packet) {
     assert_eq!(ip.src.is_ipv4(), ip.dst.is_ipv4());
     if let Some(fragment) = ip.fragment {
         assert!(fragment.more || fragment.offset > 0);
-        assert!(fragment.offset == 0 || ip.transport == Transport::None);
+        let is_later = matches!(ip.transport, Transport::TcpRest(_) | Transport::None);
+        assert!(fragment.offset == 0 || is_later);
     }
     let expected = match ip.transport {
-        Transport::Tcp(_) => vec![Protocol::TCP],
+        Transport::Tcp(_) | Transport::TcpRest(_) => vec![Protocol::TCP],
         Transport::Udp(_) => vec![Protocol::UDP, Protocol::UDPLITE],
         Transport::Sctp(_) => vec![Protocol::SCTP],
         Transport::Icmp(_) if ip.src.is_ipv4() => vec![Protocol::ICMP],

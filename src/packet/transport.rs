@@ -4,17 +4,19 @@ use super::malformed::Faults;
 use super::net::Family;
 use super::reason::Reason;
 use super::span::Span;
-use super::{Ports, Protocol, Tcp, TcpFlags, Transport, icmp, tlv};
+use super::{Fragment, Ports, Protocol, Tcp, TcpFlags, Transport, icmp, tlv};
 use crate::alert::Alert;
 use pnet::packet::tcp::TcpPacket;
 use pnet::packet::udp::UdpPacket;
 
 /// Size of a TCP header without options.
-const TCP_HEADER: u32 = 20;
+pub(super) const TCP_HEADER: u32 = 20;
 /// The same in words of four bytes, as the header says it.
 const TCP_HEADER_WORDS: u8 = 5;
 /// Where the flags stand in a TCP header.
-const TCP_FLAGS_AT: usize = 13;
+pub(super) const TCP_FLAGS_AT: u32 = 13;
+/// Where the second fragment of a TCP segment begins if the first is as small as can be.
+const TCP_REST_AT: u32 = 8;
 /// Size of a UDP or UDP-Lite header.
 const UDP_HEADER: u16 = 8;
 /// Size of an SCTP header.
@@ -44,6 +46,13 @@ pub(super) fn read(
         (Protocol::IGMP, Family::V4) => faults.require(payload, IGMP_MESSAGE, Reason::IgmpHeader),
         _ => {}
     }
+}
+
+/// What a later fragment holds of the transport header: it has none of its own.
+pub(super) fn rest(fragment: Fragment, protocol: Protocol, payload: Span<'_>) -> Transport {
+    let flags = || payload.bytes().get((TCP_FLAGS_AT - TCP_REST_AT) as usize);
+    let is_rest = protocol == Protocol::TCP && fragment.offset == TCP_REST_AT;
+    is_rest.then(flags).flatten().map_or(Transport::None, |&flags| Transport::TcpRest(TcpFlags(flags)))
 }
 
 /// How much of a first IPv6 fragment Linux wants behind the last extension header (`ipv6frag_thdr_truncated`).
@@ -118,7 +127,7 @@ const fn odd_flags(flags: TcpFlags) -> Option<Alert> {
 
 /// What can be read of a TCP header that is not whole: the ports decide about the packet.
 fn beginning_of_tcp(bytes: &[u8]) -> Transport {
-    let flags = TcpFlags(bytes.get(TCP_FLAGS_AT).copied().unwrap_or_default());
+    let flags = TcpFlags(bytes.get(TCP_FLAGS_AT as usize).copied().unwrap_or_default());
     ports(bytes).map_or(Transport::None, |ports| Transport::Tcp(Tcp { ports, flags, ..Tcp::default() }))
 }
 

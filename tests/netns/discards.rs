@@ -132,7 +132,7 @@ fn ports_of_a_cut_off_header() {
             on_peer(|| [libc::IPPROTO_TCP, libc::IPPROTO_UDP].map(|protocol| send_raw(protocol, &header)));
         }
         for protocol in ["TCP", "UDP"] {
-            let hidden = "rule=many reason=\"no set of ports sees one whose header is cut off";
+            let hidden = "rule=many reason=\"no set of ports sees one whose header is not whole";
             for (verdict, port, words) in [
                 ("BLOCKED", ":80 ", "rule=few "),
                 ("ALLOWED", ":99 ", "rule=default_policy "),

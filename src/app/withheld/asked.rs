@@ -90,7 +90,7 @@ fn to(packet: &Packet) -> Option<To> {
     let port = match ip.transport {
         Transport::Tcp(tcp) => tcp.ports.dst,
         Transport::Udp(ports) | Transport::Sctp(ports) => ports.dst,
-        Transport::Icmp(_) | Transport::None => 0,
+        Transport::Icmp(_) | Transport::TcpRest(_) | Transport::None => 0,
     };
     Some((ip.dst, port))
 }

@@ -1,6 +1,7 @@
 //! What takes the decision of another packet: replies and later fragments.
 
 use super::*;
+use crate::packet::{Tcp, TcpFlags};
 
 #[test]
 fn replies_pass_in_front_of_the_rules_and_say_who_opened() {
@@ -37,6 +38,39 @@ fn a_blocked_opener_has_no_replies_and_an_opener_is_judged_with_each_packet() {
     let ack = tcp((PEER, 40_000), (OWN, 22), "A");
     assert_eq!(go(&open, Incoming, &ack), (State::Original, "rule-0".into(), true));
     assert_eq!(go(&strict, Incoming, &ack), (State::Original, "default_policy".into(), false), "new rules");
+}
+
+/// A segment in fragments of eight bytes: the first ends in front of its flags.
+fn tiny(flags: &str) -> [Ip; 3] {
+    let whole = tcp((PEER, 40_000), (OWN, 22), flags);
+    let Transport::Tcp(Tcp { flags, .. }) = whole.transport else { panic!("a segment") };
+    let part = |offset, len, transport| Ip {
+        fragment: Some(Fragment { id: 9, offset, len, more: offset < 16 }),
+        transport,
+        ..whole
+    };
+    let first = whole.with_tcp_flags(TcpFlags(0)).transport;
+    [part(0, 8, first), part(8, 8, Transport::TcpRest(flags)), part(16, 4, Transport::None)]
+}
+
+#[test]
+fn a_segment_whose_flags_are_in_its_second_fragment_opens_a_connection_by_them() {
+    let rules = Ruleset { rules: vec![incoming(0, Action::Allow)], ..deny_all() };
+    let matcher = matcher(&rules);
+    let answer = tcp((OWN, 22), (PEER, 40_000), "RA");
+    for (flags, reply) in [("S", State::Reply), ("A", State::Reply), ("F", State::Invalid), ("", State::Invalid)] {
+        for backwards in [false, true] {
+            let mut engine = engine();
+            let mut parts = tiny(flags);
+            if backwards {
+                parts.reverse();
+            }
+            for part in parts {
+                assert!(engine.decide(&matcher, &part, &context(Incoming, 0)).allows());
+            }
+            assert_eq!(engine.decide(&matcher, &answer, &context(Outgoing, 1)).state, reply, "{flags} {backwards}");
+        }
+    }
 }
 
 #[test]

@@ -66,6 +66,17 @@ impl Tracker {
         }
     }
 
+    /// The state of a packet of which more is to come: one of the connection that it belongs to, which is not moved on yet,
+    /// or else new.
+    pub(super) fn glance(&mut self, packet: &Ip, now: Timestamp) -> State {
+        let Flow::Of(tuple, _) = Flow::of(packet) else { return State::Invalid };
+        let entry = match (packet.src, packet.dst) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => self.v4.get_mut(&tuple.v4_key(src, dst), now),
+            (src, dst) => self.v6.get_mut(&tuple.v6_key(src, dst), now),
+        };
+        entry.map_or(State::New, |entry| state_in(entry, tuple))
+    }
+
     /// Remembers the connection that `packet` opens, once it has been let through: `track` has called it new.
     pub(super) fn confirm(&mut self, packet: &Ip, now: Timestamp) {
         let Flow::Of(tuple, kind) = Flow::of(packet) else { return };
@@ -165,8 +176,8 @@ fn follow<const N: usize>(
     now: Timestamp,
 ) -> State {
     let Some(entry) = connections.get_mut(key, now) else { return first_state(tuple, kind, now) };
-    let reply = tuple.symmetric || tuple.from_first != entry.has(marks::FIRST_END_OPENED);
-    let state = if reply { State::Reply } else { State::Original };
+    let state = state_in(entry, tuple);
+    let reply = state == State::Reply;
     let answers = entry.take(marks::REJECTED) && reply != entry.has(marks::LAST_IN_REPLY);
     if answers && kind.is_reset() {
         return state;
@@ -182,6 +193,12 @@ fn follow<const N: usize>(
         }
     }
     state
+}
+
+/// The state of a packet of a connection that is known.
+fn state_in(entry: &Entry, tuple: Tuple) -> State {
+    let is_reply = tuple.symmetric || tuple.from_first != entry.has(marks::FIRST_END_OPENED);
+    if is_reply { State::Reply } else { State::Original }
 }
 
 fn first_state(tuple: Tuple, kind: Kind, now: Timestamp) -> State {

@@ -145,13 +145,13 @@ fn number<'a, const N: usize>(pen: Pen<'a>, key: &[u8; N], value: u64) -> Pen<'a
 fn ip_packet<'a>(pen: Pen<'a>, labels: &Labels, ip: &Ip) -> Pen<'a> {
     let pen = match ip.transport {
         Transport::Tcp(Tcp { ports, .. }) | Transport::Udp(ports) | Transport::Sctp(ports) => endpoints(pen, ip, ports),
-        Transport::Icmp(_) | Transport::None => addresses(pen, ip),
+        Transport::Icmp(_) | Transport::TcpRest(_) | Transport::None => addresses(pen, ip),
     };
     let pen = pen.word(labels.json(ip.protocol)).decimal(ip.len.into());
     let pen = match ip.transport {
         Transport::Tcp(tcp) => pen.text(b",\"tcp_flags\":\"").hex_byte(tcp.flags.0).byte(b'"'),
         Transport::Icmp(icmp) => icmp_fields(pen, icmp),
-        Transport::Udp(_) | Transport::Sctp(_) | Transport::None => pen,
+        Transport::Udp(_) | Transport::Sctp(_) | Transport::TcpRest(_) | Transport::None => pen,
     };
     match ip.fragment {
         Some(fragment) => fragment_object(pen, fragment),

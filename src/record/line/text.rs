@@ -118,7 +118,7 @@ fn ip_packet<'a>(pen: Pen<'a>, labels: &Labels, ip: &Ip) -> Pen<'a> {
         Transport::Tcp(tcp) => endpoints(pen, ip, tcp.ports).word(names::tcp_flags(tcp.flags)),
         Transport::Udp(ports) | Transport::Sctp(ports) => endpoints(pen, ip, ports),
         Transport::Icmp(icmp) => icmp_fields(addresses(pen, ip), icmp),
-        Transport::None => addresses(pen, ip),
+        Transport::TcpRest(_) | Transport::None => addresses(pen, ip),
     };
     if let Some(fragment) = ip.fragment {
         pen = pen.text(b" frag=").decimal(fragment.offset.into());

@@ -10,7 +10,7 @@ use super::wire;
 use crate::world::{HOST4, HOST6, PEER4, PEER6, World, on, sh, try_sh};
 use pfw::host::Host;
 use pfw::nflog::{Event, Hook, Reader};
-use pfw::packet::{Ip, Link, Malformed, Net, parse, parse_received};
+use pfw::packet::{Ip, Link, Net, parse, parse_received};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -289,7 +289,7 @@ impl Account {
 fn ip_of(event: &Event<'_>) -> (Ip, bool) {
     let packet = parse(event.link(), event.packet, event.original_len);
     match packet.net {
-        Net::Ip(ip) => (ip, packet.malformed.is_some_and(Malformed::is_hidden_from_sets)),
+        Net::Ip(ip) => (ip, packet.is_hidden_from_port_sets()),
         _ => panic!("no IP packet: {event:?}"),
     }
 }

@@ -47,7 +47,7 @@ impl Key {
             Transport::Tcp(tcp) => (both(tcp.ports), Some(tcp.flags.0), None),
             Transport::Udp(ports) | Transport::Sctp(ports) => (both(ports), None, None),
             Transport::Icmp(icmp) => (None, None, Some((icmp.kind, icmp.code))),
-            Transport::None => (None, None, None),
+            Transport::TcpRest(_) | Transport::None => (None, None, None),
         };
         let fragment = ip.fragment.map(|fragment| (fragment.id, fragment.offset, fragment.more));
         Self { src: ip.src, dst: ip.dst, ports, len: ip.len, flags, icmp, fragment }

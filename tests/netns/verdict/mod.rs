@@ -18,7 +18,7 @@
 //! - `behind an invalid one`: so it was with an earlier packet of the connection, after which the two know different things;
 //! - `untracked`: conntrack does not track it;
 //! - `reject-answer`: an answer of a rule that rejects, which only the kernel knows from other errors;
-//! - `no set of ports sees it`: its header is cut off, and so many ports are asked for that they are a set;
+//! - `no set of ports sees it`: its header is not whole, and so many ports are asked for that they are a set;
 //! - `incomplete datagram`: fragments on loopback that wait for the rest, or of which the first was dropped.
 //!
 //! Otherwise than the engine's are told: a later fragment that came before its first, and packets of a connection of which
@@ -40,7 +40,7 @@ pub mod wire;
 pub use ground::mac;
 
 use crate::Case;
-use crate::common::{PATIENCE, Running, run_in, wait_for};
+use crate::common::{PATIENCE, Running, run_in};
 use crate::enforce::enforce;
 use crate::variant;
 use crate::world::sh;
@@ -291,11 +291,12 @@ impl Bench {
         self.log.read();
         self.log.about_itself.clear();
         ask(self);
-        let log = &mut self.log;
-        wait_for("the rules to be in force", || {
-            log.read();
-            log.about_itself.iter().any(|line| line.contains("rules-loaded")).then_some(())
-        });
+        let start = Instant::now();
+        while !self.log.about_itself.iter().any(|line| line.contains("rules-loaded")) {
+            assert!(start.elapsed() < PATIENCE, "the rules are not in force: {:?}", self.log.about_itself);
+            std::thread::sleep(Duration::from_millis(5));
+            self.log.read();
+        }
     }
 
     /// Forgets what happened before; the lines that came since are returned.

@@ -37,6 +37,8 @@ pub enum Cut {
     Missing(usize, usize),
     /// One comes twice.
     Twice(usize, usize),
+    /// Behind two of them comes one that lies within them.
+    Within(usize, usize),
 }
 
 /// A packet and how it is sent.
@@ -67,6 +69,13 @@ impl Shot {
             Cut::Twice(unit, which) => {
                 let mut pieces = self.spec.fragments(unit);
                 pieces.insert(which, pieces[which].clone());
+                pieces
+            }
+            Cut::Within(unit, which) => {
+                let mut pieces = self.spec.fragments(unit);
+                if which + 2 < pieces.len() {
+                    pieces.insert(which + 2, self.spec.fragment(which * unit + 8, unit));
+                }
                 pieces
             }
         }

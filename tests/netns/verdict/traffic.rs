@@ -188,13 +188,18 @@ impl Traffic {
         if let Body::Udp { data, .. } | Body::Icmp { data, .. } | Body::Other { data, .. } = &mut spec.body {
             data.resize(100 + data.len(), 0x2a);
         }
+        // By chance of its own: all else that a seed stands for stays as it was.
+        let mut aside = self.chance.clone();
         let unit = self.chance.pick(&[24, 40, 64]);
+        // A first fragment so small ends in front of TCP's flags.
+        let unit = if aside.one_in(8) { 8 } else { unit };
         let count = spec.fragments(unit).len();
         let which = self.chance.below(count);
         let cut = match self.chance.below(8) {
             0 => Cut::Backwards(unit),
             1 => Cut::Missing(unit, which),
             2 => Cut::Twice(unit, which),
+            3 => Cut::Within(unit, which),
             _ => Cut::Pieces(unit),
         };
         Shot { cut, ..Shot::whole(kind, origin, spec) }

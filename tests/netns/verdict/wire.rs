@@ -102,6 +102,11 @@ impl Spec {
         pieces.map(|(n, piece)| self.ip(first, piece, Some((n * unit, n + 1 < count)))).collect()
     }
 
+    /// A fragment of `len` bytes of it, behind which others come.
+    pub fn fragment(&self, offset: usize, len: usize) -> Vec<u8> {
+        self.ip(self.protocol(), &self.payload()[offset..offset + len], Some((offset, true)))
+    }
+
     /// The extension headers, and the number of the first.
     fn chain(&self) -> (u8, Vec<u8>) {
         let mut next = self.protocol();
