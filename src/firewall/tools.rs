@@ -65,13 +65,9 @@ impl Variant {
     }
 }
 
-impl Tools {
-    /// Finds the programs of a variant. IPv6's are needed if the kernel speaks IPv6, ipset by plans with sets.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Missing`] with the names of all that are missing; [`Error::Command`] if iptables does not run.
-    pub fn find(variant: Variant) -> Result<Self, Error> {
+impl Tables {
+    /// The programs of a variant, by family.
+    fn of(variant: Variant) -> Result<(Self, Option<Self>), Error> {
         let mut missing = Vec::new();
         let mut tables = |family: Family| {
             let mut program = |verb: &str| {
@@ -81,15 +77,45 @@ impl Tools {
                     PathBuf::new()
                 })
             };
-            Tables { restore: program("restore"), save: program("save") }
+            Self { restore: program("restore"), save: program("save") }
         };
         let v4 = tables(Family::V4);
         let v6 = Path::new("/proc/net/if_inet6").exists().then(|| tables(Family::V6));
-        if !missing.is_empty() {
-            return Err(Error::Missing(missing));
-        }
+        if missing.is_empty() { Ok((v4, v6)) } else { Err(Error::Missing(missing)) }
+    }
+
+    /// Whether they are the same files, by whatever names.
+    fn are_same(&self, other: &Self) -> bool {
+        let same = |one: &Path, other: &Path| {
+            one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+        };
+        same(&self.restore, &other.restore) && same(&self.save, &other.save)
+    }
+}
+
+impl Tools {
+    /// Finds the programs of a variant. IPv6's are needed if the kernel speaks IPv6, ipset by plans with sets.
+    ///
+    /// What the usual ones stand for now they go on to stand for: they are called by names that nobody leads elsewhere
+    /// (`update-alternatives`), where they have such.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] with the names of all that are missing; [`Error::Command`] if iptables does not run.
+    pub fn find(variant: Variant) -> Result<Self, Error> {
+        let (v4, v6) = Tables::of(variant)?;
         let version = Invocation { program: &v4.restore, args: &["--version"], input: "" }.run()?;
-        Ok(Self { variant, version: version.trim().to_owned(), v4, v6, ipset: find("ipset") })
+        let found = Self { variant, version: version.trim().to_owned(), v4, v6, ipset: find("ipset") };
+        Ok(if variant == Variant::Usual { found.by_own_names() } else { found })
+    }
+
+    /// The same programs by the names of their variant, which stay theirs.
+    fn by_own_names(self) -> Self {
+        let variant = if self.is_legacy() { Variant::Legacy } else { Variant::Nft };
+        match Tables::of(variant) {
+            Ok((v4, v6)) if v4.are_same(&self.v4) => Self { variant, v4, v6, ..self },
+            _ => self,
+        }
     }
 
     /// All variants that have tables in the kernel now, or could have: asking legacy makes its tables, so it is asked
@@ -120,7 +146,7 @@ impl Tools {
         Self { variant: Variant::Usual, version, v4: nowhere.clone(), v6: Some(nowhere), ipset: None }
     }
 
-    /// The variant that was asked for.
+    /// The variant: the usual one only where its programs have no other names.
     pub fn variant(&self) -> Variant {
         self.variant
     }

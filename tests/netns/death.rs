@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("kills_at_random_moments_leave_nothing", kills_at_random_moments_leave_nothing),
     ("a_kill_while_a_program_runs_leaves_nothing_nft", || a_kill_while_a_program_runs("nft")),
     ("a_kill_while_a_program_runs_leaves_nothing_legacy", || a_kill_while_a_program_runs("legacy")),
+    ("what_iptables_stands_for_may_change_while_pfw_runs", what_iptables_stands_for_may_change),
     ("what_two_killed_processes_left_is_taken_over_or_cleaned", what_two_killed_processes_left),
     ("a_killed_guardian_is_replaced", a_killed_guardian_is_replaced),
     ("a_panic_in_any_thread_takes_the_rules_out", a_panic_in_any_thread),
@@ -139,6 +140,36 @@ fn a_kill_while_a_program_runs(variant: &str) {
         let pfw = started(&life);
         held_up("end", number, || pfw.signal(libc::SIGTERM));
         all_is_clean_in_time(&format!("call {number} of the end"), life, pfw);
+    }
+}
+
+fn what_iptables_stands_for_may_change() {
+    let world = World::new();
+    rules_of_others();
+    let clean = everything();
+    for (before, after) in [("nft", "legacy"), ("legacy", "nft")] {
+        for signal in [libc::SIGTERM, libc::SIGKILL] {
+            choose(before);
+            let mut life = Lifeline::new();
+            let mut command = command(&world, RULES[0], []);
+            life.hold(&mut command);
+            let pfw = Running::start(command);
+            choose(after);
+            // A change, and a look at the rules, go where they have gone before.
+            reload(&world, &pfw, RULES[1]);
+            let saved = format!("iptables-{before}-save");
+            wait_for("the other rules", || sh(&saved).contains("default_policy").then_some(()));
+            std::thread::sleep(Duration::from_millis(1500));
+            assert!(!sh(&format!("iptables-{after}-save")).contains("PFW"), "{before} {after}");
+            if signal == libc::SIGKILL {
+                pfw.kill();
+                assert!(life.time_to_clean() < SOON, "{before} {after}");
+            } else {
+                let (code, said) = pfw.stop(signal);
+                assert_eq!((code, said.contains("put back")), (0, false), "{said}");
+            }
+            assert_eq!(everything(), clean, "{before} {after} {signal}");
+        }
     }
 }
 
