@@ -46,6 +46,8 @@ pub struct Notice {
     pub since: Timestamp,
     /// The tools that carry them out, if they are enforced.
     pub tools: Option<String>,
+    /// Somebody has changed the rules in the kernel, and they are not put back yet.
+    pub degraded: bool,
     /// Whether this machine forwards packets.
     pub forwards: bool,
     /// Why the rules file was refused when it was read last.

@@ -280,6 +280,7 @@ impl Counter {
             uptime: self.facts.started.elapsed().as_secs(),
             enforcing: self.facts.enforcing,
             tools: notice.tools.clone(),
+            degraded: notice.degraded,
             others_enforce,
             rules: RulesState {
                 file: self.facts.rules_file.clone(),

@@ -17,8 +17,28 @@ use crate::record::Cause;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What becomes of a packet whose ports a rule was to see in a set.
+/// Why a rule did not see the ports of a packet.
 const HIDDEN: &str = "no set of ports sees one whose header is not whole";
+
+/// What others have to do with a packet that was to be blocked, and that no rule of ours has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Rules of theirs stand in front.
+    StandInFront,
+    /// They had changed ours.
+    ChangedRules,
+}
+
+impl Others {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::StandInFront => {
+                "not dropped by pfw; rules of others stand in front of its own, and may have dropped it"
+            }
+            Self::ChangedRules => "not dropped by the kernel, in which somebody had changed pfw's rules",
+        }
+    }
+}
 
 /// How the line of a packet reads, and why the prediction was wrong.
 pub struct Explanation {
@@ -135,12 +155,14 @@ impl Case<'_> {
         (Cause::TimeOut, State::New)
     }
 
-    /// Explains that no rule dropped it. `discard` tells why routing discards a packet, if it does; it is
-    /// `unfinished` if it is a fragment of a datagram that is not whole, which the kernel shows to no rule.
+    /// Explains that no rule dropped it. `discard` tells why routing discards a packet, if it does; `others` what
+    /// others have to do with it; it is `unfinished` if it is a fragment of a datagram that is not whole, which the kernel
+    /// shows to no rule.
     pub fn passed(
         &self,
         generations: &Generations,
         discard: impl FnOnce(Arrival) -> Option<Discard>,
+        others: impl FnOnce() -> Option<Others>,
         unfinished: bool,
     ) -> Explanation {
         let rule = || self.rule.cloned().unwrap_or_else(unknown_rule);
@@ -173,6 +195,11 @@ impl Case<'_> {
             State::Untracked => Cause::Untracked,
             State::New | State::Original | State::Reply | State::Related => Cause::TimeOut,
         };
+        // Only of what opens a connection, or is to be blocked in any state, is it known that no rule of ours has seen it.
+        let is_unseen = cause == Cause::Unexplained || self.predicted.state == State::New;
+        if let Some(others) = is_unseen.then(others).flatten() {
+            return Explanation { rule: rule(), reason: others.words().to_owned(), cause: Some(Cause::Others) };
+        }
         Explanation { rule: rule(), reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
     }
 
@@ -344,11 +371,15 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
         let forms = form(&seen, decision);
-        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| None, false);
+        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| None, || None, false);
         assert_eq!(unexplained.cause, Some(Cause::Unexplained));
         assert_eq!(unexplained.reason, "not dropped by the kernel");
+        let in_front =
+            case(&seen, &forms, decision).passed(&generations, |_| None, || Some(Others::StandInFront), false);
+        assert_eq!(in_front.cause, Some(Cause::Others));
+        assert!(in_front.reason.contains("stand in front"), "{}", in_front.reason);
         generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
-        let explained = case(&seen, &forms, decision).passed(&generations, |_| None, false);
+        let explained = case(&seen, &forms, decision).passed(&generations, |_| None, || None, false);
         assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
     }
 
@@ -362,6 +393,7 @@ mod tests {
         let explained = case(&seen, &form(&seen, decision), decision).passed(
             &generations,
             |arrival| (arrival.interface == 1).then_some(Discard::NoRoute),
+            || None,
             false,
         );
         let reason =
@@ -374,7 +406,7 @@ mod tests {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
-        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| None, true);
+        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| None, || None, true);
         let reason = "no rule has seen it: its datagram is not whole yet";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
     }
@@ -386,6 +418,9 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
         let forms = form(&seen, decision);
-        assert_eq!(case(&seen, &forms, decision).passed(&generations, |_| None, false).cause, Some(Cause::TimeOut));
+        assert_eq!(
+            case(&seen, &forms, decision).passed(&generations, |_| None, || None, false).cause,
+            Some(Cause::TimeOut)
+        );
     }
 }

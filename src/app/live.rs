@@ -401,6 +401,9 @@ impl Watch {
             self.stage.note(&PfwLine { time: note.time, event: note.event, interface: None, reason: &note.reason });
         }
         self.counts.extend(self.orders.counts());
+        for (from, to) in self.orders.disturbances() {
+            self.stage.disturbed(from, to);
+        }
         self.stage.rest(self.orders.rests());
     }
 

@@ -38,6 +38,8 @@ pub struct Orders {
     noted: AtomicBool,
     notes: Mutex<Vec<Note>>,
     rests: AtomicBool,
+    is_disturbed: AtomicBool,
+    disturbed: Mutex<Vec<(Timestamp, Timestamp)>>,
     has_counted: AtomicBool,
     counts: Mutex<Vec<Count>>,
 }
@@ -119,6 +121,17 @@ impl Orders {
     /// Whether packets that are allowed have no line.
     pub fn rests(&self) -> bool {
         self.rests.load(Ordering::Relaxed)
+    }
+
+    /// Leaves between which times the kernel did not have all rules, because somebody has changed them.
+    pub fn disturbed(&self, from: Timestamp, to: Timestamp) {
+        self.disturbed.lock().unwrap_or_else(PoisonError::into_inner).push((from, to));
+        self.is_disturbed.store(true, Ordering::Release);
+    }
+
+    /// Such times that were left.
+    pub fn disturbances(&self) -> Vec<(Timestamp, Timestamp)> {
+        take(&self.is_disturbed, &self.disturbed)
     }
 
     /// Leaves the kernel's counters.

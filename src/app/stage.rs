@@ -295,6 +295,13 @@ impl Stage {
         self.doubts.add(from, to);
     }
 
+    /// The kernel may not have had all rules between these times: somebody had changed them.
+    pub fn disturbed(&mut self, from: Timestamp, to: Timestamp) {
+        if let Some(truth) = &mut self.truth {
+            truth.disturbed.add(from, to);
+        }
+    }
+
     /// Has packets that are allowed pass without a line, for now.
     pub fn rest(&mut self, rests: bool) {
         if let Some(log) = self.pipeline.log() {

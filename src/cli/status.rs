@@ -40,6 +40,9 @@ fn headline(status: &Status) -> String {
     let doing = match &status.tools {
         _ if regime.panic.is_some() => "blocking all but loopback (panic)".to_owned(),
         _ if regime.enforcement_paused.is_some() => "paused: nothing is blocked".to_owned(),
+        Some(_) if status.degraded => {
+            format!("degraded: somebody has changed its rules ({})", tools.unwrap_or_default())
+        }
         Some(_) => format!("enforcing the rules by {}", tools.unwrap_or_default()),
         None if status.enforcing => "about to enforce the rules".to_owned(),
         None if status.others_enforce => "watching; it blocks nothing itself".to_owned(),
@@ -169,6 +172,15 @@ packets                    1,234,567  1,500 per second
   blocked                     34,567
 ";
         assert_eq!(shown(&status()), expected);
+    }
+
+    #[test]
+    fn rules_that_somebody_has_changed_are_not_said_to_be_enforced() {
+        let text = shown(&Status { degraded: true, ..status() });
+        assert!(
+            text.starts_with("pfw 0.1.0 is degraded: somebody has changed its rules (iptables-nft 1.8.9)\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Status {
     pub enforcing: bool,
     /// The tools that put them in force.
     pub tools: Option<String>,
+    /// Somebody has changed them in the kernel, and they are not put back yet.
+    #[serde(default)]
+    pub degraded: bool,
     /// Rules of another pfw are in force, or what one has left, as far as that can be told.
     #[serde(default)]
     pub others_enforce: bool,

@@ -18,19 +18,22 @@ pub enum Cause {
     TableFull,
     /// Connection tracking was told to leave the packet alone.
     Untracked,
+    /// Rules of others stand in front of pfw's, and may have dropped it; or somebody had changed pfw's.
+    Others,
     /// Nothing that is known: a defect.
     Unexplained,
 }
 
 impl Cause {
     /// All causes, in the order of their discriminants.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Invalid,
         Self::Window,
         Self::Checksum,
         Self::TimeOut,
         Self::TableFull,
         Self::Untracked,
+        Self::Others,
         Self::Unexplained,
     ];
 
@@ -43,6 +46,7 @@ impl Cause {
             Self::TimeOut => "time-out",
             Self::TableFull => "table-full",
             Self::Untracked => "untracked",
+            Self::Others => "others",
             Self::Unexplained => "unexplained",
         }
     }
@@ -91,8 +95,8 @@ mod tests {
         assert_eq!(differences.iter().collect::<Vec<_>>(), Cause::ALL.into_iter().zip(1..).collect::<Vec<_>>());
         assert_eq!(
             serde_json::to_string(&differences).unwrap(),
-            r#"{"invalid":1,"window":2,"checksum":3,"time_out":4,"table_full":5,"untracked":6,"unexplained":7}"#
+            r#"{"invalid":1,"window":2,"checksum":3,"time_out":4,"table_full":5,"untracked":6,"others":7,"unexplained":8}"#
         );
-        assert_eq!((differences.total(), Differences::default().iter().count()), (28, 0));
+        assert_eq!((differences.total(), Differences::default().iter().count()), (36, 0));
     }
 }

@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     ("what_has_a_source_route_is_no_difference", what_has_a_source_route),
     ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
     ("a_header_cut_off_behind_its_ports_is_told_as_the_kernel_judged_it", ports_of_a_cut_off_header),
+    ("what_others_drop_in_front_is_no_defect", what_others_drop_in_front),
     ("an_error_of_the_kernel_is_no_answer_of_a_reject", an_error_is_no_answer_of_a_reject),
 ];
 
@@ -144,6 +145,25 @@ fn ports_of_a_cut_off_header() {
         ends_as_predicted(pfw);
         std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
     }
+}
+
+fn what_others_drop_in_front() {
+    let world = World::new();
+    let pfw = enforce(&world, r#"{ "block_ports": [82] }"#, []);
+    let send =
+        || on_peer(|| UdpSocket::bind((PEER4, 0)).and_then(|socket| socket.send_to(b"x", (HOST4, 82)))).expect("sent");
+    send();
+    wait_for_lines(&world, 1, &["[BLOCKED] incoming eth0 UDP", ":82 ", "rule=block_ports:82 "]);
+    let chain = "'{ type filter hook input priority -1; }'";
+    sh(&format!(
+        "nft add table inet bans && nft add chain inet bans in {chain} && nft add rule inet bans in udp dport 82 drop"
+    ));
+    send();
+    let reason = "reason=\"not dropped by pfw; rules of others stand in front";
+    wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", ":82 ", "rule=block_ports:82 ", reason]);
+    let (code, said) = pfw.stop(libc::SIGTERM);
+    let difference = said.lines().find(|line| line.starts_with("differences "));
+    assert!(code == 0 && difference.is_some_and(|line| line.ends_with(" 1  others")), "{said}");
 }
 
 fn an_error_is_no_answer_of_a_reject() {

@@ -1,7 +1,7 @@
 //! `pfw run` while others change the tables: it says who, puts its rules back, and does not fight for ever.
 
 use crate::Case;
-use crate::common::{Running, wait_for};
+use crate::common::{Running, run_in, wait_for};
 use crate::enforce::{enforce, ping};
 use crate::firewall::life::{calls, sabotage};
 use crate::variant::{BOTH, choose};
@@ -83,6 +83,8 @@ fn who_keeps_changing_is_not_fought() {
     }
     sh("iptables -F PFW-OUT");
     pfw.wait_to_say("keeps changing");
+    let status = run_in(world.folder.path(), ["status"]);
+    assert!(status.stdout.contains(" is degraded: somebody has changed its rules"), "{status:?}");
     for _ in 0..20 {
         sh("for chain in INPUT OUTPUT; do iptables -I $chain 1 -m comment --comment again -j ACCEPT; done");
     }
@@ -90,6 +92,7 @@ fn who_keeps_changing_is_not_fought() {
     let (code, said) = pfw.stop(libc::SIGTERM);
     assert_eq!(code, 0, "{said}");
     assert_eq!(said.matches("keeps changing").count(), 1, "{said}");
+    assert!(said.contains(" others\n") && !said.contains("unexplained"), "{said}");
     assert!(!sh("iptables-save").to_lowercase().contains("pfw"));
     assert_eq!(sh("iptables -S OUTPUT").matches("again").count(), 20, "theirs is theirs");
 }

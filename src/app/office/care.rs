@@ -5,7 +5,11 @@ use crate::app::enforcement::Enforcement;
 use crate::control::{Refusal, RefusalKind, Reply};
 use crate::firewall::Change;
 use crate::record::PfwEvent;
-use std::time::Instant;
+use crate::time::Timestamp;
+use std::time::{Duration, Instant};
+
+/// How long a change of the rules may have been there before it is looked at, and how soon it is looked again.
+const UNSEEN: Duration = Duration::from_secs(2);
 
 impl Office {
     /// Somebody has changed the kernel's tables, perhaps we.
@@ -44,6 +48,11 @@ impl Office {
         let (right, words) =
             looked.map_or_else(|error| (false, Some(format!("{error:#}"))), |look| (look.right, look.words));
         vigil.looked(began, Instant::now(), right);
+        if !right || words.is_some() {
+            let now = Timestamp::now();
+            self.orders.disturbed(now.minus(began.elapsed() + UNSEEN), if right { now } else { now.plus(UNSEEN) });
+        }
+        self.board.change(|notice| notice.degraded = !right);
         if let Some(words) = words {
             self.remark(desk, &words);
             self.orders.note(PfwEvent::RulesDisturbed, &words);

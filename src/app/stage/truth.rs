@@ -1,5 +1,6 @@
 //! The kernel's verdicts, and what waits for them.
 
+use crate::app::doubts::Doubts;
 use crate::app::generations::Generations;
 use crate::app::kernel_rules::KernelRule;
 use crate::app::own::{Does, Own};
@@ -7,7 +8,7 @@ use crate::app::remembered::Remembered;
 use crate::app::withheld::{By, Seen, Withheld, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, Step};
-use crate::host::Arrivals;
+use crate::host::{Arrivals, InFront};
 use crate::nflog::Event;
 use crate::packet::{self, Net, Packet, Protocol};
 use crate::record::{Cause, Differences};
@@ -42,6 +43,10 @@ pub(super) struct Truth {
     pub(super) differences: Differences,
     /// What routing makes of packets that no rule dropped.
     pub(super) arrivals: Arrivals,
+    /// Who else may have dropped them.
+    pub(super) in_front: InFront,
+    /// When the kernel may not have had all rules.
+    pub(super) disturbed: Doubts,
     /// Rules whose differences were logged, with the cause.
     pub(super) told: BTreeSet<(Arc<str>, Cause)>,
 }
@@ -60,6 +65,8 @@ impl Truth {
             forwarded: 0,
             differences: Differences::default(),
             arrivals: Arrivals::default(),
+            in_front: InFront::default(),
+            disturbed: Doubts::default(),
             told: BTreeSet::new(),
         }
     }

@@ -1,10 +1,11 @@
 //! The kernel's verdicts on packets, held against what was predicted of them, and against its own counters.
 
 use super::{Stage, around};
-use crate::app::explanation::{Case, Form};
+use crate::app::explanation::{Case, Form, Others};
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
 use crate::engine::{Direction, RuleInfo};
+use crate::firewall;
 use crate::packet::Malformed;
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
@@ -69,10 +70,17 @@ impl Stage {
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
         let case = Case { seen, forms, interface, predicted, rule };
         let discard = |arrival| truth.arrivals.why_discarded(arrival, Instant::now());
+        let others = || match seen.direction {
+            _ if truth.disturbed.covers(seen.time) => Some(Others::ChangedRules),
+            Direction::Incoming if truth.in_front.are_others(firewall::Hook::PreRouting.own(), Instant::now()) => {
+                Some(Others::StandInFront)
+            }
+            _ => None,
+        };
         let unfinished = truth.withheld.is_unfinished(seen);
         let (explanation, verdict) = match by {
             Some(by) => (case.dropped(by, &truth.generations, &mut self.conntrack), Verdict::Blocked),
-            None => (case.passed(&truth.generations, discard, unfinished), Verdict::Allowed),
+            None => (case.passed(&truth.generations, discard, others, unfinished), Verdict::Allowed),
         };
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let around = Circumstances { uid: by.and_then(|by| by.uid), ..around };

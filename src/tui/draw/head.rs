@@ -45,6 +45,7 @@ fn doing(state: &State) -> (&'static str, Color) {
         (Link::Down(_), ..) => ("CONNECTION LOST", Color::Red),
         (Link::Up, ..) if regime.panic.is_some() => ("PANIC: ALL IS BLOCKED", Color::Red),
         (Link::Up, ..) if regime.enforcement_paused.is_some() => ("PAUSED: NOTHING IS BLOCKED", Color::Yellow),
+        (Link::Up, true, Some(_)) if state.status.degraded => ("DEGRADED", Color::Red),
         (Link::Up, true, Some(_)) => ("ENFORCING", Color::Green),
         (Link::Up, true, None) => ("ABOUT TO ENFORCE", Color::Yellow),
         (Link::Up, false, _) => ("WATCHING", Color::Cyan),
