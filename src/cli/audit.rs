@@ -53,6 +53,12 @@ fn row([dropped, reported, unread, missing, logged]: [String; 5], name: &str) ->
 fn verdict(audit: &AuditReport) -> String {
     if audit.unreported {
         "nothing is logged, and so nothing is reported: the kernel's counters are all there is".to_owned()
+    } else if audit.unaccounted == 0 && audit.sum.unread > 0 {
+        let n = grouped(audit.sum.unread);
+        format!(
+            "the kernel's counters, its reports and the losses add up; unread: {n} were reported after their rule was counted \
+             last, be it that it was replaced then"
+        )
     } else if audit.unaccounted == 0 {
         "the kernel's counters, its reports and the losses add up".to_owned()
     } else {

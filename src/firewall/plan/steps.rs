@@ -70,17 +70,21 @@ impl Steps<'_, '_> {
         self.writer.begin(Hook::of(direction));
         let later = self.effective.later_steps_block(direction);
         let tracks = [RuleDirection::In, RuleDirection::Out].iter().any(|&one| self.effective.later_steps_block(one));
-        let needs_whole = self.effective.needs_whole_packets() || self.has_early_peers();
-        if direction == RuleDirection::In && needs_whole && !tracks {
-            self.defragment();
-        }
+        let blocks = self.effective.blocks_behind_guards(direction) || self.blocks_peers(direction);
+        // The guards look at types of ICMP. IPv4 puts together what is for this machine in front of its rules anyway.
+        let needs_whole = self.effective.needs_whole_packets()
+            || self.has_early_peers()
+            || self.family() == Family::V6 && blocks && self.effective.panic.is_none();
         if self.options.forwards {
             self.untranslated(direction);
+        }
+        if direction == RuleDirection::In && needs_whole && !tracks {
+            self.defragment();
         }
         if let Some(panic) = &self.effective.panic {
             return self.panic(panic, direction);
         }
-        if !self.effective.blocks_behind_guards(direction) && !self.blocks_peers(direction) {
+        if !blocks {
             return;
         }
         self.guards();

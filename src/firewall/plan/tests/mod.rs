@@ -253,8 +253,17 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
             assert_eq!((own.len(), blocking), (reports, expected(family, false)));
         }
         assert_eq!(decisive(&plan, family, "PFW-FWD"), expected(family, true));
-        assert_eq!(chain(&plan, family, "PFW-IN")[0].split(" -m").nth(1), Some(" socket  # guard:defragment"));
+        assert!(chain(&plan, family, "PFW-IN").iter().any(|rule| rule.ends_with("-m socket  # guard:defragment")));
     }
+}
+
+#[test]
+fn fragments_of_ipv6_are_put_together_in_front_of_guards() {
+    let has =
+        |plan: &Plan, family| chain(plan, family, "PFW-IN").iter().any(|rule| rule.ends_with("# guard:defragment"));
+    let blocking = plan(r#"{ "block_ips": ["192.0.2.7", "2001:db8::7"] }"#);
+    assert!(has(&blocking, Family::V6) && !has(&blocking, Family::V4));
+    assert!(!has(&plan("{}"), Family::V6), "where nothing blocks there are none");
 }
 
 #[test]
