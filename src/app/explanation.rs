@@ -82,9 +82,10 @@ impl Case<'_> {
     /// The decisions of `matcher` on all forms if the packet is in `state`.
     fn decide(&self, matcher: &Matcher, state: State) -> impl Iterator<Item = (&Ip, Decision)> {
         let interface = matcher.interface_class(self.interface);
-        let context = Context { direction: self.seen.direction, interface, time: self.seen.time };
-        let packets = self.forms.iter().filter_map(|form| ip_of(&form.packet));
-        packets.map(move |ip| (ip, matcher.decide_as(ip, &context, state)))
+        let time = self.seen.time;
+        let context = move |direction| Context { direction, interface, time };
+        let forms = self.forms.iter().filter_map(|form| Some((ip_of(&form.packet)?, form.judgement.direction)));
+        forms.map(move |(ip, direction)| (ip, matcher.decide_as(ip, &context(direction), state)))
     }
 
     fn is_tcp(&self) -> bool {
@@ -312,7 +313,7 @@ mod tests {
     }
 
     fn form(seen: &Seen, decision: Decision) -> [Form; 1] {
-        [Form { packet: seen.packet, judgement: Judgement { decision, epoch: 0 } }]
+        [Form { packet: seen.packet, judgement: Judgement { decision, direction: seen.direction, epoch: 0 } }]
     }
 
     fn dropped(kernel: Arc<KernelRules>, seen: &Seen, decision: Decision) -> Explanation {

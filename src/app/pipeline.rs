@@ -60,6 +60,8 @@ impl Circumstances<'_> {
 pub struct Judgement {
     /// The decision.
     pub decision: Decision,
+    /// Which way it goes to the rules.
+    pub(super) direction: Direction,
     /// Which rule set it was.
     pub(super) epoch: u32,
 }
@@ -232,6 +234,8 @@ impl Pipeline {
 
     fn look(&mut self, packet: &Packet, around: &Circumstances<'_>, state: State) {
         let Circumstances { direction, time, interface, .. } = *around;
+        // Whatever the rules see, it goes to another machine, which answers.
+        let direction = if direction == Direction::LedAway { Direction::Outgoing } else { direction };
         let look = Look { packet, direction, time, state, interface: interface.name.text() };
         let Some(found) = self.detector.traffic(look) else { return };
         self.bans.extend(found.bans);
@@ -277,7 +281,7 @@ impl Pipeline {
 
     /// Decides on a packet and says nothing.
     pub fn foretell(&mut self, packet: &Packet, around: &Circumstances<'_>) -> Judgement {
-        Judgement { decision: self.decide(packet, around), epoch: self.rules.epoch }
+        Judgement { decision: self.decide(packet, around), direction: around.direction, epoch: self.rules.epoch }
     }
 
     /// The same of a packet that is known to be in a state, whatever is remembered.
@@ -287,7 +291,7 @@ impl Pipeline {
             Net::Ip(ip) => matcher.decide_as(ip, &around.context(), state),
             _ => matcher.non_ip(),
         };
-        Judgement { decision, epoch: self.rules.epoch }
+        Judgement { decision, direction: around.direction, epoch: self.rules.epoch }
     }
 
     /// The lines that say what is wrong with a packet, and what is odd.
@@ -317,7 +321,7 @@ impl Pipeline {
 
     /// The same with the reason of a decision on a form of the packet.
     pub fn write_of_form(&mut self, packet: &Packet, around: &Circumstances<'_>, form: &Form, verdict: Verdict) {
-        let Form { packet: judged, judgement: Judgement { decision, epoch } } = form;
+        let Form { packet: judged, judgement: Judgement { decision, epoch, .. } } = form;
         let sets = iter::once(&mut self.rules).chain(&mut self.replaced);
         let Some(rules) = sets.into_iter().find(|rules| rules.epoch == *epoch) else {
             let forgotten = RuleInfo { id: "replaced".into(), step: decision.step };

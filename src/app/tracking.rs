@@ -77,7 +77,7 @@ const fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Incoming => "incoming",
         Direction::Outgoing => "outgoing",
-        Direction::Loopback => "loopback",
+        Direction::Loopback | Direction::LedAway => "loopback",
         Direction::Forwarded => "forwarded",
     }
 }

@@ -23,8 +23,8 @@ type End = (IpAddr, u16);
 /// What is known of translated connections.
 #[derive(Debug)]
 pub struct Translated {
-    /// This machine's end of each, by both ends on the wire.
-    ends: Remembered<Ends, OwnEnd>,
+    /// This machine's end of each, by both ends on the wire, and when notice of it came.
+    ends: Remembered<Ends, (OwnEnd, Timestamp)>,
     /// The same of datagrams in fragments.
     datagrams: FirstFragments<OwnEnd>,
 }
@@ -62,10 +62,13 @@ impl Translated {
         let (Change::Opened(flow) | Change::Closed(flow)) = change;
         let Some((on_wire, end)) = own_end(host, flow) else { return };
         match change {
-            Change::Opened(_) => self.ends.remember(on_wire, end, Timestamp::MAX, now),
+            Change::Opened(_) => self.ends.remember(on_wire, (end, now), Timestamp::MAX, now),
             // Another may bear the same ends by now.
-            Change::Closed(_) if self.ends.get(&on_wire, Timestamp::MAX) == Some(&end) => self.ends.end(&on_wire, now),
-            Change::Closed(_) => {}
+            Change::Closed(_) => {
+                if self.ends.get(&on_wire, Timestamp::MAX).is_some_and(|(known, _)| *known == end) {
+                    self.ends.end(&on_wire, now);
+                }
+            }
         }
     }
 
@@ -74,6 +77,16 @@ impl Translated {
         self.ends.end_all(now);
         for flow in flows {
             self.change(host, &Change::Opened(*flow), now);
+        }
+    }
+
+    /// Takes in that a packet at `time` opened a connection that is not translated: one with its ends is over, although notice
+    /// of that may come later.
+    pub fn opens_another(&mut self, packet: &Ip, time: Timestamp) {
+        let Some(ends) = Ends::of_packet(packet) else { return };
+        // One that has begun since is another.
+        if self.ends.get(&ends, time).is_some_and(|&(_, since)| since <= time) {
+            self.ends.end(&ends, time);
         }
     }
 
@@ -87,7 +100,7 @@ impl Translated {
         let (inside, by_loopback) = match seen.direction {
             Direction::Incoming => (end.of_incoming(ip), false),
             Direction::Outgoing => (end.of_outgoing(ip), end.by_loopback),
-            Direction::Loopback | Direction::Forwarded => return None,
+            Direction::Loopback | Direction::LedAway | Direction::Forwarded => return None,
         };
         let packet = Packet { net: Net::Ip(inside), ..seen.packet };
         (inside != *ip || by_loopback).then_some(Behind { packet, by_loopback })
@@ -96,7 +109,7 @@ impl Translated {
     /// This machine's end of the connection that a packet is part of.
     fn own_end(&mut self, ip: &Ip, time: Timestamp) -> Option<OwnEnd> {
         let Some(ends) = Ends::of_packet(ip) else { return self.datagrams.get(ip, time).copied() };
-        let end = *self.ends.get(&ends, time)?;
+        let (end, _) = *self.ends.get(&ends, time)?;
         self.datagrams.remember(ip, end, time);
         Some(end)
     }

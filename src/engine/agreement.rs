@@ -300,7 +300,13 @@ proptest! {
         traffic in vec(
             (
                 any_sent(),
-                select(vec![Direction::Incoming, Direction::Outgoing, Direction::Loopback, Direction::Forwarded]),
+                select(vec![
+                    Direction::Incoming,
+                    Direction::Outgoing,
+                    Direction::Loopback,
+                    Direction::LedAway,
+                    Direction::Forwarded,
+                ]),
                 select(&INTERFACES[..]),
                 prop_oneof![4 => 0_i64..3, 1 => -5_i64..70],
             ),

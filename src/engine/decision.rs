@@ -13,6 +13,9 @@ pub enum Direction {
     Outgoing,
     /// From this machine to itself: judged as outgoing, then as incoming, and blocked if either blocks.
     Loopback,
+    /// From this machine to itself, but translation leads it elsewhere: to the rules it leaves by loopback, and that is all
+    /// that they see of it.
+    LedAway,
     /// Through this machine.
     Forwarded,
 }

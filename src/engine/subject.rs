@@ -100,6 +100,7 @@ impl Passage {
             Direction::Incoming => (Self::In, None),
             Direction::Outgoing => (Self::Out, None),
             Direction::Loopback => (Self::LoopbackOut, Some(Self::LoopbackIn)),
+            Direction::LedAway => (Self::LoopbackOut, None),
             Direction::Forwarded => (Self::Through, None),
         }
     }

@@ -31,6 +31,7 @@ mod fragments;
 mod intruders;
 mod keys;
 mod led;
+mod led_away;
 mod lifeline;
 mod local;
 mod locked;
@@ -86,6 +87,7 @@ fn cases() -> Vec<Case> {
         open::CASES,
         posing::CASES,
         led::CASES,
+        led_away::CASES,
         redirect::CASES,
         resets::CASES,
         scans::CASES,

@@ -6,8 +6,9 @@ use crate::app::own::Does;
 use crate::app::withheld::Seen;
 use crate::engine::Direction;
 use crate::firewall::{Reported, read_nflog_prefix};
+use crate::host::Host;
 use crate::nflog::{Event, Hook};
-use crate::packet::{self, Net};
+use crate::packet::{self, Net, Packet};
 use crate::time::Timestamp;
 
 impl Stage {
@@ -23,7 +24,10 @@ impl Stage {
         let stopped = matches!(reported, Reported::Stopped(_)) && forwarding::is_for_another(&self.host, &packet);
         let hook = if stopped { Hook::Forward } else { event.hook };
         let link = self.interfaces.get(interface);
-        let direction = direction_of(hook, link.is_some_and(|link| link.loopback));
+        let direction = match direction_of(hook, link.is_some_and(|link| link.loopback)) {
+            Direction::Loopback if hook == Hook::Output && is_led_away(&self.host, &packet) => Direction::LedAway,
+            direction => direction,
+        };
         let by = match reported {
             Reported::Dropped(number) | Reported::Stopped(number) => {
                 let name = link.map_or("", |link| &*link.name);
@@ -61,6 +65,11 @@ impl Stage {
             None => truth.report_own(seen, now),
         }
     }
+}
+
+/// Whether a packet that this machine sends by loopback is for another: it was not when it was routed.
+fn is_led_away(host: &Host, packet: &Packet) -> bool {
+    matches!(&packet.net, Net::Ip(ip) if !ip.dst.is_multicast() && !host.takes_in(ip.dst))
 }
 
 /// Which way a packet goes that was dropped at a hook.

@@ -11,6 +11,7 @@ use crate::app::withheld::{Passage, Seen, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
 use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
+use std::net::IpAddr;
 
 impl Stage {
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
@@ -24,13 +25,16 @@ impl Stage {
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
         match does {
-            // It was to come back by loopback, and is led away.
-            Some(_) if let Some(behind) = behind.filter(|behind| behind.direction == Direction::Loopback) => {
+            // It was to come back by loopback, and is led away. What opens a connection by another interface, or fits none,
+            // has only the ends of one that was.
+            Some(Does::Nothing)
+                if let Some(behind) = behind.filter(|behind| behind.direction == Direction::LedAway) =>
+            {
                 return Place::Behind(behind);
             }
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
-            Some(Does::Opens) => {}
+            Some(Does::Opens) => self.translated.opens_another(ip, seen.time),
             None if let Some(behind) = behind => return Place::Behind(behind),
             None if let Some(posing) = self.posing(seen) => {
                 if posing != *ip {
@@ -67,7 +71,7 @@ impl Stage {
         let behind = Seen { packet, ..*seen };
         let loopback = self.interfaces.iter().find(|interface| by_loopback && interface.loopback);
         Some(match loopback {
-            Some(loopback) => Seen { direction: Direction::Loopback, interface: loopback.index, ..behind },
+            Some(loopback) => Seen { direction: Direction::LedAway, interface: loopback.index, ..behind },
             None => behind,
         })
     }
@@ -129,7 +133,12 @@ impl Stage {
     /// Whether a packet is what the kernel answers one with that it has rejected.
     pub(super) fn answers_a_rejected(&self, seen: &Seen) -> bool {
         let Net::Ip(ip) = &seen.packet.net else { return false };
-        let was_rejected = |ends: &Ends| self.truth.as_ref().is_some_and(|truth| truth.has_rejected(ends, seen.time));
+        let Some(truth) = &self.truth else { return false };
+        let was_led_away = |ends: &Ends| {
+            let is_known = |end: &(IpAddr, u16)| truth.has_rejected_led_away(end, seen.time);
+            seen.direction == Direction::Loopback && ends.pair().iter().any(is_known)
+        };
+        let was_rejected = |ends: &Ends| truth.has_rejected(ends, seen.time) || was_led_away(ends);
         may_be_an_answer(&seen.packet)
             && seen.direction != Direction::Incoming
             && (Ends::of_packet(ip).is_some_and(|ends| was_rejected(&ends))
@@ -246,7 +255,6 @@ pub(super) fn may_be_an_answer(packet: &Packet) -> bool {
 mod tests {
     use super::*;
     use crate::packet::{About, Icmp, Protocol};
-    use std::net::IpAddr;
 
     fn error(protocol: Protocol, src: IpAddr, kind: u8, code: u8) -> Packet {
         let transport = Transport::Icmp(Icmp { kind, code, id: 0, about: About::Nothing });

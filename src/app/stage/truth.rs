@@ -14,6 +14,7 @@ use crate::packet::{self, Net, Packet, Protocol};
 use crate::record::{Cause, Differences};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub(super) struct Truth {
     pub(super) own: Own,
     /// The ends of packets that were rejected, and whether they are those on the wire of what was translated.
     rejected: Remembered<Ends, bool>,
+    /// This machine's ends of packets that were rejected when they had been led away: the answer bears another end than
+    /// they did, that which they were sent to.
+    rejected_led_away: Remembered<(IpAddr, u16)>,
     /// Forwarded packets that the tap saw coming in.
     pub(super) forwarded: u64,
     /// Packets with which the kernel did otherwise than was predicted.
@@ -62,6 +66,7 @@ impl Truth {
             reports_read: Timestamp::default(),
             own: Own::default(),
             rejected: Remembered::new(MAX_REJECTED),
+            rejected_led_away: Remembered::new(MAX_REJECTED),
             forwarded: 0,
             differences: Differences::default(),
             arrivals: Arrivals::default(),
@@ -107,7 +112,7 @@ impl Truth {
             matches!(seen.packet.net, Net::Ip(ip) if matches!(ip.protocol, Protocol::ICMP | Protocol::ICMPV6));
         let (direction, does) = match seen.direction {
             // An answer that is led astray: wherever it was to go by, it leaves.
-            Direction::Loopback => (Direction::Outgoing, Does::Nothing),
+            Direction::Loopback | Direction::LedAway => (Direction::Outgoing, Does::Nothing),
             // It may be an error about a connection.
             other if is_icmp => (other, Does::Nothing),
             other => (other, Does::FitsNothing),
@@ -125,13 +130,24 @@ impl Truth {
         self.rejected.get(ends, time) == Some(&true)
     }
 
+    /// Whether a packet of which one end is this was rejected a moment before, when it had been led away.
+    pub(super) fn has_rejected_led_away(&self, end: &(IpAddr, u16), time: Timestamp) -> bool {
+        self.rejected_led_away.knows(end, time)
+    }
+
     /// If the rule answers what it blocks, that is coming.
     fn note_rejected(&mut self, seen: &Seen, by: By, now: Timestamp) {
         if !self.generations.rule(&by).is_some_and(KernelRule::rejects) {
             return;
         }
+        let until = seen.time.plus(ANSWER_TIME);
         if let Some(ends) = ends(&seen.packet) {
-            self.rejected.remember(ends, false, seen.time.plus(ANSWER_TIME), now);
+            self.rejected.remember(ends, false, until, now);
+        }
+        if seen.direction == Direction::LedAway
+            && let Some(end) = sender(&seen.packet)
+        {
+            self.rejected_led_away.remember(end, (), until, now);
         }
     }
 
@@ -143,4 +159,10 @@ impl Truth {
             self.rejected.remember(on_wire, true, seen.time.plus(ANSWER_TIME), seen.time);
         }
     }
+}
+
+/// The end of a packet that it is sent from.
+fn sender(packet: &Packet) -> Option<(IpAddr, u16)> {
+    let ip = packet.ip()?;
+    Ends::of_packet(ip)?.pair().into_iter().find(|&(address, _)| address == ip.src)
 }

@@ -4,7 +4,7 @@ use super::{Stage, around};
 use crate::app::explanation::{Case, Form, Others};
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
-use crate::engine::{Direction, RuleInfo};
+use crate::engine::{Direction, RuleInfo, Step};
 use crate::firewall;
 use crate::packet::Malformed;
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
@@ -14,6 +14,9 @@ use std::time::Instant;
 
 /// Rules, with a cause, whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
+
+/// Why one is allowed by the rule for loopback that leaves by another interface.
+const LED_AWAY: &str = "sent to an own address by loopback, and led elsewhere";
 
 impl Stage {
     /// Tells of a packet that no rule of ours dropped.
@@ -36,7 +39,11 @@ impl Stage {
             return self.pipeline.write_of_form(&seen.packet, &around, blocked, Verdict::WouldBlock);
         }
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        let Some(form) = forms.first() else { return };
+        let Some(form @ Form { judgement, .. }) = forms.first() else { return };
+        if judgement.direction == Direction::LedAway && judgement.decision.step == Step::Loopback {
+            let loopback = RuleInfo { id: "loopback".into(), step: Step::Loopback };
+            return self.pipeline.write_as(&seen.packet, &around, &loopback, Verdict::Allowed, LED_AWAY);
+        }
         self.pipeline.write_of_form(&seen.packet, &around, form, Verdict::Allowed);
     }
 

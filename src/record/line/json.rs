@@ -113,7 +113,7 @@ fn direction(direction: Option<Direction>) -> &'static Word<32> {
     match direction {
         Some(Direction::Incoming) => &INCOMING,
         Some(Direction::Outgoing) => &OUTGOING,
-        Some(Direction::Loopback) => &LOOPBACK,
+        Some(Direction::Loopback | Direction::LedAway) => &LOOPBACK,
         Some(Direction::Forwarded) => &FORWARDED,
         None => &UNKNOWN,
     }

@@ -73,7 +73,7 @@ pub(super) fn direction(direction: Option<Direction>) -> &'static Word<16> {
     match direction {
         Some(Direction::Incoming) => &INCOMING,
         Some(Direction::Outgoing) => &OUTGOING,
-        Some(Direction::Loopback) => &LOOPBACK,
+        Some(Direction::Loopback | Direction::LedAway) => &LOOPBACK,
         Some(Direction::Forwarded) => &FORWARDED,
         None => &UNKNOWN,
     }

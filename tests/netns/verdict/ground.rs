@@ -33,7 +33,8 @@ pub const HOST_VLAN4: &str = "10.79.0.1";
 pub const HOST_VLAN6: &str = "fd79::1";
 /// The VLAN.
 pub const VLAN: u16 = 5;
-/// A port of the host that leads to [`INNER_PORT`] of the third host, where addresses are translated.
+/// A port of the host that leads to [`INNER_PORT`] of the third host, where addresses are translated: who comes by the first
+/// wire, and the host itself.
 pub const PUBLISHED_PORT: u16 = 8080;
 pub const INNER_PORT: u16 = 80;
 /// A port of the third host that leads to [`LED_TO`] of this one, for who comes by the first wire.
@@ -166,6 +167,9 @@ impl Ground {
             sh(&format!("{tool} -t nat -F"));
             if machinery == Machinery::Translated {
                 for protocol in ["tcp", "udp"] {
+                    sh(&format!(
+                        "{tool} -t nat -A OUTPUT -d {host} -p {protocol} --dport {PUBLISHED_PORT} -j DNAT --to-destination {inner}"
+                    ));
                     for (from, to, port, leads_to) in [
                         ("-i eth0", host, PUBLISHED_PORT, &inner),
                         // From itself to itself it would be malformed.

@@ -1,6 +1,7 @@
 //! Three answers held against each other: the engine's, the kernel's, the log's.
 
 use super::ground::{Frames, Happening, INNER_PORT, LAN4, LAN6, LED_TO, PUBLISHED_PORT, identification, packet_of};
+use super::traffic::address;
 use crate::world::{HOST4, HOST6};
 use pfw::conntrack::Ends;
 use pfw::engine::{Context, Decision, Direction, Engine, Limits, Matcher, State, Step};
@@ -119,7 +120,7 @@ impl Judge {
         let cause = cause(happening, decision, self.rejects)?;
         let is_error = matches!(happening.ip.transport, Transport::Icmp(_));
         let is_led = happening.hook == Hook::Input && ends(&happening.ip).1 == Some(LED_TO);
-        if is_led && cause == "kernel new, engine reply" {
+        if (is_led || direction(happening) == Direction::LedAway) && cause == "kernel new, engine reply" {
             return Some(SAME_ENDS);
         }
         let ends = Ends::of_packet(&happening.ip);
@@ -263,7 +264,9 @@ fn arrive_in_part(verdicts: &mut Vec<Verdict>, arrived: &Happening) -> bool {
 }
 
 pub fn direction(happening: &Happening) -> Direction {
+    let is_for_lan = [LAN4, LAN6].map(address).contains(&happening.ip.dst);
     match happening.hook {
+        Hook::Output if happening.loopback && is_for_lan => Direction::LedAway,
         _ if happening.loopback => Direction::Loopback,
         Hook::Forward => Direction::Forwarded,
         Hook::Output | Hook::PostRouting => Direction::Outgoing,
@@ -275,7 +278,7 @@ pub fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Incoming => "incoming",
         Direction::Outgoing => "outgoing",
-        Direction::Loopback => "loopback",
+        Direction::Loopback | Direction::LedAway => "loopback",
         Direction::Forwarded => "forwarded",
     }
 }
@@ -334,7 +337,8 @@ const NO_HEADER: &str = "no set of ports sees it";
 /// What conntrack makes of a connection of which it found a packet invalid.
 const BEHIND_INVALID: &str = "behind an invalid one";
 
-/// A flow that is led here, and one that this host has opened from where that leads to: translated, they have the same ends.
+/// A flow that is led here, and one that this host has opened from where that leads to, or one that is led away, and one
+/// that was opened there: translated, they have the same ends.
 const SAME_ENDS: &str = "two flows of the same ends";
 
 /// Causes that the contract names.

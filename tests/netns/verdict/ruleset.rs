@@ -126,6 +126,13 @@ impl Files {
             let at = aside.below(rules.len() + 1);
             rules.splice(at..at, (0..MANY).map(idle_rule));
         }
+        if aside.one_in(4) {
+            let at = aside.below(rules.len() + 1);
+            rules.splice(
+                at..at,
+                (0..=aside.below(3)).map(|number| loopback_rule(&mut aside, number)).collect::<Vec<_>>(),
+            );
+        }
         if !rules.is_empty() {
             parts.push(format!("\"rules\": [\n    {}\n  ]", rules.join(",\n    ")));
         }
@@ -199,6 +206,19 @@ fn idle_rule(number: usize) -> String {
     format!(
         "{{ \"id\": \"idle{number}\", \"action\": \"block\", \"src\": \"192.0.2.{number}\", \"protocol\": \"gre\" }}"
     )
+}
+
+/// A rule that names loopback, and few of whose packets another rule has decided about.
+fn loopback_rule(chance: &mut Chance, number: usize) -> String {
+    let action = chance.pick(&["allow", "block", "block", "reject"]);
+    let mut parts = vec![format!("\"id\": \"lo{number}\", \"action\": \"{action}\", \"interface\": \"lo\"")];
+    if !chance.one_in(3) {
+        parts.push(format!("\"direction\": \"{}\"", chance.pick(&["in", "out"])));
+    }
+    if chance.one_in(3) {
+        parts.push(format!("\"dst_port\": [{}]", some(chance, &PORT_WORDS, 3, false)));
+    }
+    format!("{{ {} }}", parts.join(", "))
 }
 
 /// Rules in a row that block by the same field.

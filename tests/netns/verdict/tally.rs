@@ -1,10 +1,9 @@
 //! What a run has seen, by class.
 
-use super::judge::{Verdict, word};
+use super::judge::{Verdict, direction, word};
 use super::lines::Line;
 use super::shot::{Kind, Shot};
 use pfw::engine::Direction;
-use pfw::nflog::Hook;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -27,13 +26,11 @@ impl Tally {
 
     pub fn verdict(&mut self, verdict: &Verdict) {
         let happening = &verdict.happening;
-        let direction = match happening.hook {
-            _ if happening.loopback => Direction::Loopback,
-            Hook::Forward => Direction::Forwarded,
-            Hook::Output | Hook::PostRouting => Direction::Outgoing,
-            Hook::Input | Hook::PreRouting => Direction::Incoming,
+        let direction = match direction(happening) {
+            Direction::LedAway => "led away",
+            other => word(other),
         };
-        add(self.directions.entry(word(direction)).or_default(), happening.through);
+        add(self.directions.entry(direction).or_default(), happening.through);
         add(self.steps.entry(format!("{:?}", verdict.decision.step)).or_default(), happening.through);
         self.late += u64::from(verdict.late);
         if let Some(cause) = verdict.cause {

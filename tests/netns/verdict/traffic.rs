@@ -8,6 +8,7 @@ use super::ruleset::{FAR4, FAR6, PORTS};
 use super::shot::{Cut, Kind, Origin, Shot};
 use super::wire::{Body, Extension, Flaw, ICMP, ICMPV6, IGMP, Segment, Spec, TCP, UDP};
 use crate::world::{HOST4, HOST6, PEER4, PEER6};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The most that is remembered of what was sent.
@@ -18,6 +19,8 @@ pub struct Traffic {
     chance: Chance,
     /// What can be answered.
     sent: Vec<(Origin, Spec)>,
+    /// Where the host sent from to its own published port.
+    led_away: HashSet<(IpAddr, u16)>,
     next_id: u16,
     machinery: Machinery,
     vlan: bool,
@@ -29,7 +32,7 @@ pub struct Traffic {
 impl Traffic {
     /// Identifications go on behind `last_id`: what was left of datagrams before is not to be taken for part of later ones.
     pub fn new(chance: Chance, machinery: Machinery, vlan: bool, forges: bool, last_id: u16) -> Self {
-        Self { chance, sent: Vec::new(), next_id: last_id, machinery, vlan, forges }
+        Self { chance, sent: Vec::new(), led_away: HashSet::new(), next_id: last_id, machinery, vlan, forges }
     }
 
     /// The next packet.
@@ -119,6 +122,9 @@ impl Traffic {
     }
 
     fn opening(&mut self) -> Shot {
+        if self.machinery == Machinery::Translated && self.chance.one_in(12) {
+            return self.to_own_published_port();
+        }
         let (origin, src, dst) = self.way();
         let data = self.data();
         let body = match self.chance.below(10) {
@@ -149,12 +155,27 @@ impl Traffic {
         self.cut_or_extend(Kind::Opening, origin, spec)
     }
 
+    /// What the host sends to its own published port.
+    fn to_own_published_port(&mut self) -> Shot {
+        let v6 = self.chance.one_in(2);
+        let one = |v4: &str, v6_text: &str| address(if v6 { v6_text } else { v4 });
+        let (src, dst) = (self.chance.pick(&[one(HOST_LAN4, HOST_LAN6), one(HOST4, HOST6)]), one(HOST4, HOST6));
+        let ports = (2000 + self.chance.word() % 60_000, PUBLISHED_PORT);
+        let body = if self.chance.one_in(2) {
+            Body::Udp { ports, data: self.data() }
+        } else {
+            Body::Tcp(Segment { ports, seq: self.chance.long(), ack: 0, flags: 0x02, data: Vec::new() })
+        };
+        let spec = self.spec(src, dst, body);
+        self.cut_or_extend(Kind::Opening, Origin::Host, spec)
+    }
+
     /// The port of a host that leads elsewhere, if one does.
     fn translated_port(&self, origin: Origin, dst: IpAddr) -> Option<u16> {
         let (to_host, to_lan) = ([HOST4, HOST6], [LAN4, LAN6]);
         let is_to = |one: [&str; 2]| self.machinery == Machinery::Translated && one.map(address).contains(&dst);
         match origin {
-            Origin::Peer if is_to(to_host) => Some(PUBLISHED_PORT),
+            Origin::Peer | Origin::Host if is_to(to_host) => Some(PUBLISHED_PORT),
             Origin::Peer if is_to(to_lan) => Some(LED_PORT),
             _ => None,
         }
@@ -235,7 +256,25 @@ impl Traffic {
         (from, spec.dst, spec.src)
     }
 
+    /// What the host sends as it leaves: what it sends to its own published port goes to the third host.
+    fn led_away(&mut self, origin: Origin, spec: &Spec) -> Spec {
+        let mut spec = spec.clone();
+        let is_own = self.machinery == Machinery::Translated && [HOST4, HOST6].map(address).contains(&spec.dst);
+        if let (Origin::Host, true, Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. }) =
+            (origin, is_own, &mut spec.body)
+            && ports.1 == PUBLISHED_PORT
+            // Nobody answers there: the host discards what comes in for such an address.
+            && !spec.src.is_loopback()
+        {
+            self.led_away.insert((spec.src, ports.0));
+            ports.1 = INNER_PORT;
+            spec.dst = address(if spec.dst.is_ipv6() { LAN6 } else { LAN4 });
+        }
+        spec
+    }
+
     fn reply(&mut self, origin: Origin, spec: &Spec) -> Shot {
+        let spec = &self.led_away(origin, spec);
         let (mut from, mut src, mut dst) = self.back(origin, spec);
         let mut body = answer(&spec.body, &mut self.chance);
         if self.machinery == Machinery::Translated {
@@ -258,7 +297,13 @@ impl Traffic {
                 ports.0 = INNER_PORT;
             }
             if origin == Origin::Lan && from == Origin::Peer {
-                dst = address(if spec.is_v6() { HOST6 } else { HOST4 });
+                dst = own(false);
+            }
+            if let Body::Tcp(Segment { ports, .. }) | Body::Udp { ports, .. } = &mut body
+                && (from, dst, ports.1) == (Origin::Host, own(true), INNER_PORT)
+                && self.led_away.contains(&(src, ports.0))
+            {
+                (dst, ports.1) = (own(false), PUBLISHED_PORT);
             }
         }
         let spec = self.spec(src, dst, body);
@@ -286,6 +331,7 @@ impl Traffic {
 
     /// An error about an earlier packet, from its other end or from somewhere on the way.
     fn error(&mut self, origin: Origin, spec: &Spec) -> Shot {
+        let spec = &self.led_away(origin, spec);
         let (from, src, dst) = self.back(origin, spec);
         let quoted = Spec { extensions: Vec::new(), ..spec.clone() }.bytes();
         let quoted = quoted[..quoted.len().min(if spec.is_v6() { 200 } else { 120 })].to_vec();

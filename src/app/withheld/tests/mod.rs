@@ -60,7 +60,7 @@ fn judgement() -> Judgement {
         without_first: false,
         hit: Hit::None,
     };
-    Judgement { decision, epoch: 0 }
+    Judgement { decision, direction: Direction::Incoming, epoch: 0 }
 }
 
 /// What is known by then of a packet: a fragment was due before.
