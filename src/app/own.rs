@@ -2,9 +2,12 @@
 //! each that it does not translate, and of each that this machine sends from an address of others.
 
 mod posing;
+mod related;
 
 use self::posing::Posing;
+use self::related::Related;
 use super::withheld::{Frames, Incoming, Seen, is_first_of, is_same, stamp};
+use crate::conntrack::Ends;
 use crate::engine::Direction;
 use crate::packet::{Ip, Net, Packet};
 use crate::time::Timestamp;
@@ -26,6 +29,8 @@ pub enum Does {
     Nothing,
     /// Nor to any connection: connection tracking calls it invalid.
     FitsNothing,
+    /// It is an error about a connection.
+    Relates,
     /// It opens a connection: a flow with its ends is over.
     Opens,
 }
@@ -38,6 +43,8 @@ pub struct Own {
     outgoing: Incoming<Does>,
     /// Those that translation leads here, as the rules see them.
     led: Incoming<()>,
+    /// Errors about connections, of whomever, that this machine sends.
+    related: Related,
     posing: Posing,
 }
 
@@ -56,6 +63,17 @@ impl Own {
     /// What such a packet was to the rules, if it is reported. `behind` are the frames behind.
     pub fn led_to(&mut self, seen: &Seen, behind: &mut Frames) -> Option<Packet> {
         self.led.take_translated(seen, behind).map(|(reported, ())| reported.packet)
+    }
+
+    /// Takes a report of an error about a connection that this machine sends.
+    pub fn report_related(&mut self, seen: Seen, now: Timestamp) {
+        self.related.report(seen, now);
+    }
+
+    /// Whether an error that goes out is reported to be about a connection. A report is of use once. `others` are the ends of
+    /// what it is about to the rules, where they are translated behind them.
+    pub fn is_related(&mut self, seen: &Seen, others: Option<Ends>) -> bool {
+        self.related.take(seen, others)
     }
 
     /// Takes a report of a packet that this machine sends from an address of others. Its time is that of reading.

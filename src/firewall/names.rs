@@ -160,6 +160,8 @@ pub enum Reported {
     Begins,
     /// It is from or to this machine, whatever its addresses look like. It may be dropped yet.
     Own,
+    /// The same, and it is an error about a connection, of whomever.
+    Related,
     /// The same, and it would open a connection.
     Opens,
     /// This machine sends it from an address that is another's. It may be dropped yet.
@@ -176,6 +178,8 @@ const PASSED: &str = "passed";
 const BEGINS: &str = "begins";
 /// See [`PASSED`].
 const OWN: &str = "inside";
+/// See [`PASSED`].
+const RELATED: &str = "errors";
 /// See [`PASSED`].
 const OPENS: &str = "opened";
 /// See [`PASSED`].
@@ -196,6 +200,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Passed => format!("pfw:{generation:08x}:{PASSED}"),
         Reported::Begins => format!("pfw:{generation:08x}:{BEGINS}"),
         Reported::Own => format!("pfw:{generation:08x}:{OWN}"),
+        Reported::Related => format!("pfw:{generation:08x}:{RELATED}"),
         Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
         Reported::Posing => format!("pfw:{generation:08x}:{POSING}"),
         Reported::Led => format!("pfw:{generation:08x}:{LED}"),
@@ -226,6 +231,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
         None if what == PASSED => Reported::Passed,
         None if what == BEGINS => Reported::Begins,
         None if what == OWN => Reported::Own,
+        None if what == RELATED => Reported::Related,
         None if what == OPENS => Reported::Opens,
         None if what == POSING => Reported::Posing,
         None if what == LED => Reported::Led,
@@ -261,6 +267,7 @@ mod tests {
             (Reported::Passed, "pfw:0000feed:passed"),
             (Reported::Begins, "pfw:0000feed:begins"),
             (Reported::Own, "pfw:0000feed:inside"),
+            (Reported::Related, "pfw:0000feed:errors"),
             (Reported::Opens, "pfw:0000feed:opened"),
             (Reported::Posing, "pfw:0000feed:posing"),
             (Reported::Led, "pfw:0000feed:led-in"),

@@ -42,6 +42,7 @@ mod open;
 mod posing;
 mod redirect;
 mod resets;
+mod router_errors;
 mod scans;
 mod service;
 mod store;
@@ -90,6 +91,7 @@ fn cases() -> Vec<Case> {
         led_away::CASES,
         redirect::CASES,
         resets::CASES,
+        router_errors::CASES,
         scans::CASES,
         service::CASES,
         store::CASES,

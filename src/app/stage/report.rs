@@ -36,6 +36,7 @@ impl Stage {
             Reported::Passed
             | Reported::Begins
             | Reported::Own
+            | Reported::Related
             | Reported::Opens
             | Reported::Posing
             | Reported::Led => None,
@@ -60,6 +61,8 @@ impl Stage {
                 truth.own.report(seen, Does::Opens, now);
             }
             None if reported == Reported::Opens => self.begins(&seen),
+            None if reported == Reported::Related && event.hook == Hook::Output => truth.own.report_related(seen, now),
+            None if reported == Reported::Related => truth.own.report(seen, Does::Relates, now),
             None if reported == Reported::Posing => truth.own.report_posing(&seen),
             None if reported == Reported::Led => truth.own.report_led(seen, now),
             None => truth.report_own(seen, now),

@@ -5,7 +5,7 @@ use super::{Stage, around};
 use crate::app::explanation::Form;
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{Seen, Settled};
-use crate::engine::{Direction, RuleInfo, Step};
+use crate::engine::{Direction, RuleInfo, State, Step};
 use crate::packet::Packet;
 use crate::record::Verdict;
 
@@ -100,8 +100,9 @@ impl Stage {
         }
         let form = match self.place(seen) {
             Place::OnItsWayThrough => return,
-            Place::Nowhere if judgement.is_none() => self.form_of_invalid(seen),
-            Place::Here | Place::Nowhere => self.form(seen, judgement),
+            Place::Nowhere if judgement.is_none() => self.form_in(seen, State::Invalid),
+            Place::Related if judgement.is_none() => self.form_in(seen, State::Related),
+            Place::Here | Place::Nowhere | Place::Related => self.form(seen, judgement),
             // Its line is about what is on the wire.
             Place::Behind(behind) => self.form(&behind, judgement),
         };

@@ -18,22 +18,24 @@ impl Stage {
     /// flow, if it has one, is where the rules see it.
     pub(super) fn place(&mut self, seen: &Seen) -> Place {
         let Net::Ip(ip) = &seen.packet.net else { return Place::Here };
+        if self.is_related(seen) {
+            return Place::Related;
+        }
         // What fits no connection is not led here, whatever its ends.
         let behind = self.led_to(seen).or_else(|| self.as_rules_see(seen)).filter(|_| !self.has_passed(seen));
         if behind.is_none() && !seen.for_another && !self.may_pass(seen) {
             return Place::Here;
         }
         let does = self.truth.as_mut().and_then(|truth| truth.own.take(seen, truth.withheld.frames()));
+        let led_away = behind.filter(|behind| behind.direction == Direction::LedAway);
         match does {
             // It was to come back by loopback, and is led away. What opens a connection by another interface, or fits none,
             // has only the ends of one that was.
-            Some(Does::Nothing)
-                if let Some(behind) = behind.filter(|behind| behind.direction == Direction::LedAway) =>
-            {
-                return Place::Behind(behind);
-            }
+            Some(Does::Nothing) if let Some(behind) = led_away => return Place::Behind(behind),
+            Some(Does::FitsNothing) if led_away.is_some() => return Place::Here,
             Some(Does::Nothing) => return Place::Here,
             Some(Does::FitsNothing) => return Place::Nowhere,
+            Some(Does::Relates) => return Place::Related,
             Some(Does::Opens) => self.translated.opens_another(ip, seen.time),
             None if let Some(behind) = behind => return Place::Behind(behind),
             None if let Some(posing) = self.posing(seen) => {
@@ -58,6 +60,13 @@ impl Stage {
         }
         self.forwarding.begins(ip, seen.time);
         Place::Here
+    }
+
+    /// Whether a packet that goes out is an error about a connection, as the kernel knows it.
+    fn is_related(&mut self, seen: &Seen) -> bool {
+        let Some(truth) = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing) else { return false };
+        let others = seen.packet.ip().and_then(|ip| self.forwarding.other_ends(ip, seen.time));
+        truth.own.is_related(seen, others)
     }
 
     /// Whether it was reported that a packet for an address of others was on its way through.
@@ -102,9 +111,11 @@ impl Stage {
     pub(super) fn as_own(&mut self, seen: &Seen) -> Option<(Seen, Seen)> {
         let own = Seen { direction: Direction::Outgoing, ..*seen };
         let behind = self.as_rules_see(&own);
+        let is_related = self.is_related(&own);
         let truth = self.truth.as_mut()?;
-        let is_told =
-            truth.own.posing(&own, |_| None).is_some() || truth.own.take(&own, truth.withheld.frames()).is_some();
+        let is_told = is_related
+            || truth.own.posing(&own, |_| None).is_some()
+            || truth.own.take(&own, truth.withheld.frames()).is_some();
         let was_led = || ends(&own.packet).is_some_and(|ends| truth.has_rejected_translated(&ends, own.time));
         let is_own = is_told || behind.is_some() || may_be_an_answer(&own.packet) && was_led();
         is_own.then(|| (own, behind.unwrap_or(own)))
@@ -190,11 +201,11 @@ impl Stage {
         Some(Packet { net: Net::Ip(Ip { src, dst, transport, ..ip }), ..seen.packet })
     }
 
-    /// What the rules of its time say of a packet that is known to be invalid.
-    pub(super) fn form_of_invalid(&mut self, seen: &Seen) -> Form {
+    /// What the rules of its time say of a packet that the kernel says is in `state`.
+    pub(super) fn form_in(&mut self, seen: &Seen, state: State) -> Form {
         self.change_rules(seen.time);
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        let judgement = self.pipeline.foretell_as(&seen.packet, &around, State::Invalid);
+        let judgement = self.pipeline.foretell_as(&seen.packet, &around, state);
         self.pipeline.watch(&seen.packet, &around, &judgement);
         Form { packet: seen.packet, judgement }
     }
@@ -233,6 +244,8 @@ pub(super) enum Place {
     Here,
     /// To this machine, but to no connection: the kernel calls it invalid, whatever is known of it here.
     Nowhere,
+    /// To this machine, as an error about a connection, whatever is known of that here.
+    Related,
     /// To this machine, to whose rules it is this: its address or port here is translated.
     Behind(Seen),
     /// To a flow that goes through this machine.

@@ -10,7 +10,7 @@ use crate::conntrack::Ends;
 use crate::engine::{Direction, Step};
 use crate::host::{Arrivals, InFront};
 use crate::nflog::Event;
-use crate::packet::{self, Net, Packet, Protocol};
+use crate::packet::{self, Net, Packet};
 use crate::record::{Cause, Differences};
 use crate::time::Timestamp;
 use std::collections::BTreeSet;
@@ -108,13 +108,9 @@ impl Truth {
 
     /// Takes the report of a packet that the kernel does not translate.
     pub(super) fn report_own(&mut self, seen: Seen, now: Timestamp) {
-        let is_icmp =
-            matches!(seen.packet.net, Net::Ip(ip) if matches!(ip.protocol, Protocol::ICMP | Protocol::ICMPV6));
         let (direction, does) = match seen.direction {
             // An answer that is led astray: wherever it was to go by, it leaves.
             Direction::Loopback | Direction::LedAway => (Direction::Outgoing, Does::Nothing),
-            // It may be an error about a connection.
-            other if is_icmp => (other, Does::Nothing),
             other => (other, Does::FitsNothing),
         };
         self.own.report(Seen { direction, ..seen }, does, now);

@@ -147,8 +147,9 @@ impl Steps<'_, '_> {
     }
 
     /// Packets that connection tracking does not translate although they bear the addresses of a flow that it does: what
-    /// fits no connection, and errors about such a flow that begin or end here. The tap can't tell them from those on
-    /// their way through; nor, so soon, that such a flow has ended, when a segment opens a connection: any that goes out,
+    /// fits no connection, and errors about such a flow that begin or end here. (Errors that begin here may be about any
+    /// flow on its way through, of which connection tracking alone knows that it is one.) The tap can't tell them from those
+    /// on their way through; nor, so soon, that such a flow has ended, when a segment opens a connection: any that goes out,
     /// and what comes in late. Who floods this machine with SYNs is not to have each of them reported, and what goes round
     /// on loopback is on no other way.
     fn untranslated(&mut self, direction: RuleDirection) {
@@ -156,7 +157,7 @@ impl Steps<'_, '_> {
         let outside = Match { interface: Some(outside.to_owned()), ..Match::default() };
         self.writer.report("own", Reported::Own, &outside.with(format!("{STATE} INVALID")));
         let errors = outside.and(Match::protocol(self.family().icmp())).with(format!("{STATE} RELATED"));
-        self.writer.report("own", Reported::Own, &errors);
+        self.writer.report("own", Reported::Related, &errors);
         let segment = outside.and(Match::protocol(Protocol::TCP));
         let unconfirmed = "-m conntrack ! --ctstatus CONFIRMED";
         let opening = match direction {

@@ -195,7 +195,7 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
         for (name, outside, segments) in [("PFW-IN", "! -i lo", late), ("PFW-OUT", "! -o lo", "")] {
             let mut own = vec![
                 format!("{outside} -m conntrack --ctstate INVALID log inside # own"),
-                format!("{outside} -p {icmp} -m conntrack --ctstate RELATED log inside # own"),
+                format!("{outside} -p {icmp} -m conntrack --ctstate RELATED log errors # own"),
                 format!("{outside} -p tcp {segments}-m conntrack ! --ctstatus CONFIRMED log opened # own"),
             ];
             if name == "PFW-IN" {
