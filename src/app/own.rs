@@ -6,6 +6,7 @@ mod related;
 
 use self::posing::Posing;
 use self::related::Related;
+use super::first_fragments::FirstFragments;
 use super::withheld::{Frames, Incoming, Seen, is_first_of, is_same, stamp};
 use crate::conntrack::Ends;
 use crate::engine::Direction;
@@ -46,6 +47,8 @@ pub struct Own {
     /// Errors about connections, of whomever, that this machine sends.
     related: Related,
     posing: Posing,
+    /// Datagrams in fragments that are for others and were taken in all the same.
+    taken: FirstFragments<Does>,
 }
 
 impl Own {
@@ -109,7 +112,12 @@ impl Own {
             }
             _ => self.outgoing.take_if(seen, of_packet),
         };
-        report.map(|(_, does)| does)
+        let does = report.map(|(_, does)| does);
+        let Net::Ip(ip) = &seen.packet.net else { return does };
+        if let Some(does) = does.filter(|_| seen.for_another) {
+            self.taken.remember(ip, does, seen.time);
+        }
+        does.or_else(|| self.taken.get(ip, seen.time).copied())
     }
 }
 

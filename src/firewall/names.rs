@@ -166,6 +166,9 @@ pub enum Reported {
     Opens,
     /// This machine sends it from an address that is another's. It may be dropped yet.
     Posing,
+    /// It is sent to an address that is another's, and this machine takes it in, as transparent proxies have it do. It may be
+    /// dropped yet.
+    Taken,
     /// It begins a flow that translation leads to this machine, wherever it was sent to. It may be dropped yet.
     Led,
 }
@@ -185,6 +188,8 @@ const OPENS: &str = "opened";
 /// See [`PASSED`].
 const POSING: &str = "posing";
 /// See [`PASSED`].
+const TAKEN: &str = "tproxy";
+/// See [`PASSED`].
 const LED: &str = "led-in";
 /// What stands behind the number of a rule that stopped a packet on its way through.
 const STOPPED: &str = ":fwd";
@@ -203,6 +208,7 @@ pub(super) fn nflog_prefix(generation: u32, reported: Reported) -> String {
         Reported::Related => format!("pfw:{generation:08x}:{RELATED}"),
         Reported::Opens => format!("pfw:{generation:08x}:{OPENS}"),
         Reported::Posing => format!("pfw:{generation:08x}:{POSING}"),
+        Reported::Taken => format!("pfw:{generation:08x}:{TAKEN}"),
         Reported::Led => format!("pfw:{generation:08x}:{LED}"),
     }
 }
@@ -234,6 +240,7 @@ pub fn read_nflog_prefix(prefix: &str) -> Option<(u32, Reported)> {
         None if what == RELATED => Reported::Related,
         None if what == OPENS => Reported::Opens,
         None if what == POSING => Reported::Posing,
+        None if what == TAKEN => Reported::Taken,
         None if what == LED => Reported::Led,
         None => Reported::Dropped(hex(what, 6)?),
     };
@@ -270,6 +277,7 @@ mod tests {
             (Reported::Related, "pfw:0000feed:errors"),
             (Reported::Opens, "pfw:0000feed:opened"),
             (Reported::Posing, "pfw:0000feed:posing"),
+            (Reported::Taken, "pfw:0000feed:tproxy"),
             (Reported::Led, "pfw:0000feed:led-in"),
         ] {
             assert_eq!(nflog_prefix(0xfeed, reported), prefix);

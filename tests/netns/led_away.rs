@@ -169,7 +169,9 @@ fn lists_of_peers_know_it_by_where_it_goes() {
     lead_all_away();
     let asks = |action, port| {
         let rule = OnLoopback::new("out", action, port);
-        ends().into_iter().for_each(|(own, server)| ask(&rule, own, server));
+        for (own, server) in ends() {
+            ask(&rule, own, server);
+        }
     };
     let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{HOST4}", "{HOST6}"] }}"#), []);
     asks("allow", LED_TO);

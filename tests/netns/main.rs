@@ -48,6 +48,7 @@ mod service;
 mod store;
 mod stream;
 mod terminal;
+mod tproxy;
 mod tui;
 mod variant;
 mod verdict;
@@ -95,6 +96,7 @@ fn cases() -> Vec<Case> {
         scans::CASES,
         service::CASES,
         store::CASES,
+        tproxy::CASES,
         tui::CASES,
         verdict::CASES,
     ]

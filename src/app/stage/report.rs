@@ -39,6 +39,7 @@ impl Stage {
             | Reported::Related
             | Reported::Opens
             | Reported::Posing
+            | Reported::Taken
             | Reported::Led => None,
         };
         // What is dropped elsewhere is mostly known by its stamp. The tap looks as closely while packets may be translated.
@@ -64,6 +65,7 @@ impl Stage {
             None if reported == Reported::Related && event.hook == Hook::Output => truth.own.report_related(seen, now),
             None if reported == Reported::Related => truth.own.report(seen, Does::Relates, now),
             None if reported == Reported::Posing => truth.own.report_posing(&seen),
+            None if reported == Reported::Taken => truth.own.report(seen, Does::Nothing, now),
             None if reported == Reported::Led => truth.own.report_led(seen, now),
             None => truth.report_own(seen, now),
         }

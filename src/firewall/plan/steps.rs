@@ -169,6 +169,9 @@ impl Steps<'_, '_> {
             // To the tap it may look like one on its way through. What follows on it conntrack tells of, if it comes in.
             let led = outside.with(format!("{STATE} DNAT ! --ctstatus CONFIRMED"));
             self.writer.report("own", Reported::Led, &led);
+            // A transparent proxy is sent what is for others, which to the tap is on its way through. What is for many is not.
+            let taken = outside.with("-m pkttype --pkt-type host").with("-m addrtype ! --dst-type LOCAL");
+            self.writer.report("own", Reported::Taken, &taken);
         }
         if direction == RuleDirection::Out {
             self.misled_answers();

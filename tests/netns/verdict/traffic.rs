@@ -123,7 +123,7 @@ impl Traffic {
 
     fn opening(&mut self) -> Shot {
         if self.machinery == Machinery::Translated && self.chance.one_in(12) {
-            return self.to_own_published_port();
+            return self.own_published_port();
         }
         let (origin, src, dst) = self.way();
         let data = self.data();
@@ -156,7 +156,7 @@ impl Traffic {
     }
 
     /// What the host sends to its own published port.
-    fn to_own_published_port(&mut self) -> Shot {
+    fn own_published_port(&mut self) -> Shot {
         let v6 = self.chance.one_in(2);
         let one = |v4: &str, v6_text: &str| address(if v6 { v6_text } else { v4 });
         let (src, dst) = (self.chance.pick(&[one(HOST_LAN4, HOST_LAN6), one(HOST4, HOST6)]), one(HOST4, HOST6));

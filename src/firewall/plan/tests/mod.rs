@@ -201,6 +201,8 @@ fn what_a_router_lets_through_is_reported_by_flow_or_else_by_packet() {
             if name == "PFW-IN" {
                 let led = "-m conntrack --ctstate DNAT ! --ctstatus CONFIRMED";
                 own.push(format!("{outside} {led} log led-in # own"));
+                let taken = "-m pkttype --pkt-type host -m addrtype ! --dst-type LOCAL";
+                own.push(format!("{outside} {taken} log tproxy # own"));
             } else {
                 let led = "-m conntrack --ctstate SNAT,DNAT";
                 own.push(format!("-o lo -p tcp {led} -m tcp --tcp-flags RST RST log inside # own"));
@@ -247,7 +249,7 @@ fn ports_are_blocked_at_either_end_and_by_what_translation_hides() {
         rules
     };
     for family in Family::BOTH {
-        for (name, reports) in [("PFW-IN", 4), ("PFW-OUT", 6)] {
+        for (name, reports) in [("PFW-IN", 5), ("PFW-OUT", 6)] {
             let (own, blocking) =
                 decisive(&plan, family, name).into_iter().partition::<Vec<_>, _>(|rule| rule.ends_with("# own"));
             assert_eq!((own.len(), blocking), (reports, expected(family, false)));
