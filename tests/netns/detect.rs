@@ -17,6 +17,9 @@ pub const CASES: &[(&str, fn())] = &[
     ("servers that nobody asked are named", servers_that_nobody_asked),
     ("ordinary traffic raises nothing", ordinary_traffic_raises_nothing),
     (THROUGH, who_scans_through_a_router),
+    ("who scans published ports is named", who_scans_published_ports),
+    ("who floods a published port is named", who_floods_a_published_port),
+    ("clients of a published port raise nothing", clients_of_a_published_port_raise_nothing),
     ("clients behind a router that translates raise nothing", clients_behind_a_router_raise_nothing),
 ];
 
@@ -189,6 +192,83 @@ fn who_scans_through_a_router() {
     assert!(wait_for(&world, "scan.connect", PEER6).0 <= 12);
     nmap("server", "-sS --max-retries 0 -p 445 10.77.0.0/24");
     wait_for(&world, "sweep.tcp", SERVER4);
+}
+
+/// The host's ports that lead to the server's.
+const PUBLISHED: std::ops::Range<u16> = 2000..2040;
+
+fn publish() {
+    for (tool, host, server) in [("iptables", HOST4, SERVER4), ("ip6tables", HOST6, SERVER6)] {
+        for protocol in ["tcp", "udp"] {
+            sh(&format!(
+                "{tool} -t nat -A PREROUTING -i eth0 -d {host} -p {protocol} --dport {}:{} -j DNAT --to-destination {server}",
+                PUBLISHED.start, PUBLISHED.end
+            ));
+        }
+    }
+}
+
+/// The alerts of one name, by source.
+fn sources_of(world: &World, alert: &str) -> Vec<String> {
+    let named = named(world).into_keys();
+    named.filter(|(name, _)| name == alert).map(|(_, source)| source).collect()
+}
+
+/// What is let through, and what is dropped: nobody is named for what another does.
+fn who_scans_published_ports() {
+    for rules in [RULES, r#"{ "block_ports": ["2000-2040"] }"#] {
+        let world = World::new().with_server();
+        publish();
+        let running = enforce(&world, rules, ["--log", "blocked"]);
+        for host in [HOST4, HOST6] {
+            let host: std::net::IpAddr = host.parse().expect("an address");
+            on_peer(|| {
+                for port in PUBLISHED {
+                    let wait = Duration::from_millis(20);
+                    assert!(
+                        std::net::TcpStream::connect_timeout(&(host, port).into(), wait).is_err(),
+                        "nobody is there"
+                    );
+                }
+            });
+        }
+        let [four, six] = [PEER4, PEER6].map(|peer| wait_for(&world, "scan.connect", peer).0);
+        assert!(four <= 12 && six <= 12, "{four} and {six}: each packet is looked at once");
+        assert_eq!(sources_of(&world, "scan.connect"), [PEER4, PEER6]);
+        assert_eq!(named(&world).len(), 2, "{:#?}", named(&world));
+        assert_eq!(running.stop(libc::SIGTERM).0, 0);
+        sh("ip netns del peer; ip netns del server; umount /run; iptables -t nat -F; ip6tables -t nat -F");
+    }
+}
+
+fn clients_of_a_published_port_raise_nothing() {
+    let world = World::new().with_server();
+    publish();
+    let _running = enforce(&world, RULES, ["--log", "blocked"]);
+    let server = on("server", || std::net::TcpListener::bind((SERVER4, PUBLISHED.start)).expect("a port"));
+    let accepting = std::thread::spawn(move || server.incoming().take(200).map_while(Result::ok).count());
+    on_peer(|| {
+        for _ in 0..200 {
+            drop(std::net::TcpStream::connect((HOST4, PUBLISHED.start)).expect("a connection"));
+        }
+    });
+    assert_eq!(accepting.join().expect("served"), 200);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(named(&world), Named::new());
+}
+
+fn who_floods_a_published_port() {
+    let world = World::new().with_server();
+    publish();
+    let _running = enforce(&world, RULES, ["--log", "blocked"]);
+    on_peer(|| {
+        // Each opens a flow.
+        for _ in 0..5000 {
+            let socket = std::net::UdpSocket::bind((PEER4, 0)).expect("a free port");
+            socket.send_to(b"x", (HOST4, PUBLISHED.start)).expect("sent");
+        }
+    });
+    wait_for(&world, "flood.udp", "more");
 }
 
 fn clients_behind_a_router_raise_nothing() {

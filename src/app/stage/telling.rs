@@ -54,12 +54,6 @@ impl Stage {
         Form { packet: seen.packet, judgement }
     }
 
-    /// Looks for what a packet tells together with those before it.
-    pub(super) fn watch(&mut self, seen: &Seen, form: &Form) {
-        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
-        self.pipeline.watch(&form.packet, &around, &form.judgement);
-    }
-
     /// Judges a fragment whose line has to wait, unless it is on its way through as far as is known.
     fn judge_early(&mut self, seen: Seen) {
         let behind = self.as_rules_see(&seen);

@@ -162,6 +162,9 @@ impl Stage {
         if let Net::Ip(ip) = &seen.packet.net {
             self.forwarding.entered(ip, seen.time);
         }
+        if self.forwarding.shows(seen) {
+            self.watch_passing(seen);
+        }
         if let Some(truth) = &mut self.truth {
             truth.forwarded += 1;
         }
@@ -180,14 +183,7 @@ impl Stage {
             *form = self.foretell(seen, packet);
         }
         match by {
-            Some(by) => {
-                // The tap has seen the others as what they are.
-                if original.is_some() {
-                    let [form, ..] = &forms;
-                    self.watch(seen, form);
-                }
-                self.tell_dropped(seen, &forms, by);
-            }
+            Some(by) => self.tell_dropped(seen, &forms, by),
             None => self.tell_let_through(seen, &forms),
         }
     }
