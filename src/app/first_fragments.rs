@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 use std::time::Duration;
 
 /// Datagrams that are remembered. Later fragments of one that finds no room are taken for what they look like.
-const MAX_DATAGRAMS: usize = 1 << 12;
+pub const MAX_DATAGRAMS: usize = 1 << 12;
 
 /// How long the fragments of a datagram may be apart.
 const REASSEMBLY: Duration = Duration::from_secs(1);

@@ -238,6 +238,11 @@ impl Forwarding {
     pub fn forgotten(&self) -> u64 {
         self.translated.forgotten()
     }
+
+    /// Datagrams in fragments that found no room: their later fragments have lines as if they were this machine's own.
+    pub fn forgotten_datagrams(&self) -> u64 {
+        self.datagrams.forgotten()
+    }
 }
 
 /// Whether a packet that comes in can only be on its way through.

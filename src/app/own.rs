@@ -95,6 +95,11 @@ impl Own {
         self.posing.forgotten()
     }
 
+    /// Datagrams in fragments, from or to addresses of others, that found no room: their later fragments have no line.
+    pub fn forgotten_datagrams(&self) -> u64 {
+        self.posing.forgotten_datagrams() + self.taken.forgotten()
+    }
+
     /// The report of a packet that the tap saw, if there is one. It is of use once. `behind` are the frames behind.
     pub fn take(&mut self, seen: &Seen, behind: &mut Frames) -> Option<Does> {
         let in_fragments = matches!(seen.packet.net, Net::Ip(Ip { fragment: Some(_), .. }));

@@ -114,9 +114,14 @@ impl Translated {
         Some(end)
     }
 
-    /// Connections, and datagrams of theirs, that found no room.
+    /// Connections that found no room.
     pub fn forgotten(&self) -> u64 {
-        self.ends.forgotten() + self.datagrams.forgotten()
+        self.ends.forgotten()
+    }
+
+    /// Datagrams in fragments that found no room: their later fragments are judged as the tap sees them.
+    pub fn forgotten_datagrams(&self) -> u64 {
+        self.datagrams.forgotten()
     }
 }
 

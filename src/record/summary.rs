@@ -57,7 +57,8 @@ pub struct Summary {
     pub forwarded: u64,
     /// Translated flows through this machine that found no room: their packets were taken for its own.
     pub untold_flows: u64,
-    /// Datagrams in fragments that found no room: of what was dropped, fragments may have a line of their own.
+    /// Datagrams in fragments that found no room: of what was dropped, fragments may have a line of their own, and of what was
+    /// translated, forwarded or a transparent proxy's their later fragments are taken for what they look like.
     pub untold_datagrams: u64,
     /// Packets for addresses of others that found no room to wait in until it was known whether rules of others lead them
     /// to this machine: those that were have no line.

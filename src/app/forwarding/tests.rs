@@ -1,5 +1,6 @@
 //! Flows that are translated, and connections of this machine's own with the same ends.
 
+use super::super::first_fragments;
 use super::*;
 use crate::conntrack::Tuple;
 use crate::packet::{Fragment, Protocol, TcpFlags};
@@ -245,4 +246,15 @@ fn fragments_go_with_their_first() {
     forwarding.entered(&first, at(2));
     assert!(forwarding.covers(&later, at(2)));
     assert!(!forwarding.covers(&later, at(4)), "another datagram by then");
+}
+
+#[test]
+fn datagrams_that_find_no_room_are_counted() {
+    let mut forwarding = Forwarding::default();
+    let room = u32::try_from(first_fragments::MAX_DATAGRAMS).unwrap();
+    for id in 0..room + 3 {
+        let fragment = Some(Fragment { id, offset: 0, len: 80, more: true });
+        forwarding.entered(&Ip { fragment, ..udp(CLIENT, HOST, (4000, 8080)) }, at(1));
+    }
+    assert_eq!(forwarding.forgotten_datagrams(), 3);
 }

@@ -66,9 +66,14 @@ impl Posing {
         sent.or_else(|| self.datagrams.get(&ip, seen.time).map(|&src| Ip { src, ..ip }))
     }
 
-    /// How many found no room.
+    /// Senders that found no room.
     pub(super) fn forgotten(&self) -> u64 {
         self.senders.forgotten()
+    }
+
+    /// Datagrams in fragments that found no room.
+    pub(super) fn forgotten_datagrams(&self) -> u64 {
+        self.datagrams.forgotten()
     }
 }
 
@@ -79,6 +84,7 @@ fn sender(ip: &Ip) -> Option<Sender> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::first_fragments;
     use crate::engine::Direction;
     use crate::packet::{Fragment, Packet, Ports, Protocol, Transport};
     use crate::time::Timestamp;
@@ -134,6 +140,16 @@ mod tests {
         assert!(!covers(&mut posing, &later));
         assert!(covers(&mut posing, &seen(datagram_of((4000, 53), fragment(0)), 1)));
         assert!(covers(&mut posing, &later));
+    }
+
+    #[test]
+    fn datagrams_that_find_no_room_are_counted() {
+        let mut posing = Posing::default();
+        posing.report(&seen(datagram_of((4000, 53), None), 0));
+        let first = |id| datagram_of((4000, 53), Some(Fragment { id, offset: 0, len: 80, more: true }));
+        let room = u32::try_from(first_fragments::MAX_DATAGRAMS).unwrap();
+        assert!((0..room + 3).all(|id| covers(&mut posing, &seen(first(id), 1))));
+        assert_eq!(posing.forgotten_datagrams(), 3);
     }
 
     #[test]

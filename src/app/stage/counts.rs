@@ -21,7 +21,9 @@ impl Stage {
                 + self.translated.forgotten()
                 + self.truth.as_ref().map_or(0, |truth| truth.own.forgotten()),
             untold_packets: self.truth.as_ref().map_or(0, |truth| truth.withheld.refused()),
-            untold_datagrams: self.truth.as_ref().map_or(0, |truth| truth.withheld.forgotten()),
+            untold_datagrams: self.forwarding.forgotten_datagrams()
+                + self.translated.forgotten_datagrams()
+                + self.truth.as_ref().map_or(0, |truth| truth.withheld.forgotten() + truth.own.forgotten_datagrams()),
             duplicates: self.duplicates,
             other_host: self.other_host,
             not_for_stack: self.not_for_stack,
