@@ -25,26 +25,24 @@ impl Related {
     /// Whether an error was reported; each report tells of one. `others` are the ends of what it is about to the rules, where
     /// they are translated behind them.
     pub(super) fn take(&mut self, seen: &Seen, others: Option<Ends>) -> bool {
-        if self.0.is_empty() {
-            return false;
-        }
-        let place = self.0.iter().position(|(reported, _)| is_same(seen, reported, others));
-        place.and_then(|place| self.0.remove(place)).is_some()
+        // Most packets that go out are none.
+        let Some(error) = error_in(seen).filter(|_| !self.0.is_empty()) else { return false };
+        let is_it = |(reported, _): &(Seen, _)| {
+            error_in(reported).as_ref() == Some(&error) && is_about_the_same(seen, reported, others)
+        };
+        self.0.iter().position(is_it).and_then(|place| self.0.remove(place)).is_some()
     }
 }
 
-/// Whether two sightings are of the same error. Behind the rules translation can change where it comes from and what it is
-/// about; one on its way through has lost one of its time to live.
-fn is_same(seen: &Seen, reported: &Seen, others: Option<Ends>) -> bool {
-    let is_alike = || error(seen).is_some_and(|error_seen| Some(error_seen) == error(reported));
-    let is_about_the_same = || {
-        seen.fingerprint == reported.fingerprint || others.is_some_and(|others| ends(&reported.packet) == Some(others))
-    };
-    seen.interface == reported.interface && is_alike() && is_about_the_same()
+/// Whether two sightings of errors are about the same packet. Behind the rules translation can change what one is about.
+fn is_about_the_same(seen: &Seen, reported: &Seen, others: Option<Ends>) -> bool {
+    let is_other_form = || others.is_some_and(|others| ends(&reported.packet) == Some(others));
+    seen.interface == reported.interface && (seen.fingerprint == reported.fingerprint || is_other_form())
 }
 
-/// What an error says to whom.
-fn error(seen: &Seen) -> Option<impl Eq> {
+/// What an error says to whom; where it comes from translation can change behind the rules. One on its way through has lost
+/// one of its time to live.
+fn error_in(seen: &Seen) -> Option<impl Eq + use<>> {
     let Net::Ip(Ip { dst, ttl, len, transport: Transport::Icmp(icmp), .. }) = seen.packet.net else { return None };
     Some((dst, ttl, len, icmp.kind, icmp.code))
 }
