@@ -10,6 +10,7 @@ mod known;
 mod tests;
 
 use super::first_fragments::FirstFragments;
+use super::own::FRAGMENTS;
 use super::passing::Passing;
 use super::remembered::Remembered;
 use super::withheld::Seen;
@@ -162,15 +163,18 @@ impl Forwarding {
             return false;
         }
         let with_its_datagram = || self.datagrams.get(packet, time).is_some();
-        let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.goes_through(&ends, time));
+        // A datagram opens a connection when all of it has come, and its report is as old as the last fragment.
+        let opened = if packet.fragment.is_some() { time.plus(FRAGMENTS) } else { time };
+        let in_its_flow = || Ends::of_packet(packet).is_some_and(|ends| self.goes_through(&ends, time, opened));
         with_its_datagram() || in_its_flow()
     }
 
     /// Whether what bears these ends at `time` is part of a translated flow. A connection of this machine may have had
-    /// the same before the flow began, which is told at once with all that came meanwhile.
-    fn goes_through(&self, ends: &Ends, time: Timestamp) -> bool {
+    /// the same before the flow began, which is told at once with all that came meanwhile; what bears them has opened it, if
+    /// it did, by `opened`.
+    fn goes_through(&self, ends: &Ends, time: Timestamp, opened: Timestamp) -> bool {
         let Some(side) = self.translated.get(ends, time) else { return false };
-        let Some(own) = self.own.of(ends, time).and_then(|own| own.latest(time)) else { return true };
+        let Some(own) = self.own.of(ends, time).and_then(|own| own.latest(opened)) else { return true };
         // Another flow of the same ends may have followed, and have left with others: then the last beginning is its own.
         let followed = self.translated.get(&side.others, time).is_some_and(|successor| successor.others != *ends);
         let begun = self.begun.of(&side.between, time);

@@ -18,7 +18,7 @@ use std::time::Duration;
 const KEPT: Duration = Duration::from_secs(1);
 
 /// How long the fragments of a packet may be apart that was reported whole.
-const FRAGMENTS: Duration = Duration::from_millis(30);
+pub(super) const FRAGMENTS: Duration = Duration::from_millis(30);
 
 /// Reports that are kept at most; of more the oldest go early.
 const MAX_KEPT: usize = 1 << 14;
