@@ -56,7 +56,8 @@ fn plan(
 
 /// Options of a plan with this generation and group for reports.
 fn options(backend: Backend, (generation, nflog_group): (u32, Option<u16>)) -> Options {
-    Options { generation, nflog_group, raw: true, bpf: true, backend, forwards: firewall::forwards() }
+    let (last_user, forwards) = (firewall::last_user(), firewall::forwards());
+    Options { generation, nflog_group, raw: true, bpf: true, last_user, backend, forwards }
 }
 
 /// The rules in force.

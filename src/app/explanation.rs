@@ -189,6 +189,10 @@ impl Case<'_> {
         if self.is_hidden() {
             return Explanation { rule: rule(), reason: HIDDEN.to_owned(), cause: None };
         }
+        if self.may_answer() && generations.in_force(self.seen.time).any(KernelRules::rejects) {
+            let reason = "it could be the answer to a rejected packet".to_owned();
+            return Explanation { rule: reject_answer(), reason, cause: None };
+        }
         let cause = match self.predicted.state {
             _ if !reply_allowed => Cause::Unexplained,
             State::Invalid if self.is_tcp() => Cause::Window,
@@ -202,6 +206,12 @@ impl Case<'_> {
             return Explanation { rule: rule(), reason: others.words().to_owned(), cause: Some(Cause::Others) };
         }
         Explanation { rule: rule(), reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
+    }
+
+    /// Whether it is an error of the kind that rules which reject answer with: where the kernel can't tell it from an
+    /// answer, it passes as one.
+    fn may_answer(&self) -> bool {
+        self.seen.direction != Direction::Incoming && self.ip().is_some_and(Ip::says_port_is_unreachable)
     }
 
     /// Whether a rule was to decide by its ports, and could not see them.
@@ -244,6 +254,11 @@ fn line(matcher: &Matcher, decision: &Decision, packet: &Ip) -> Explanation {
     matcher.write_reason(decision, packet, &mut reason);
     let rule = matcher.rules().get(decision.rule.0 as usize).cloned().unwrap_or_else(unknown_rule);
     Explanation { rule, reason: String::from_utf8_lossy(&reason).into_owned(), cause: None }
+}
+
+/// What lets the answers of rules that reject pass.
+pub fn reject_answer() -> RuleInfo {
+    RuleInfo { id: Arc::from("guard:reject-answer"), step: Step::Guard }
 }
 
 /// What stands for a rule of a generation that nobody remembers.

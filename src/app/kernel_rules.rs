@@ -56,6 +56,11 @@ impl KernelRules {
         Self { generation, rules: Vec::new(), matcher, announced: now, shared: None, rest: true }
     }
 
+    /// Whether any rule answers what it blocks.
+    pub fn rejects(&self) -> bool {
+        self.rules.iter().any(KernelRule::rejects)
+    }
+
     /// The number of the rule that dropped a packet which was reported as `number`: of those that share their reports
     /// the first that the packet satisfies. `number` itself if that is another, for then the kernel took the packet for
     /// something else.

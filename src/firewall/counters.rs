@@ -285,6 +285,7 @@ mod tests {
                 nflog_group: None,
                 raw: true,
                 bpf: true,
+                last_user: 65_534,
                 backend: Backend::NfTables,
                 forwards: false,
             };

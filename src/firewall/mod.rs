@@ -41,9 +41,38 @@ pub use presence::is_in_force;
 pub use removal::clean;
 pub use tools::{Backend, Tools, Variant};
 
+/// The last of the users from 0 on that there are in this user namespace: what [`Options::last_user`] asks. One in which
+/// that can't be told has at least its root.
+pub fn last_user() -> u32 {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().find_map(last_of_extent).unwrap_or(0)
+}
+
+/// The last user of an extent that begins with 0: its columns are the first user inside, the first outside, and how many.
+fn last_of_extent(extent: &str) -> Option<u32> {
+    let mut columns = extent.split_ascii_whitespace().map(str::parse::<u32>);
+    let (first, count) = (columns.next()?.ok()?, columns.nth(1)?.ok()?);
+    count.checked_sub(1).filter(|_| first == 0)
+}
+
 /// Whether this machine passes packets on now, in either family: what [`Options::forwards`] asks.
 pub fn forwards() -> bool {
     ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
         .iter()
         .any(|name| std::fs::read_to_string(format!("/proc/sys/net/{name}")).is_ok_and(|value| value.trim() != "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_of_extent;
+
+    #[test]
+    fn the_last_user_is_that_of_the_extent_from_0_on() {
+        assert_eq!(last_of_extent("         0          0 4294967295"), Some(4_294_967_294));
+        assert_eq!(last_of_extent("0 100000 65536"), Some(65_535));
+        assert_eq!(last_of_extent("0 1000 1"), Some(0));
+        for other in ["", "0", "0 0 0", "1000 1000 1", "0 0 x"] {
+            assert_eq!(last_of_extent(other), None, "{other}");
+        }
+    }
 }

@@ -65,6 +65,7 @@ mod tests {
         nflog_group: Some(7),
         raw: true,
         bpf: true,
+        last_user: 65_534,
         backend: Backend::NfTables,
         forwards: true,
     };

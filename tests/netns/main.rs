@@ -11,6 +11,7 @@
     reason = "a test says so by failing"
 )]
 
+mod answers;
 mod audit;
 mod bans;
 mod capture;
@@ -64,6 +65,7 @@ type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
     [
+        answers::CASES,
         audit::CASES,
         bans::CASES,
         capture::CASES,

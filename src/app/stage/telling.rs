@@ -2,10 +2,10 @@
 
 use super::through::Place;
 use super::{Stage, around};
-use crate::app::explanation::Form;
+use crate::app::explanation::{Form, reject_answer};
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{Seen, Settled};
-use crate::engine::{Direction, RuleInfo, State, Step};
+use crate::engine::{Direction, RuleInfo, State};
 use crate::packet::Packet;
 use crate::record::Verdict;
 
@@ -106,8 +106,7 @@ impl Stage {
     /// Tells of a packet from or to this machine that was not dropped.
     fn tell_own(&mut self, seen: &Seen, form: Form) {
         if self.answers_a_rejected(seen) {
-            let answer = RuleInfo { id: "guard:reject-answer".into(), step: Step::Guard };
-            return self.write_as(seen, &answer, Verdict::Allowed, "answer to a rejected packet");
+            return self.write_as(seen, &reject_answer(), Verdict::Allowed, "answer to a rejected packet");
         }
         self.tell_let_through(seen, &[form]);
     }

@@ -6,6 +6,7 @@
 //! a set tells it, in a chain of its own, so that a set is looked up once; many ordered rules share one ([`shared`]).
 
 mod ahead;
+mod answers;
 mod chains;
 mod conditions;
 mod effective;
@@ -55,6 +56,8 @@ pub struct Options {
     pub raw: bool,
     /// Whether the kernel runs BPF programs for rules of IPv6: they tell the resets of a rule that rejects.
     pub bpf: bool,
+    /// The last user that a rule can name; the first is 0. A user namespace may have few.
+    pub last_user: u32,
     /// Whose tables it is for: each has matches that do what others do not.
     pub backend: Backend,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and

@@ -7,9 +7,8 @@ use super::conditions::{
 };
 use super::effective::{Effective, Listed};
 use super::groups::{Numbered, groups};
-use super::icmp::{of_type, unreachable_port};
+use super::icmp::of_type;
 use super::peers;
-use super::resets;
 use super::sets::Sets;
 use super::spec::{Match, Target};
 use crate::firewall::family::Family;
@@ -38,7 +37,7 @@ pub(super) struct Steps<'a, 'b> {
     pub(super) set_names: HashMap<u32, String>,
 }
 
-const STATE: &str = "-m conntrack --ctstate";
+pub(super) const STATE: &str = "-m conntrack --ctstate";
 
 /// Over how many chains many ordered rules are spread, and how many rules a chain has at least then. To print a piece of a
 /// chain the kernel steps over all of it that has been printed (`__nf_tables_dump_rules`): one of twenty thousand rules
@@ -194,7 +193,7 @@ impl Steps<'_, '_> {
 
     /// What has these flags, and belongs to such a connection. Where a look at the flags drops what has no whole header it
     /// comes last: such a packet belongs to no connection.
-    fn segment(&self, segment: &Match, flags: &str, connection: &str) -> Match {
+    pub(super) fn segment(&self, segment: &Match, flags: &str, connection: &str) -> Match {
         let flags = format!("-m tcp {flags}");
         match self.options.backend {
             Backend::NfTables => segment.with(flags).with(connection),
@@ -234,40 +233,6 @@ impl Steps<'_, '_> {
         match self.family() {
             Family::V4 => of_type(3, Some(4), Family::V4),
             Family::V6 => of_type(2, None, Family::V6),
-        }
-    }
-
-    /// What a REJECT of ours sends always passes.
-    ///
-    /// The kernel ties the answer to the connection of the packet that it answers: RELATED. For TCP only a REJECT makes
-    /// such a reset. An ICMP error of the same state and type could be the host's own answer to a closed port, but then
-    /// the connection has been confirmed, which the one of a rejected opening packet never is. What answers an INVALID
-    /// packet has no connection. In IPv4 it has no socket either, unlike the host's own resets; in IPv6 its checksum is
-    /// whole, where that of the host's own is left to the [device](resets).
-    ///
-    /// What an outgoing packet is answered with arrives by loopback.
-    fn answers(&mut self, direction: RuleDirection, later: bool) {
-        let here = match direction {
-            RuleDirection::In => Match { interface: Some("-i lo".to_owned()), ..Match::default() },
-            RuleDirection::Out => Match::default(),
-        };
-        let segment = here.and(Match::protocol(Protocol::TCP));
-        let reset = |connection: &str| self.segment(&segment, "--tcp-flags RST RST", connection);
-        let error = here.and(unreachable_port(self.family()));
-        let mut all =
-            vec![reset(&format!("{STATE} RELATED")), error.with(format!("{STATE} RELATED ! --ctstatus CONFIRMED"))];
-        // The lists have let pass what it answers, and with that its answer.
-        if direction == RuleDirection::Out && later {
-            let invalid = reset(&format!("{STATE} INVALID -m owner ! --socket-exists"));
-            all.push(match self.family() {
-                Family::V6 if self.options.bpf => {
-                    invalid.with(format!("-m bpf --bytecode \"{}\"", resets::whole_checksum()))
-                }
-                _ => invalid,
-            });
-        }
-        for conditions in all {
-            self.writer.built_in("guard:reject-answer", &conditions, &Target::Return);
         }
     }
 

@@ -64,7 +64,7 @@ fn circumstances() -> (Host, Options) {
     let host = Host { addresses: vec![(address(HOST4), 24), (address(HOST6), 64)], ..Host::default() };
     // What it writes for these both take.
     let (backend, forwards) = (Backend::NfTables, firewall::forwards());
-    (host, Options { generation, nflog_group: Some(77), raw: true, bpf: true, backend, forwards })
+    (host, Options { generation, nflog_group: Some(77), raw: true, bpf: true, last_user: 0, backend, forwards })
 }
 
 fn tools(variant: Variant) -> Tools {

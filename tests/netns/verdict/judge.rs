@@ -302,12 +302,15 @@ fn cause(happening: &Happening, decision: &Decision, rejects: bool) -> Option<&'
         return Some(INCOMPLETE);
     }
     let kernel = if matches!(happening.state, 'O' | 'F') { 'N' } else { happening.state };
+    let may_answer = rejects && (happening.loopback || happening.hook == Hook::Output);
     match (kernel, engine) {
         ('-', _) => None,
         // What answers an INVALID packet can't be told from what a reject answers it with.
-        ('I', 'I') if rejects && (happening.loopback || happening.hook == Hook::Output) && is_reset(&happening.ip) => {
+        ('I', 'I') if may_answer && (is_reset(&happening.ip) || happening.ip.says_port_is_unreachable()) => {
             Some("invalid")
         }
+        // Nor an error about a connection from one about what of it was rejected.
+        ('L', _) if may_answer && happening.ip.says_port_is_unreachable() => Some("reject-answer"),
         (kernel, engine) if kernel == engine => None,
         ('I', _) => Some("invalid"),
         ('U', _) => Some("untracked"),

@@ -31,6 +31,7 @@ const OPTIONS: Options = Options {
     nflog_group: Some(77),
     raw: true,
     bpf: true,
+    last_user: 65_534,
     backend: Backend::NfTables,
     forwards: false,
 };
@@ -354,20 +355,36 @@ fn a_reject_answers_tcp_with_a_reset_and_its_answers_pass() {
         ]
     );
     assert_eq!(chain(&plan, Family::V4, "PFW-OUT"), <[&str; 0]>::default());
+    let answers = |rules: &str, name| {
+        let rules = chain(&self::plan(rules), Family::V4, name);
+        rules.into_iter().filter_map(|rule| Some(rule.strip_suffix(" -j RETURN # guard:reject-answer")?.to_owned()))
+    };
+    let answers = |rules: &str, name| answers(rules, name).collect::<Vec<_>>();
     let both = r#"{ "block_protocols": ["icmp"], "rules": [{ "action": "reject", "dst_port": 113 }] }"#;
-    let answers: Vec<_> =
-        chain(&self::plan(both), Family::V4, "PFW-OUT").into_iter().filter(|rule| rule.contains("answer")).collect();
     assert_eq!(
-        answers,
+        answers(both, "PFW-OUT"),
         [
-            "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED -j RETURN # guard:reject-answer",
-            "-p icmp -m icmp --icmp-type 3/3 -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED -j RETURN # guard:reject-answer",
-            "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate INVALID -m owner ! --socket-exists -j RETURN # guard:reject-answer",
+            "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate RELATED",
+            "-p icmp -m icmp --icmp-type 3/3 -m conntrack --ctstate RELATED ! --ctstatus CONFIRMED",
+            "-p icmp -m icmp --icmp-type 3/3 -m owner ! --uid-owner 0-65534 -m conntrack --ctstate RELATED --ctproto 17 --ctreplsrcport 113 --ctdir REPLY",
+            "-p icmp -m icmp --icmp-type 3/3 -m owner ! --uid-owner 0-65534 -m conntrack --ctstate INVALID",
+            "-p tcp -m tcp --tcp-flags RST RST -m conntrack --ctstate INVALID -m owner ! --socket-exists",
         ]
     );
+    let told = |protocols: &str| {
+        let rule = r#""rules": [{ "action": "reject", "direction": "in", "protocol": "#;
+        let rules = format!(r#"{{ "block_protocols": ["icmp"], {rule}{protocols} }}] }}"#);
+        let of_connections = |rule: &String| rule.contains("RELATED") && rule.contains("--ctdir REPLY");
+        answers(&rules, "PFW-IN").into_iter().filter(of_connections).collect::<Vec<_>>()
+    };
+    let error = "-i lo -p icmp -m icmp --icmp-type 3/3 -m conntrack --ctstate RELATED";
+    assert_eq!(told(r#""udp""#), [format!("{error} --ctproto 17 --ctdir REPLY")]);
+    assert_eq!(told(r#"["tcp", "icmp"]"#), [format!("{error} --ctproto 1 --ctdir REPLY")]);
+    assert_eq!(told(r#""!gre""#), [format!("{error} --ctdir REPLY")], "of so many any");
+    assert_eq!(told(r#""tcp""#), <[&str; 0]>::default(), "no error answers TCP");
     let of_invalid = |rules: &str, family| {
         let rules = chain(&self::plan(rules), family, "PFW-OUT");
-        rules.into_iter().filter(|rule| rule.contains("answer") && rule.contains("INVALID")).collect::<Vec<_>>()
+        rules.into_iter().filter(|rule| rule.contains("RST") && rule.contains("INVALID")).collect::<Vec<_>>()
     };
     let lists =
         r#"{ "block_protocols": ["icmp"], "rules": [{ "action": "reject", "direction": "in", "dst_port": 113 }] }"#;
