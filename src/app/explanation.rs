@@ -72,6 +72,8 @@ pub struct Case<'a> {
     pub predicted: Decision,
     /// The rule that was to decide, while it is remembered.
     pub rule: Option<&'a RuleInfo>,
+    /// Whether this machine passes packets of its family on.
+    pub forwards: bool,
 }
 
 impl Case<'_> {
@@ -226,7 +228,8 @@ impl Case<'_> {
         let is_simple = self.seen.direction == Direction::Incoming && is_as_seen;
         let ip = self.ip().filter(|_| is_simple)?;
         let source_routed = self.seen.packet.odd.is_some_and(|odd| odd.alert == Alert::Ipv4SourceRoute);
-        discard(Arrival { src: ip.src, dst: ip.dst, interface: self.seen.interface, source_routed })
+        let (interface, forwards) = (self.seen.interface, self.forwards);
+        discard(Arrival { src: ip.src, dst: ip.dst, interface, source_routed, ttl: ip.ttl, forwards })
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.
@@ -324,7 +327,7 @@ mod tests {
     }
 
     fn case<'a>(seen: &'a Seen, forms: &'a [Form], predicted: Decision) -> Case<'a> {
-        Case { seen, forms, interface: "eth0", predicted, rule: None }
+        Case { seen, forms, interface: "eth0", predicted, rule: None, forwards: false }
     }
 
     fn form(seen: &Seen, decision: Decision) -> [Form; 1] {

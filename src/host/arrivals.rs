@@ -5,6 +5,7 @@
 //! machine that are not passed on, and those that say themselves which way they are to take (`ip_route_input_slow`,
 //! `ip_forward`, `ip_rcv_options`, `ip6_rcv_core`, `ip6_mc_input`, `ip6_forward`).
 
+use super::translation::translates;
 use super::ways::{HEADER, NEW_ROUTE, question};
 use crate::netlink::{Message, Socket};
 use pnet::datalink;
@@ -28,6 +29,8 @@ pub struct Arrivals {
     socket: Option<Socket>,
     /// The latest answer, when it was given and to what.
     latest: Option<(Instant, Arrival, Option<Discard>)>,
+    /// Whether there are rules that translate, and when they were looked for.
+    translates: Option<(Instant, bool)>,
 }
 
 /// What routing goes by with a packet that came in.
@@ -41,6 +44,21 @@ pub struct Arrival {
     pub interface: u32,
     /// Whether it says itself by which hosts it is to go (RFC 791 section 3.1).
     pub source_routed: bool,
+    /// Its time to live, or hop limit.
+    pub ttl: u8,
+    /// Whether this machine passes packets of its family on.
+    pub forwards: bool,
+}
+
+impl Arrival {
+    /// Why it is not passed on, wherever it is to go.
+    fn ends_here(&self) -> Option<Discard> {
+        match self.src {
+            _ if self.ttl <= 1 => Some(Discard::TimeToLive),
+            IpAddr::V6(src) if src.is_unicast_link_local() => Some(Discard::BeyondLink),
+            _ => None,
+        }
+    }
 }
 
 /// Why a packet is discarded.
@@ -55,6 +73,10 @@ pub enum Discard {
     ForAnother,
     /// Hardly any machine has senders choose the way.
     SourceRouted,
+    /// It is for another machine, if need be once it is translated, and has come as far as it may.
+    TimeToLive,
+    /// It is for another machine, if need be once it is translated, and its source means nothing there.
+    BeyondLink,
 }
 
 impl Discard {
@@ -65,6 +87,8 @@ impl Discard {
             Self::NoRoute => "no packet comes in by that interface from or to such an address",
             Self::ForAnother => "it is for another machine, and the kernel does not pass it on",
             Self::SourceRouted => "it has a source route, which the kernel does not accept",
+            Self::TimeToLive => "it is for another machine, and its time to live ends here",
+            Self::BeyondLink => "it is for another machine, and its source is an address of the link that it came by",
         }
     }
 }
@@ -79,13 +103,13 @@ impl Arrivals {
         {
             return answer;
         }
-        let answer = self.ask(arrival);
+        let answer = self.ask(arrival).or_else(|| self.led_away(arrival, now));
         self.latest = Some((now, arrival, answer));
         answer
     }
 
     fn ask(&mut self, arrival: Arrival) -> Option<Discard> {
-        let Arrival { src, dst, interface, source_routed } = arrival;
+        let Arrival { src, dst, interface, source_routed, .. } = arrival;
         match (src, dst) {
             _ if source_routed && !accepts_source_routes(interface) => Some(Discard::SourceRouted),
             (IpAddr::V6(src), IpAddr::V6(dst)) if dst.is_multicast() => {
@@ -96,6 +120,14 @@ impl Arrivals {
             (IpAddr::V6(src), IpAddr::V6(dst)) if is_never_outside(src, dst) => Some(Discard::NoRoute),
             _ => self.refusal(arrival),
         }
+    }
+
+    /// Why a packet that was for this machine is not passed on, where translation may have led it away.
+    fn led_away(&mut self, arrival: Arrival, now: Instant) -> Option<Discard> {
+        let why = arrival.ends_here().filter(|_| arrival.forwards && !arrival.dst.is_multicast())?;
+        let known = self.translates.filter(|&(at, _)| now.duration_since(at) < FRESH);
+        let (_, translates) = *self.translates.insert(known.unwrap_or_else(|| (now, translates(true))));
+        translates.then_some(why)
     }
 
     /// What the answer of routing is about a packet that comes in there.
@@ -164,7 +196,7 @@ mod tests {
 
     fn discards(src: &str, dst: &str) -> bool {
         let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
-        let arrival = Arrival { src, dst, interface: LOOPBACK, source_routed: false };
+        let arrival = Arrival { src, dst, interface: LOOPBACK, source_routed: false, ttl: 64, forwards: false };
         Arrivals::default().why_discarded(arrival, Instant::now()).is_some()
     }
 

@@ -16,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("what_routing_discards_is_no_difference", what_routing_discards),
     ("what_is_for_another_and_came_in_a_frame_for_all_is_no_difference", what_is_not_passed_on),
     ("what_has_a_source_route_is_no_difference", what_has_a_source_route),
+    ("what_is_led_to_where_it_can_t_go_is_no_difference", what_is_led_too_far),
     ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
     ("a_header_cut_off_behind_its_ports_is_told_as_the_kernel_judged_it", ports_of_a_cut_off_header),
     ("what_others_drop_in_front_is_no_defect", what_others_drop_in_front),
@@ -67,6 +68,43 @@ fn what_is_not_passed_on() {
     // What is for this machine is taken in whatever its frame.
     wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", "rule=block_ips"]);
     ends_as_predicted(pfw);
+}
+
+/// Addresses of the link: of who sends, and of this machine.
+const LINK6: &str = "fe80::4";
+const HOST_LINK6: &str = "fe80::77:1";
+
+fn what_is_led_too_far() {
+    let world = World::new().with_server();
+    sh(&format!("ip addr add {HOST_LINK6}/64 dev eth0 nodad"));
+    for variant in variant::BOTH {
+        variant::choose(variant);
+        for (tool, to) in [("iptables", format!("{SERVER4}:9")), ("ip6tables", format!("[{SERVER6}]:9"))] {
+            sh(&format!("{tool} -t nat -A PREROUTING -i eth0 -p udp --dport 2222 -j DNAT --to {to}"));
+        }
+        let pfw = enforce(&world, r#"{ "block_protocols": ["udp"] }"#, []);
+        let (wire, host) = (on_peer(|| Wire::open("eth0")), mac("", "eth0"));
+        let send = |spec: &Spec| wire.send(&frame(host, [2, 0, 0, 0, 0, 9], None, &spec.bytes()));
+        send(&datagram(LINK6, HOST_LINK6, 2222));
+        let reason = "reason=\"discarded by the kernel before any rule: it is for another machine, and its source is";
+        let rule = "rule=block_protocols:udp ";
+        wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", LINK6, ":2222 ", rule, reason]);
+        let reason =
+            "reason=\"discarded by the kernel before any rule: it is for another machine, and its time to live";
+        for (src, dst) in [(PEER4, HOST4), (PEER6, HOST6)] {
+            send(&Spec { ttl: 1, ..datagram(src, dst, 2222) });
+            wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", src, dst, ":2222 ", rule, reason]);
+        }
+        // Those that stay here, or may go on.
+        send(&datagram(LINK6, HOST_LINK6, 9));
+        send(&Spec { ttl: 1, ..datagram(PEER4, HOST4, 9) });
+        wait_for_lines(&world, 2, &["[BLOCKED] incoming eth0 UDP", ":9 ", rule]);
+        send(&datagram(PEER6, HOST6, 2222));
+        wait_for_lines(&world, 1, &["[BLOCKED] forwarded eth0 UDP", SERVER6, rule]);
+        ends_as_predicted(pfw);
+        sh("iptables -t nat -F && ip6tables -t nat -F && conntrack -F");
+        std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
+    }
 }
 
 /// The options of RFC 791 section 3.1.

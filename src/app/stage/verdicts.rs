@@ -75,7 +75,8 @@ impl Stage {
         let Some(truth) = &mut self.truth else { return };
         let interface = self.interfaces.name(seen.interface).unwrap_or_default();
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
-        let case = Case { seen, forms, interface, predicted, rule };
+        let forwards = seen.packet.ip().is_some_and(|ip| self.host.forwards(ip.dst.is_ipv4()));
+        let case = Case { seen, forms, interface, predicted, rule, forwards };
         let discard = |arrival| truth.arrivals.why_discarded(arrival, Instant::now());
         let others = || match seen.direction {
             _ if truth.disturbed.covers(seen.time) => Some(Others::ChangedRules),
