@@ -171,8 +171,7 @@ impl Case<'_> {
         let rule = || self.rule.cloned().unwrap_or_else(unknown_rule);
         // For some seconds after a change the rules before it would explain much that no rule has seen.
         if let Some(why) = self.why_discarded(discard) {
-            let reason = format!("discarded by the kernel before any rule: {}", why.words());
-            return Explanation { rule: rule(), reason, cause: None };
+            return Explanation { rule: rule(), reason: why.reason(), cause: None };
         }
         let mut reply_allowed = false;
         for kernel in generations.in_force(self.seen.time) {

@@ -6,7 +6,7 @@
 //! `ip_forward`, `ip_rcv_options`, `ip6_rcv_core`, `ip6_mc_input`, `ip6_forward`).
 
 use super::translation::translates;
-use super::ways::{HEADER, NEW_ROUTE, question};
+use super::ways::{HEADER, NEW_ROUTE, interface, question};
 use crate::netlink::{Message, Socket};
 use pnet::datalink;
 use std::io;
@@ -29,6 +29,8 @@ pub struct Arrivals {
     socket: Option<Socket>,
     /// The latest answer, when it was given and to what.
     latest: Option<(Instant, Arrival, Option<Discard>)>,
+    /// The same for packets that are for another machine.
+    latest_on: Option<(Instant, Arrival, Option<Discard>)>,
     /// Whether there are rules that translate, and when they were looked for.
     translates: Option<(Instant, bool)>,
 }
@@ -80,8 +82,13 @@ pub enum Discard {
 }
 
 impl Discard {
+    /// What is said of such a packet.
+    pub fn reason(self) -> String {
+        format!("discarded by the kernel before any rule: {}", self.words())
+    }
+
     /// In words.
-    pub const fn words(self) -> &'static str {
+    const fn words(self) -> &'static str {
         match self {
             Self::NotJoined => "nobody here has joined that group",
             Self::NoRoute => "no packet comes in by that interface from or to such an address",
@@ -130,31 +137,111 @@ impl Arrivals {
         translates.then_some(why)
     }
 
+    /// Why a packet that is for another machine is not passed on, where this one passes packets on; `None` if it is, or that
+    /// can't be told. Only about what its addresses or its time to live make suspect is routing asked. `owns` tells what
+    /// comes to this machine.
+    pub fn why_not_passed_on(
+        &mut self,
+        arrival: Arrival,
+        owns: impl Fn(IpAddr) -> bool,
+        now: Instant,
+    ) -> Option<Discard> {
+        let is_suspect = arrival.ends_here().is_some() || has_no_sender(arrival.src, owns) || is_nobody(arrival.dst);
+        if !is_suspect {
+            return None;
+        }
+        if let Some((at, asked, answer)) = self.latest_on
+            && asked == arrival
+            && now.duration_since(at) < FRESH
+        {
+            return answer;
+        }
+        let answer = match self.way(arrival) {
+            // IPv6 has routes to what it never takes from outside.
+            _ if matches!((arrival.src, arrival.dst), (IpAddr::V6(src), IpAddr::V6(dst)) if is_never_outside(src, dst)) => {
+                Some(Discard::NoRoute)
+            }
+            Way::Refused => Some(Discard::NoRoute),
+            Way::On(_) if arrival.ttl <= 1 => Some(Discard::TimeToLive),
+            // What goes back by where it came may have any source.
+            Way::On(Some(interface)) if interface != arrival.interface => match arrival.src {
+                IpAddr::V6(src) if src.is_unspecified() => Some(Discard::NoRoute),
+                _ => arrival.ends_here(),
+            },
+            Way::On(_) | Way::Here | Way::Unknown => None,
+        };
+        self.latest_on = Some((now, arrival, answer));
+        answer
+    }
+
     /// What the answer of routing is about a packet that comes in there.
     fn refusal(&mut self, arrival: Arrival) -> Option<Discard> {
+        match self.way(arrival) {
+            Way::On(_) => Some(Discard::ForAnother),
+            Way::Refused if arrival.dst.is_multicast() => Some(Discard::NotJoined),
+            Way::Refused => Some(Discard::NoRoute),
+            Way::Here | Way::Unknown => None,
+        }
+    }
+
+    /// The way that routing has for a packet that comes in there.
+    fn way(&mut self, arrival: Arrival) -> Way {
         if self.socket.is_none() {
             self.socket = Socket::open(libc::NETLINK_ROUTE, 0).ok();
         }
-        let socket = self.socket.as_mut()?;
+        let Some(socket) = self.socket.as_mut() else { return Way::Unknown };
         let request = question(arrival.dst, libc::NLM_F_ACK).attribute(IN_INTERFACE, &arrival.interface.to_ne_bytes());
         let request = match arrival.src {
             IpAddr::V4(src) => request.attribute(SOURCE, &src.octets()),
             IpAddr::V6(src) => request.attribute(SOURCE, &src.octets()),
         };
-        let mut leads_on = false;
-        let answer = socket.ask(request, &mut |message| leads_on |= is_to_another(&message));
+        let mut way = Way::Here;
+        let answer = socket.ask(request, &mut |message| {
+            if is_to_another(&message) {
+                way = Way::On(interface(&message));
+            }
+        });
         match answer {
-            Ok(()) if leads_on => Some(Discard::ForAnother),
-            answer if is_refusal(&answer) && arrival.dst.is_multicast() => Some(Discard::NotJoined),
-            answer => is_refusal(&answer).then_some(Discard::NoRoute),
+            Ok(()) => way,
+            answer if is_refusal(&answer) => Way::Refused,
+            _ => Way::Unknown,
         }
     }
+}
+
+/// Where routing has a packet go that comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To this machine.
+    Here,
+    /// To another one, by the interface of that index.
+    On(Option<u32>),
+    /// Nowhere.
+    Refused,
+    /// It did not say.
+    Unknown,
 }
 
 /// Whether routes lead to another machine.
 fn is_to_another(message: &Message<'_>) -> bool {
     let route = message.split::<HEADER>().filter(|_| message.kind == NEW_ROUTE);
     route.is_some_and(|(&[_, _, _, _, _, _, _, kind, ..], _)| kind == libc::RTN_UNICAST)
+}
+
+/// Whether no other host sends from an address: in IPv4 `owns` tells those of this machine, which it takes from no other.
+fn has_no_sender(src: IpAddr, owns: impl Fn(IpAddr) -> bool) -> bool {
+    match src {
+        IpAddr::V4(v4) => is_nobody(src) || v4.is_loopback() || v4.is_multicast() || v4.is_broadcast() || owns(src),
+        IpAddr::V6(_) => is_nobody(src) || src.is_loopback() || src.is_multicast(),
+    }
+}
+
+/// Whether an address stands for no host yet (RFC 791 section 3.2, RFC 4291 section 2.5.2).
+const fn is_nobody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[0] == 0,
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    }
 }
 
 /// Whether senders may choose the way of packets that come in there; that must be on for the interface and for all

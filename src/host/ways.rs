@@ -59,7 +59,8 @@ pub(super) fn question(address: IpAddr, flags: i32) -> Request {
     }
 }
 
-fn interface(message: &Message<'_>) -> Option<u32> {
+/// The index of the interface by which a route leaves.
+pub(super) fn interface(message: &Message<'_>) -> Option<u32> {
     let (_, mut attributes) = message.split::<HEADER>().filter(|_| message.kind == NEW_ROUTE)?;
     attributes.find(|attribute| attribute.kind == OUT_INTERFACE).and_then(|attribute| attribute.u32())
 }

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("what_is_for_another_and_came_in_a_frame_for_all_is_no_difference", what_is_not_passed_on),
     ("what_has_a_source_route_is_no_difference", what_has_a_source_route),
     ("what_is_led_to_where_it_can_t_go_is_no_difference", what_is_led_too_far),
+    ("what_a_router_does_not_pass_on_has_one_line", what_a_router_does_not_pass_on),
     ("a_header_that_is_cut_off_is_never_said_to_be_allowed", a_cut_off_header_has_no_verdict),
     ("a_header_cut_off_behind_its_ports_is_told_as_the_kernel_judged_it", ports_of_a_cut_off_header),
     ("what_others_drop_in_front_is_no_defect", what_others_drop_in_front),
@@ -103,6 +104,59 @@ fn what_is_led_too_far() {
         wait_for_lines(&world, 1, &["[BLOCKED] forwarded eth0 UDP", SERVER6, rule]);
         ends_as_predicted(pfw);
         sh("iptables -t nat -F && ip6tables -t nat -F && conntrack -F");
+        std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
+    }
+}
+
+fn what_a_router_does_not_pass_on() {
+    let world = World::new().with_server();
+    // So many that they are dropped in front of routing.
+    let listed = (1..=20).map(|n| format!(r#""10.77.0.{}""#, 100 + 2 * n)).collect::<Vec<_>>().join(",");
+    let rules = format!(r#"{{ "block_ips": [{listed}], "block_ports": ["7/udp"] }}"#);
+    for variant in variant::BOTH {
+        variant::choose(variant);
+        let pfw = enforce(&world, &rules, []);
+        let (wire, host) = (on_peer(|| Wire::open("eth0")), mac("", "eth0"));
+        let send = |spec: &Spec| wire.send(&frame(host, [2, 0, 0, 0, 0, 9], None, &spec.bytes()));
+        let discarded = |src: &str, port: u16, why: &str| {
+            let (port, why) = (format!(":{port} "), format!("discarded by the kernel before any rule: {why}"));
+            wait_for_lines(&world, 1, &["[ALLOWED] incoming eth0 UDP", src, &port, &why]);
+        };
+        for (src, dst, port) in [(PEER4, SERVER4, 1001), (PEER6, SERVER6, 1002), (PEER4, SERVER4, 7)] {
+            send(&Spec { ttl: 1, ..datagram(src, dst, port) });
+            discarded(src, port, "it is for another machine, and its time to live ends here");
+        }
+        let nobody = "no packet comes in by that interface from or to such an address";
+        for (port, src, dst) in [
+            (1011, "127.0.0.1", SERVER4),
+            (1012, "0.0.0.0", SERVER4),
+            (1013, HOST4, SERVER4),
+            (1014, "255.255.255.255", SERVER4),
+            (1015, PEER4, "0.0.0.0"),
+            (1016, "::1", SERVER6),
+            (1017, "::", SERVER6),
+            (1018, PEER6, "::"),
+        ] {
+            send(&datagram(src, dst, port));
+            discarded(src, port, nobody);
+        }
+        send(&datagram(LINK6, SERVER6, 1021));
+        discarded(LINK6, 1021, "it is for another machine, and its source is an address of the link");
+        // They go back by where they came.
+        send(&datagram(LINK6, "fd77::9", 1022));
+        // What is dropped first, and what goes on.
+        send(&Spec { ttl: 1, ..datagram("10.77.0.102", SERVER4, 1031) });
+        wait_for_lines(&world, 1, &["[BLOCKED]", "10.77.0.102:", ":1031 ", "rule=block_ips"]);
+        send(&datagram(PEER4, SERVER4, 7));
+        wait_for_lines(&world, 1, &["[BLOCKED] forwarded eth0 UDP", ":7 "]);
+        for (src, dst) in [(PEER4, SERVER4), (PEER6, SERVER6)] {
+            send(&Spec { ttl: 2, ..datagram(src, dst, 1033) });
+            wait_for_lines(&world, 1, &["[ALLOWED] forwarded eth0 UDP", src, ":1033 "]);
+        }
+        let lines = world.lines(&["eth0 UDP"]);
+        assert_eq!(lines.len(), 17, "{lines:#?}");
+        ends_as_predicted(pfw);
+        sh("conntrack -F");
         std::fs::remove_file(world.path("firewall.log")).expect("there is a log");
     }
 }

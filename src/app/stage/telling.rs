@@ -2,10 +2,11 @@
 
 use super::through::Place;
 use super::{Stage, around};
-use crate::app::explanation::{Form, reject_answer};
+use crate::app::explanation::{Form, reject_answer, unknown_rule};
 use crate::app::pipeline::Judgement;
 use crate::app::withheld::{Seen, Settled};
 use crate::engine::{Direction, RuleInfo, State};
+use crate::host::Discard;
 use crate::packet::Packet;
 use crate::record::Verdict;
 
@@ -94,6 +95,7 @@ impl Stage {
         }
         let form = match self.place(seen) {
             Place::OnItsWayThrough => return,
+            Place::Discarded(why) => return self.tell_discarded(seen, why),
             Place::Nowhere if judgement.is_none() => self.form_in(seen, State::Invalid),
             Place::Related if judgement.is_none() => self.form_in(seen, State::Related),
             Place::Here | Place::Nowhere | Place::Related => self.form(seen, judgement),
@@ -109,6 +111,14 @@ impl Stage {
             return self.write_as(seen, &reject_answer(), Verdict::Allowed, "answer to a rejected packet");
         }
         self.tell_let_through(seen, &[form]);
+    }
+
+    /// Tells of a packet for an address of others that is not passed on. What was foretold of it names the rule.
+    fn tell_discarded(&mut self, seen: &Seen, why: Discard) {
+        self.change_rules(seen.time);
+        let form = self.foretell(seen, seen.packet);
+        let rule = self.pipeline.rule(&form.judgement).cloned().unwrap_or_else(unknown_rule);
+        self.write_as(seen, &rule, Verdict::Allowed, &why.reason());
     }
 
     /// Writes a line with a reason that is not the engine's.

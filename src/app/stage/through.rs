@@ -10,8 +10,10 @@ use crate::app::translated::Behind;
 use crate::app::withheld::{Passage, Seen, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, State};
+use crate::host::{Arrival, Discard};
 use crate::packet::{Ip, Net, Packet, Ports, Tcp, TcpFlags, Transport};
 use std::net::IpAddr;
+use std::time::Instant;
 
 impl Stage {
     /// Where a packet belongs that looks like one from or to this machine. The line of one that is part of a translated
@@ -44,6 +46,12 @@ impl Stage {
                 }
             }
             None if self.begins_instead(seen) => {}
+            None if let Some(why) = self.why_not_passed_on(seen) => {
+                if self.forwarding.shows(seen) {
+                    self.watch_passing(seen);
+                }
+                return Place::Discarded(why);
+            }
             None => {
                 self.forwarding.entered(ip, seen.time);
                 // What else is plainly another's was looked at when it was seen.
@@ -72,6 +80,23 @@ impl Stage {
     /// Whether it was reported that a packet for an address of others was on its way through.
     fn has_passed(&self, seen: &Seen) -> bool {
         seen.for_another && self.truth.as_ref().is_some_and(|truth| truth.withheld.has_passed(seen))
+    }
+
+    /// Why a packet for an address of others is not passed on, if that is certain.
+    fn why_not_passed_on(&mut self, seen: &Seen) -> Option<Discard> {
+        // It may have been dropped in front of routing: of a fragment no report tells, and any may be lost.
+        let is_told = seen.for_another && !self.doubts.covers(seen.time) && !self.has_passed(seen);
+        let ip = seen.packet.ip().filter(|ip| is_told && ip.fragment.is_none())?;
+        let arrival = Arrival {
+            src: ip.src,
+            dst: ip.dst,
+            interface: seen.interface,
+            source_routed: false,
+            ttl: ip.ttl,
+            forwards: true,
+        };
+        let owns = |address| self.host.takes_in(address);
+        self.truth.as_mut()?.arrivals.why_not_passed_on(arrival, owns, Instant::now())
     }
 
     /// A packet from or to this machine as the rules see it, if they see it otherwise than the tap.
@@ -246,6 +271,8 @@ pub(super) enum Place {
     Behind(Seen),
     /// To a flow that goes through this machine.
     OnItsWayThrough,
+    /// To nobody: it is for another machine, and not passed on.
+    Discarded(Discard),
 }
 
 /// Whether a packet may be what the kernel answers one with that it has rejected: a reset, or that the port is unreachable,
