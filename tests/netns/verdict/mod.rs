@@ -21,8 +21,9 @@
 //! - `no set of ports sees it`: its header is not whole, and so many ports are asked for that they are a set;
 //! - `incomplete datagram`: fragments on loopback that wait for the rest, or of which the first was dropped.
 //!
-//! Otherwise than the engine's are told: a later fragment that came before its first, and packets of a connection of which
-//! one was dropped on its way out: pfw learns of that when it has judged later ones.
+//! Otherwise than the engine's are told: a later fragment that came before its first, packets of a connection of which
+//! one was dropped on its way out (pfw learns of that when it has judged later ones), and, where addresses are translated,
+//! replies on loopback to one that the kernel has given another port.
 
 mod chance;
 mod expected;
