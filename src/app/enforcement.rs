@@ -20,7 +20,7 @@ pub const NFLOG_GROUPS: std::ops::RangeInclusive<u16> = 20_700..=20_763;
 pub fn dry_run(ruleset: &Ruleset, host: &Host, reports: bool) -> String {
     let nflog_group = reports.then_some(*NFLOG_GROUPS.start());
     // Without any tools it is written for those that are usual.
-    let backend = Tools::find(Variant::Usual).map_or(Backend::NfTables, |tools| tools.backend());
+    let backend = Tools::find(Variant::Usual).map_or(Backend::NfTables, |tools| tools.matches());
     Plan::new(ruleset, host, options(backend, (1, nflog_group)), Timestamp::now()).to_string()
 }
 
@@ -42,7 +42,7 @@ fn plan(
     now: Timestamp,
 ) -> Plan {
     let bpf = !before.is_some_and(Plan::does_without_bpf);
-    let mut options = Options { bpf, ..options(tools.backend(), marks) };
+    let mut options = Options { bpf, ..options(tools.matches(), marks) };
     let compile = |options| match before {
         Some(before) => before.next(ruleset, host, options, now),
         None => Plan::new(ruleset, host, options, now),
@@ -157,7 +157,7 @@ impl Enforcement {
             (plan, names)
         } else {
             (
-                Plan::nothing(options(self.installed.tools().backend(), marks)),
+                Plan::nothing(options(self.installed.tools().matches(), marks)),
                 KernelRules::at_rest(generation, acting.host, now),
             )
         };

@@ -27,16 +27,21 @@ pub enum Others {
     StandInFront,
     /// They had changed ours.
     ChangedRules,
+    /// Those that translate may have led it to another machine, to which it is not passed on.
+    LedAway(Discard),
 }
 
 impl Others {
-    const fn words(self) -> &'static str {
-        match self {
+    /// What is said of it, and whether it is a difference.
+    fn explain(self) -> (String, Option<Cause>) {
+        let words = match self {
             Self::StandInFront => {
                 "not dropped by pfw; rules of others stand in front of its own, and may have dropped it"
             }
             Self::ChangedRules => "not dropped by the kernel, in which somebody had changed pfw's rules",
-        }
+            Self::LedAway(why) => return (why.reason(), None),
+        };
+        (words.to_owned(), Some(Cause::Others))
     }
 }
 
@@ -204,7 +209,8 @@ impl Case<'_> {
         // Only of what opens a connection, or is to be blocked in any state, is it known that no rule of ours has seen it.
         let is_unseen = cause == Cause::Unexplained || self.predicted.state == State::New;
         if let Some(others) = is_unseen.then(others).flatten() {
-            return Explanation { rule: rule(), reason: others.words().to_owned(), cause: Some(Cause::Others) };
+            let (reason, cause) = others.explain();
+            return Explanation { rule: rule(), reason, cause };
         }
         Explanation { rule: rule(), reason: "not dropped by the kernel".to_owned(), cause: Some(cause) }
     }
@@ -218,7 +224,10 @@ impl Case<'_> {
     /// Whether a rule was to decide by its ports, and could not see them.
     fn is_hidden(&self) -> bool {
         let asks_for_ports = matches!(self.predicted.step, Step::BlockPorts | Step::Rules);
-        asks_for_ports && self.seen.packet.is_hidden_from_port_sets()
+        // What comes in is put together in front of rules that ask for ports.
+        let is_whole = self.ip().is_some_and(|ip| ip.fragment.is_none());
+        let may_be_hidden = is_whole || self.seen.direction != Direction::Incoming;
+        asks_for_ports && may_be_hidden && self.seen.packet.is_hidden_from_port_sets()
     }
 
     /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
@@ -227,8 +236,18 @@ impl Case<'_> {
         let is_simple = self.seen.direction == Direction::Incoming && is_as_seen;
         let ip = self.ip().filter(|_| is_simple)?;
         let source_routed = self.seen.packet.odd.is_some_and(|odd| odd.alert == Alert::Ipv4SourceRoute);
+        discard(self.arrival(ip, source_routed))
+    }
+
+    fn arrival(&self, ip: &Ip, source_routed: bool) -> Arrival {
         let (interface, forwards) = (self.seen.interface, self.forwards);
-        discard(Arrival { src: ip.src, dst: ip.dst, interface, source_routed, ttl: ip.ttl, forwards })
+        Arrival { src: ip.src, dst: ip.dst, interface, source_routed, ttl: ip.ttl, forwards }
+    }
+
+    /// What routing goes by with a packet that may have been led away.
+    pub fn as_arrival(&self) -> Option<Arrival> {
+        let is_incoming = self.seen.direction == Direction::Incoming;
+        self.ip().filter(|_| is_incoming).map(|ip| self.arrival(ip, false))
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.

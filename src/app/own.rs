@@ -73,6 +73,11 @@ impl Own {
         self.related.report(seen, now);
     }
 
+    /// Whether any such report waits for its packet.
+    pub fn has_related(&self) -> bool {
+        !self.related.is_empty()
+    }
+
     /// Whether an error that goes out is reported to be about a connection. A report is of use once. `others` are the ends of
     /// what it is about to the rules, where they are translated behind them.
     pub fn is_related(&mut self, seen: &Seen, others: Option<Ends>) -> bool {

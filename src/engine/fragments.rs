@@ -3,7 +3,7 @@
 
 use super::decision::State;
 use super::subject::Header;
-use crate::packet::{Datagram, Fragment, Ip, Parts, Protocol, TcpFlags, Transport};
+use crate::packet::{Counted, Datagram, Fragment, Ip, Parts, Protocol, TcpFlags, Transport};
 use crate::time::Timestamp;
 use std::collections::{HashMap, VecDeque};
 
@@ -35,6 +35,22 @@ struct Known {
     parts: Parts,
 }
 
+impl Known {
+    /// Nothing, until then.
+    fn new(expires: Timestamp) -> Self {
+        Self { expires, told: None, opening: None, flags: None, parts: Parts::default() }
+    }
+
+    /// Counts a fragment. What was told of a datagram that it ends is of another.
+    fn count(&mut self, packet: &Ip, fragment: Fragment) -> Counted {
+        let counted = self.parts.count(fragment, packet.src.is_ipv6());
+        if counted == Counted::Ends {
+            *self = Self::new(self.expires);
+        }
+        counted
+    }
+}
+
 /// The datagrams of late that came in fragments, bounded: the oldest makes room.
 pub(super) struct Fragments {
     datagrams: HashMap<Datagram, Known, foldhash::fast::RandomState>,
@@ -56,16 +72,18 @@ impl Fragments {
         let datagram = self.datagram(packet, fragment, now);
         if datagram.told.is_some() && datagram.parts.are_all() {
             // The number is in use again.
-            datagram.parts = Parts::default();
+            *datagram = Known::new(expires);
         }
-        (datagram.told, datagram.expires) = (Some(told), expires);
-        datagram.parts.count(fragment);
+        // The kernel keeps the one that came before.
+        if datagram.count(packet, fragment) != Counted::LeftOut || datagram.told.is_none() {
+            (datagram.told, datagram.expires) = (Some(told), expires);
+        }
     }
 
     /// What the first fragment of `packet`'s datagram told; what is not known is counted.
     pub(super) fn recall(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> Option<Told> {
         let datagram = self.datagram(packet, fragment, now);
-        datagram.parts.count(fragment);
+        datagram.count(packet, fragment);
         if let Transport::TcpRest(flags) = packet.transport {
             datagram.flags = Some(flags);
         }
@@ -98,7 +116,6 @@ impl Fragments {
     fn datagram(&mut self, packet: &Ip, fragment: Fragment, now: Timestamp) -> &mut Known {
         let key = Datagram::of_fragment(packet, fragment);
         let expires = now.plus(key.reassembly_timeout());
-        let none = || Known { expires, told: None, opening: None, flags: None, parts: Parts::default() };
         if !self.datagrams.contains_key(&key) {
             self.order.push_back(key);
             if self.order.len() > self.limit
@@ -107,9 +124,9 @@ impl Fragments {
                 self.datagrams.remove(&oldest);
             }
         }
-        let datagram = self.datagrams.entry(key).or_insert_with(none);
+        let datagram = self.datagrams.entry(key).or_insert_with(|| Known::new(expires));
         if datagram.expires <= now {
-            *datagram = none();
+            *datagram = Known::new(expires);
         }
         datagram
     }

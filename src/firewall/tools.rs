@@ -33,6 +33,9 @@ pub enum Backend {
     IpTables,
 }
 
+/// The first version of iptables-nft that compares ports and flags by `nf_tables`' own expressions.
+const OWN_MATCHES: [u32; 3] = [1, 8, 8];
+
 /// The programs of one family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Tables {
@@ -113,7 +116,9 @@ impl Tools {
     fn by_own_names(self) -> Self {
         let variant = if self.is_legacy() { Variant::Legacy } else { Variant::Nft };
         match Tables::of(variant) {
-            Ok((v4, v6)) if v4.are_same(&self.v4) => Self { variant, v4, v6, ..self },
+            Ok((v4, v6)) if v4.are_same(&self.v4) && are_same(v6.as_ref(), self.v6.as_ref()) => {
+                Self { variant, v4, v6, ..self }
+            }
             _ => self,
         }
     }
@@ -155,6 +160,19 @@ impl Tools {
     pub fn backend(&self) -> Backend {
         let is_nft = self.version.contains("nf_tables") && !self.version.contains("legacy");
         if is_nft { Backend::NfTables } else { Backend::IpTables }
+    }
+
+    /// Whose matches their rules are made of: before 1.8.8 iptables-nft has those of `ip_tables` for TCP and UDP.
+    pub fn matches(&self) -> Backend {
+        if self.number().is_some_and(|number| number < OWN_MATCHES) { Backend::IpTables } else { self.backend() }
+    }
+
+    /// The number of the version, as in `iptables-restore v1.8.9 (nf_tables)`.
+    fn number(&self) -> Option<[u32; 3]> {
+        let number = self.version.split_whitespace().find_map(|word| word.strip_prefix('v'))?;
+        let mut parts = number.split('.').map(str::parse);
+        let mut next = || parts.next()?.ok();
+        Some([next()?, next()?, next()?])
     }
 
     /// Whether these are the tools with tables of their own.
@@ -208,6 +226,10 @@ impl fmt::Display for Tools {
     }
 }
 
+fn are_same(one: Option<&Tables>, other: Option<&Tables>) -> bool {
+    one.zip(other).map_or(one.is_none() && other.is_none(), |(one, other)| one.are_same(other))
+}
+
 /// A program that only its owner can have changed.
 fn find(name: &str) -> Option<PathBuf> {
     let trusted = |path: &PathBuf| {
@@ -216,4 +238,23 @@ fn find(name: &str) -> Option<PathBuf> {
         })
     };
     FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(trusted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_iptables_nft_has_the_matches_of_the_other() {
+        for (version, backend, matches) in [
+            ("iptables-restore v1.8.9 (nf_tables)", Backend::NfTables, Backend::NfTables),
+            ("iptables-restore v1.8.7 (nf_tables)", Backend::NfTables, Backend::IpTables),
+            ("iptables-restore v1.8.11 (nf_tables)", Backend::NfTables, Backend::NfTables),
+            ("iptables-restore v1.8.9 (legacy)", Backend::IpTables, Backend::IpTables),
+            ("iptables-restore v1.6.1", Backend::IpTables, Backend::IpTables),
+        ] {
+            let tools = Tools::named(version);
+            assert_eq!((tools.backend(), tools.matches()), (backend, matches), "{version}");
+        }
+    }
 }

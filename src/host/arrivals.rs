@@ -53,6 +53,12 @@ pub struct Arrival {
 }
 
 impl Arrival {
+    /// Whether its addresses or its time to live make it likely that it is not passed on. `owns` tells what comes to this
+    /// machine.
+    pub fn may_end_here(&self, owns: impl Fn(IpAddr) -> bool) -> bool {
+        self.ends_here().is_some() || has_no_sender(self.src, owns) || is_nobody(self.dst)
+    }
+
     /// Why it is not passed on, wherever it is to go.
     fn ends_here(&self) -> Option<Discard> {
         match self.src {
@@ -110,7 +116,7 @@ impl Arrivals {
         {
             return answer;
         }
-        let answer = self.ask(arrival).or_else(|| self.led_away(arrival, now));
+        let answer = self.ask(arrival);
         self.latest = Some((now, arrival, answer));
         answer
     }
@@ -130,7 +136,7 @@ impl Arrivals {
     }
 
     /// Why a packet that was for this machine is not passed on, where translation may have led it away.
-    fn led_away(&mut self, arrival: Arrival, now: Instant) -> Option<Discard> {
+    pub fn led_away(&mut self, arrival: Arrival, now: Instant) -> Option<Discard> {
         let why = arrival.ends_here().filter(|_| arrival.forwards && !arrival.dst.is_multicast())?;
         let known = self.translates.filter(|&(at, _)| now.duration_since(at) < FRESH);
         let (_, translates) = *self.translates.insert(known.unwrap_or_else(|| (now, translates(true))));
@@ -138,18 +144,8 @@ impl Arrivals {
     }
 
     /// Why a packet that is for another machine is not passed on, where this one passes packets on; `None` if it is, or that
-    /// can't be told. Only about what its addresses or its time to live make suspect is routing asked. `owns` tells what
-    /// comes to this machine.
-    pub fn why_not_passed_on(
-        &mut self,
-        arrival: Arrival,
-        owns: impl Fn(IpAddr) -> bool,
-        now: Instant,
-    ) -> Option<Discard> {
-        let is_suspect = arrival.ends_here().is_some() || has_no_sender(arrival.src, owns) || is_nobody(arrival.dst);
-        if !is_suspect {
-            return None;
-        }
+    /// can't be told. It is one that may [end here](Arrival::may_end_here): routing is asked.
+    pub fn why_not_passed_on(&mut self, arrival: Arrival, now: Instant) -> Option<Discard> {
         if let Some((at, asked, answer)) = self.latest_on
             && asked == arrival
             && now.duration_since(at) < FRESH

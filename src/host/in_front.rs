@@ -16,6 +16,8 @@ const IPV6: u8 = 10;
 /// `NF_INET_PRE_ROUTING` and `NF_INET_LOCAL_IN`.
 const PRE_ROUTING: u32 = 0;
 const LOCAL_IN: u32 = 1;
+/// `NF_INET_INGRESS`.
+const INGRESS: u32 = 5;
 /// Where the filter table stands (`NF_IP_PRI_FILTER`, `linux/netfilter_ipv4.h`).
 const FILTER: i32 = 0;
 
@@ -63,6 +65,9 @@ fn is_in_front(chain: &Chain) -> bool {
     let Some(hook) = chain.hook.filter(|_| chain.kind == "filter") else { return false };
     match chain.family {
         NETDEV => true,
+        INET if hook.number == INGRESS => true,
+        // Of two that stand at the same place the one that came last is first.
+        INET | IPV4 | IPV6 if hook.number == LOCAL_IN && hook.priority == FILTER => chain.name != "INPUT",
         INET | IPV4 | IPV6 => hook.number == PRE_ROUTING || hook.number == LOCAL_IN && hook.priority < FILTER,
         _ => false,
     }
@@ -85,6 +90,8 @@ mod tests {
             (chain("f2b", INET, (LOCAL_IN, -1), 1), true),
             (chain("f2b", INET, (LOCAL_IN, -1), 0), false),
             (chain("PREROUTING", IPV4, (PRE_ROUTING, -150), 1), true),
+            (chain("input", INET, (LOCAL_IN, FILTER), 1), true),
+            (chain("in", INET, (INGRESS, 0), 1), true),
             (chain("late", IPV6, (LOCAL_IN, 10), 1), false),
             (chain("in", NETDEV, (0, 0), 1), true),
             (Chain { kind: "nat".to_owned(), ..chain("PREROUTING", IPV4, (PRE_ROUTING, -100), 1) }, false),

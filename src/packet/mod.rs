@@ -38,7 +38,7 @@ pub use hardware::{HardwareAddress, HardwarePair, hardware_addresses, on_loopbac
 pub use icmp::query as icmp_query;
 pub use link::Link;
 pub use malformed::Malformed;
-pub use parts::{Datagram, Parts};
+pub use parts::{Counted, Datagram, Parts};
 pub use protocol::Protocol;
 pub use reason::Reason;
 

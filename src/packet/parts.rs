@@ -44,6 +44,9 @@ impl Datagram {
 /// One that has more is never whole.
 const MAX_RUNS: usize = 64;
 
+/// In which fragments are cut, in bytes (RFC 791 section 2.3).
+const UNIT: u32 = 8;
+
 /// How much of a datagram has been seen, as the kernel puts it together (`inet_frag_queue_insert`, `net/ipv4/inet_fragment.c`).
 #[derive(Clone, Debug, Default)]
 pub struct Parts {
@@ -54,30 +57,57 @@ pub struct Parts {
     of: Option<u32>,
     /// There were too many runs.
     beyond: bool,
+    /// All of it has come: a fragment was the last that was missing.
+    whole: bool,
+}
+
+/// What becomes of a fragment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It is a part of the datagram.
+    Part,
+    /// It has come before, or fits the datagram not, and is left out.
+    LeftOut,
+    /// The datagram is over with it, and what comes then is of another.
+    Ends,
 }
 
 impl Parts {
-    /// Counts a fragment.
+    /// Counts a fragment, of IPv6 if `v6` says so.
     ///
-    /// What lies within a run has come before, and is left out. What overlaps one else ends the datagram, and so does what
-    /// contradicts the length that is known (RFC 5722): what comes then is of another.
-    pub fn count(&mut self, fragment: Fragment) {
+    /// What lies within a run has come before, and is left out. What overlaps one else ends the datagram (RFC 5722). What
+    /// contradicts the length that is known does so in IPv4, and is left out in IPv6 (`ip_frag_queue`,
+    /// `net/ipv4/ip_fragment.c`; `nf_ct_frag6_queue`, `net/ipv6/netfilter/nf_conntrack_reasm.c`).
+    pub fn count(&mut self, fragment: Fragment, v6: bool) -> Counted {
         let Fragment { offset, len, more, .. } = fragment;
         let end = offset.saturating_add(len);
+        // Of one that others follow the kernel takes whole units.
+        let end = if more { end / UNIT * UNIT } else { end };
         let reached = self.runs.last().map_or(0, |&(_, end)| end);
         let contradicts = self.of.is_some_and(|of| end > of || !more && end < of) || !more && end < reached;
-        if contradicts || !self.add(offset, end) {
+        if contradicts && v6 {
+            return Counted::LeftOut;
+        }
+        let counted = if contradicts || end <= offset { Counted::Ends } else { self.add(offset, end) };
+        if counted == Counted::Ends {
             *self = Self::default();
-        } else if !more {
+            return counted;
+        }
+        if !more {
             self.of = Some(end);
         }
+        if counted == Counted::Part {
+            let seen: u32 = self.runs.iter().map(|(offset, end)| end - offset).sum();
+            self.whole = !self.beyond && self.of == Some(seen);
+        }
+        counted
     }
 
-    /// Puts a fragment to the runs. Whether it does not overlap one without lying within it.
-    fn add(&mut self, offset: u32, end: u32) -> bool {
+    /// Puts a fragment to the runs.
+    fn add(&mut self, offset: u32, end: u32) -> Counted {
         let place = self.runs.partition_point(|&(_, run_end)| run_end <= offset);
         if let Some(&(run, run_end)) = self.runs.get(place).filter(|&&(run, _)| run < end) {
-            return run <= offset && end <= run_end;
+            return if run <= offset && end <= run_end { Counted::LeftOut } else { Counted::Ends };
         }
         let is_full = self.runs.len() == MAX_RUNS;
         match self.runs.last_mut() {
@@ -85,13 +115,12 @@ impl Parts {
             _ if is_full => self.beyond = true,
             _ => self.runs.insert(place, (offset, end)),
         }
-        true
+        Counted::Part
     }
 
     /// Whether all of the datagram has been seen.
-    pub fn are_all(&self) -> bool {
-        let seen: u32 = self.runs.iter().map(|(offset, end)| end - offset).sum();
-        !self.beyond && self.of == Some(seen)
+    pub const fn are_all(&self) -> bool {
+        self.whole
     }
 
     /// How many bytes of payload there are in all, once the last fragment was seen.
@@ -107,7 +136,7 @@ mod tests {
     fn are_all(fragments: &[(u32, u32, bool)]) -> bool {
         let mut parts = Parts::default();
         for &(offset, len, more) in fragments {
-            parts.count(Fragment { id: 1, offset, len, more });
+            parts.count(Fragment { id: 1, offset, len, more }, false);
         }
         parts.are_all()
     }
@@ -141,5 +170,24 @@ mod tests {
         let (first, last) = ((0, 16, true), (16, 8, false));
         assert!(!are_all(&[(16, 16, false), first, last]) && !are_all(&[first, last, (24, 8, true)]));
         assert!(are_all(&[(16, 16, false), last, first, last]), "what comes then begins another");
+    }
+
+    #[test]
+    fn in_ipv6_what_contradicts_the_length_is_left_out() {
+        let mut parts = Parts::default();
+        let mut count = |offset, len, more| parts.count(Fragment { id: 1, offset, len, more }, true);
+        assert_eq!(count(16, 8, false), Counted::Part);
+        assert_eq!(count(24, 8, true), Counted::LeftOut);
+        assert_eq!(count(0, 16, true), Counted::Part);
+        assert!(parts.are_all());
+    }
+
+    #[test]
+    fn what_comes_before_others_counts_in_whole_units_and_a_last_one_that_has_come_before_ends_nothing() {
+        assert!(are_all(&[(0, 13, true), (8, 12, false)]));
+        assert!(
+            !are_all(&[(0, 32, true), (24, 8, false)]),
+            "the kernel looks whether all is there with a new part alone"
+        );
     }
 }

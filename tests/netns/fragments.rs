@@ -15,7 +15,6 @@ pub const CASES: &[Case] = &[
     ("a_blocked_datagram_in_odd_fragments_has_one_line_nft", || odd_fragments_have_one_line("nft")),
     ("a_blocked_datagram_in_odd_fragments_has_one_line_legacy", || odd_fragments_have_one_line("legacy")),
     ("fragments_that_no_rule_has_seen_are_no_difference", fragments_that_no_rule_has_seen_are_no_difference),
-    ("a_guarded_message_in_fragments_passes_whole", a_guarded_message_in_fragments_passes_whole),
     ("a_datagram_that_comes_in_slowly_is_no_difference", a_datagram_that_comes_in_slowly_is_no_difference),
 ];
 
@@ -145,20 +144,5 @@ fn a_datagram_that_comes_in_slowly_is_no_difference() {
     // How fast the first three came in fact nobody knows.
     assert!((2 * 3..=4 * 3).contains(&not_whole()), "{}", world.log().join("\n"));
     assert_eq!(count(&world, &["frag="]), not_whole(), "{}", world.log().join("\n"));
-    ends_as_predicted(pfw);
-}
-
-/// Who is blocked may say all the same that packets to him are too long.
-fn a_guarded_message_in_fragments_passes_whole() {
-    let world = World::new();
-    let pfw = enforce(&world, &format!(r#"{{ "block_ips": ["{PEER4}", "{PEER6}"] }}"#), []);
-    let sender = on_peer(Sender::open);
-    for (src, dst, kind, code) in [(PEER4, HOST4, 3, 4), (PEER6, HOST6, 2, 0)] {
-        let body = Body::Icmp { kind, code, rest: [0, 0, 5, 0], data: vec![b'x'; 40] };
-        let message = spec(src, dst, 7, body);
-        message.fragments(24).iter().for_each(|fragment| sender.send(fragment, message.dst));
-        wait_for_lines(&world, 2, &["[ALLOWED] incoming eth0 ICMP", &format!("{src} > {dst}"), "rule=guard:path-mtu "]);
-    }
-    assert_eq!(count(&world, &["[BLOCKED]", "ICMP"]), 0, "{:?}", world.log());
     ends_as_predicted(pfw);
 }

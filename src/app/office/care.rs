@@ -45,14 +45,17 @@ impl Office {
         let (Some(enforcement), Some(vigil)) = (&mut self.enforcement, &mut self.vigil) else { return };
         let began = Instant::now();
         let looked = enforcement.look_after(self.started.elapsed(), &vigil.suspects());
+        if let Ok(look) = &looked {
+            if !look.right || look.words.is_some() {
+                let now = Timestamp::now();
+                let until = if look.right { now } else { now.plus(UNSEEN) };
+                self.orders.disturbed(now.minus(began.elapsed() + UNSEEN), until);
+            }
+            self.board.change(|notice| notice.degraded = !look.right);
+        }
         let (right, words) =
             looked.map_or_else(|error| (false, Some(format!("{error:#}"))), |look| (look.right, look.words));
         vigil.looked(began, Instant::now(), right);
-        if !right || words.is_some() {
-            let now = Timestamp::now();
-            self.orders.disturbed(now.minus(began.elapsed() + UNSEEN), if right { now } else { now.plus(UNSEEN) });
-        }
-        self.board.change(|notice| notice.degraded = !right);
         if let Some(words) = words {
             self.remark(desk, &words);
             self.orders.note(PfwEvent::RulesDisturbed, &words);

@@ -22,11 +22,15 @@ impl Related {
         self.0.push_back((seen, now));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether an error was reported; each report tells of one. `others` are the ends of what it is about to the rules, where
     /// they are translated behind them.
     pub(super) fn take(&mut self, seen: &Seen, others: Option<Ends>) -> bool {
         // Most packets that go out are none.
-        let Some(error) = error_in(seen).filter(|_| !self.0.is_empty()) else { return false };
+        let Some(error) = error_in(seen) else { return false };
         let is_it = |(reported, _): &(Seen, _)| {
             error_in(reported).as_ref() == Some(&error) && is_about_the_same(seen, reported, others)
         };

@@ -4,7 +4,7 @@ use super::through::Place;
 use super::{Stage, around};
 use crate::app::explanation::{Form, reject_answer, unknown_rule};
 use crate::app::pipeline::Judgement;
-use crate::app::withheld::{Seen, Settled};
+use crate::app::withheld::{Seen, Settled, is_first};
 use crate::engine::{Direction, RuleInfo, State};
 use crate::host::Discard;
 use crate::packet::Packet;
@@ -63,7 +63,7 @@ impl Stage {
         let judgement = is_placed.then(|| self.judge(&behind.unwrap_or(seen)).judgement);
         let Some(truth) = &mut self.truth else { return };
         truth.withheld.keep(seen, judgement);
-        if behind.is_some() {
+        if behind.is_some() && is_first(&seen.packet) {
             for came_before in truth.withheld.unjudged(&seen) {
                 self.judge_of_datagram(&came_before);
             }
@@ -116,8 +116,10 @@ impl Stage {
     /// Tells of a packet for an address of others that is not passed on. What was foretold of it names the rule.
     fn tell_discarded(&mut self, seen: &Seen, why: Discard) {
         self.change_rules(seen.time);
-        let form = self.foretell(seen, seen.packet);
-        let rule = self.pipeline.rule(&form.judgement).cloned().unwrap_or_else(unknown_rule);
+        let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
+        // It opens nothing.
+        let judgement = self.pipeline.foretell_as(&seen.packet, &around, State::New);
+        let rule = self.pipeline.rule(&judgement).cloned().unwrap_or_else(unknown_rule);
         self.write_as(seen, &rule, Verdict::Allowed, &why.reason());
     }
 

@@ -72,7 +72,8 @@ impl Stage {
 
     /// Whether a packet that goes out is an error about a connection, as the kernel knows it.
     fn is_related(&mut self, seen: &Seen) -> bool {
-        let Some(truth) = self.truth.as_mut().filter(|_| seen.direction == Direction::Outgoing) else { return false };
+        let is_asked = |truth: &&mut Truth| seen.direction == Direction::Outgoing && truth.own.has_related();
+        let Some(truth) = self.truth.as_mut().filter(is_asked) else { return false };
         let others = seen.packet.ip().and_then(|ip| self.forwarding.other_ends(ip, seen.time));
         truth.own.is_related(seen, others)
     }
@@ -85,8 +86,7 @@ impl Stage {
     /// Why a packet for an address of others is not passed on, if that is certain.
     fn why_not_passed_on(&mut self, seen: &Seen) -> Option<Discard> {
         // It may have been dropped in front of routing: of a fragment no report tells, and any may be lost.
-        let is_told = seen.for_another && !self.doubts.covers(seen.time) && !self.has_passed(seen);
-        let ip = seen.packet.ip().filter(|ip| is_told && ip.fragment.is_none())?;
+        let ip = seen.packet.ip().filter(|ip| seen.for_another && ip.fragment.is_none())?;
         let arrival = Arrival {
             src: ip.src,
             dst: ip.dst,
@@ -95,8 +95,11 @@ impl Stage {
             ttl: ip.ttl,
             forwards: true,
         };
-        let owns = |address| self.host.takes_in(address);
-        self.truth.as_mut()?.arrivals.why_not_passed_on(arrival, owns, Instant::now())
+        if !arrival.may_end_here(|address| self.host.takes_in(address)) {
+            return None;
+        }
+        let is_told = !self.doubts.covers(seen.time) && !self.has_passed(seen);
+        self.truth.as_mut().filter(|_| is_told)?.arrivals.why_not_passed_on(arrival, Instant::now())
     }
 
     /// A packet from or to this machine as the rules see it, if they see it otherwise than the tap.

@@ -9,6 +9,7 @@ use crate::firewall;
 use crate::packet::Malformed;
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,13 +78,17 @@ impl Stage {
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
         let forwards = seen.packet.ip().is_some_and(|ip| self.host.forwards(ip.dst.is_ipv4()));
         let case = Case { seen, forms, interface, predicted, rule, forwards };
-        let discard = |arrival| truth.arrivals.why_discarded(arrival, Instant::now());
-        let others = || match seen.direction {
-            _ if truth.disturbed.covers(seen.time) => Some(Others::ChangedRules),
-            Direction::Incoming if truth.in_front.are_others(firewall::Hook::PreRouting.own(), Instant::now()) => {
-                Some(Others::StandInFront)
+        let (arrivals, in_front) = (RefCell::new(&mut truth.arrivals), &mut truth.in_front);
+        let discard = |arrival| arrivals.borrow_mut().why_discarded(arrival, Instant::now());
+        let disturbed = truth.disturbed.covers(seen.time);
+        let others = || {
+            let led_away = |arrival| arrivals.borrow_mut().led_away(arrival, Instant::now()).map(Others::LedAway);
+            let mut stand_in_front = || in_front.are_others(firewall::Hook::PreRouting.own(), Instant::now());
+            match case.as_arrival() {
+                _ if disturbed => Some(Others::ChangedRules),
+                Some(arrival) => led_away(arrival).or_else(|| stand_in_front().then_some(Others::StandInFront)),
+                None => None,
             }
-            _ => None,
         };
         let unfinished = truth.withheld.is_unfinished(seen);
         let (explanation, verdict) = match by {

@@ -90,7 +90,7 @@ impl Datagrams {
             self.begun.remember(datagram, begun, until, seen.time);
         }
         let Some(begun) = self.begun.get_mut(&datagram, seen.time) else { return };
-        begun.parts.count(fragment);
+        begun.parts.count(fragment, seen.packet.ip().is_some_and(|ip| ip.src.is_ipv6()));
         if fragment.offset == 0 && begun.first.is_none() {
             begun.first = Some((*seen, judgement));
         }
@@ -160,7 +160,7 @@ pub(super) fn is_same_part(one: &Seen, other: &Seen) -> bool {
 }
 
 /// Whether a packet is the first fragment of a datagram.
-pub(super) fn is_first(part: &Packet) -> bool {
+pub fn is_first(part: &Packet) -> bool {
     matches!(part.net, Net::Ip(Ip { fragment: Some(Fragment { offset: 0, .. }), .. }))
 }
 

@@ -45,7 +45,9 @@ struct Queue {
 impl Queue {
     fn push(&mut self, turn: Timestamp, datagram: Datagram, part: Judged) {
         self.arrived.push_back((turn, datagram));
-        self.waiting.entry(datagram).or_default().push_back(part);
+        let parts = self.waiting.entry(datagram).or_default();
+        // Who is asked for next is found without a search, however many there are.
+        if is_first(&part.0.packet) { parts.push_front(part) } else { parts.push_back(part) }
     }
 
     /// The next part of a datagram whose turn it is, if that is not later than `until`: the first fragment before all,
@@ -53,8 +55,7 @@ impl Queue {
     fn pop_until(&mut self, until: Timestamp) -> Option<(Timestamp, Datagram, Judged)> {
         loop {
             let (turn, datagram) = self.arrived.pop_front_if(|(time, _)| *time <= until)?;
-            let first = self.parts(&datagram).position(|(seen, _)| is_first(&seen.packet));
-            if let Some(part) = self.remove(&datagram, first.unwrap_or(0)) {
+            if let Some(part) = self.remove(&datagram, 0) {
                 return Some((turn, datagram, part));
             }
         }

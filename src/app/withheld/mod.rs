@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 use crossing::Crossings;
 pub use crossing::Passage;
 use datagrams::datagram_of;
-pub use datagrams::is_first_of;
+pub use datagrams::{is_first, is_first_of};
 use fragments::{Fragments, Part};
 pub use frames::Frames;
 pub use incoming::Incoming;

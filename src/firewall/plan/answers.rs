@@ -33,10 +33,9 @@ impl Steps<'_, '_> {
             RuleDirection::In => Match { interface: Some("-i lo".to_owned()), ..Match::default() },
             RuleDirection::Out => Match::default(),
         };
-        let mut all = self.resets(&here, direction, later);
-        all.splice(1..1, self.errors(&here, direction, later));
-        for conditions in all {
-            self.writer.built_in("guard:reject-answer", &conditions, &Target::Return);
+        let (resets, errors) = (self.resets(&here, direction, later), self.errors(&here, direction, later));
+        for conditions in resets.iter().chain(&errors) {
+            self.writer.built_in("guard:reject-answer", conditions, &Target::Return);
         }
     }
 
@@ -77,9 +76,20 @@ impl Steps<'_, '_> {
 
     /// What tells connections whose packets rules reject, but for TCP, which is answered with resets.
     fn told(&self) -> BTreeSet<String> {
+        let family = self.family();
         let rejects = self.effective.rules.iter().filter(|(_, rule)| rule.action == Action::Reject);
-        let all: BTreeSet<_> = rejects.flat_map(|(_, rule)| told_by(rule, self.family())).collect();
-        if all.contains("") || all.len() > MAX_TOLD { BTreeSet::from([String::new()]) } else { all }
+        let of_family = rejects.filter(|(_, rule)| has_addresses(rule, family));
+        let all: BTreeSet<_> = of_family.flat_map(|(_, rule)| told_by(rule, family)).collect();
+        let udp = of(Protocol::UDP);
+        if all.contains("") {
+            BTreeSet::from([String::new()])
+        } else if all.len() <= MAX_TOLD {
+            all
+        } else if all.iter().all(|told| told.starts_with(&udp)) {
+            BTreeSet::from([udp])
+        } else {
+            BTreeSet::from([String::new()])
+        }
     }
 
     /// Whether an ordered rule acts on what comes in by loopback.
@@ -97,9 +107,22 @@ fn of_no_process(last_user: u32) -> String {
     }
 }
 
+/// Whether packets of a family can satisfy what a rule asks of addresses.
+fn has_addresses(rule: &Rule, family: Family) -> bool {
+    let conditions = [&rule.src, &rule.dst].into_iter().flatten();
+    conditions.map(|condition| &condition.set).all(|set| match family {
+        Family::V4 => !set.v4.is_empty(),
+        Family::V6 => !set.v6.is_empty(),
+    })
+}
+
+/// What tells connections of a protocol.
+fn of(protocol: Protocol) -> String {
+    format!(" --ctproto {}", protocol.0)
+}
+
 fn told_by(rule: &Rule, family: Family) -> Vec<String> {
     let wanted = rule.protocol.as_ref().map_or(ProtocolSet::ALL, |condition| condition.set);
-    let of = |protocol: Protocol| format!(" --ctproto {}", protocol.0);
     if rule.src_port.is_none() && rule.dst_port.is_none() {
         let is_own = |protocol| !ProtocolSet::icmp().contains(protocol) || protocol == family.icmp();
         let is_answered = |&protocol: &Protocol| protocol != Protocol::TCP && is_own(protocol);

@@ -58,7 +58,7 @@ pub struct Options {
     pub bpf: bool,
     /// The last user that a rule can name; the first is 0. A user namespace may have few.
     pub last_user: u32,
-    /// Whose tables it is for: each has matches that do what others do not.
+    /// Whose matches it is made of: each does what others do not.
     pub backend: Backend,
     /// Whether this machine passes packets on. If so, forwarded packets are judged by what translation hides too, and
     /// flows that pass are reported, which brings in connection tracking (translation itself does anyway).

@@ -70,10 +70,7 @@ impl Steps<'_, '_> {
         let later = self.effective.later_steps_block(direction);
         let tracks = [RuleDirection::In, RuleDirection::Out].iter().any(|&one| self.effective.later_steps_block(one));
         let blocks = self.effective.blocks_behind_guards(direction) || self.blocks_peers(direction);
-        // The guards look at types of ICMP. IPv4 puts together what is for this machine in front of its rules anyway.
-        let needs_whole = self.effective.needs_whole_packets()
-            || self.has_early_peers()
-            || self.family() == Family::V6 && blocks && self.effective.panic.is_none();
+        let needs_whole = self.effective.needs_whole_packets() || self.has_early_peers();
         if self.options.forwards {
             self.untranslated(direction);
         }
@@ -169,7 +166,9 @@ impl Steps<'_, '_> {
             let led = outside.with(format!("{STATE} DNAT ! --ctstatus CONFIRMED"));
             self.writer.report("own", Reported::Led, &led);
             // A transparent proxy is sent what is for others, which to the tap is on its way through. What is for many is not.
-            let taken = outside.with("-m pkttype --pkt-type host").with("-m addrtype ! --dst-type LOCAL");
+            // IPv6 has no broadcast, and its match no word for it.
+            let others = if self.family() == Family::V4 { "LOCAL,BROADCAST,MULTICAST" } else { "LOCAL,MULTICAST" };
+            let taken = outside.with(format!("-m pkttype --pkt-type host -m addrtype ! --dst-type {others}"));
             self.writer.report("own", Reported::Taken, &taken);
         }
         if direction == RuleDirection::Out {
