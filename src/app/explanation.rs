@@ -163,19 +163,19 @@ impl Case<'_> {
         (Cause::TimeOut, State::New)
     }
 
-    /// Explains that no rule dropped it. `discard` tells why routing discards a packet, if it does; `others` what
+    /// Explains that no rule dropped it. `discarded` tells why routing discards it, if it does; `others` what
     /// others have to do with it; it is `unfinished` if it is a fragment of a datagram that is not whole, which the kernel
     /// shows to no rule.
     pub fn passed(
         &self,
         generations: &Generations,
-        discard: impl FnOnce(Arrival) -> Option<Discard>,
+        discarded: Option<Discard>,
         others: impl FnOnce() -> Option<Others>,
         unfinished: bool,
     ) -> Explanation {
         let rule = || self.rule.cloned().unwrap_or_else(unknown_rule);
         // For some seconds after a change the rules before it would explain much that no rule has seen.
-        if let Some(why) = self.why_discarded(discard) {
+        if let Some(why) = discarded {
             return Explanation { rule: rule(), reason: why.reason(), cause: None };
         }
         let mut reply_allowed = false;
@@ -230,24 +230,17 @@ impl Case<'_> {
         asks_for_ports && may_be_hidden && self.seen.packet.is_hidden_from_port_sets()
     }
 
-    /// Why it did not get as far as the rules, if routing discarded it. What is translated goes by other ends there.
-    fn why_discarded(&self, discard: impl FnOnce(Arrival) -> Option<Discard>) -> Option<Discard> {
-        let is_as_seen = matches!(self.forms, [form] if form.packet == self.seen.packet);
-        let is_simple = self.seen.direction == Direction::Incoming && is_as_seen;
-        let ip = self.ip().filter(|_| is_simple)?;
+    /// What routing goes by with it, if it came in.
+    pub fn arrival(&self) -> Option<Arrival> {
+        let ip = self.ip().filter(|_| self.seen.direction == Direction::Incoming)?;
         let source_routed = self.seen.packet.odd.is_some_and(|odd| odd.alert == Alert::Ipv4SourceRoute);
-        discard(self.arrival(ip, source_routed))
-    }
-
-    fn arrival(&self, ip: &Ip, source_routed: bool) -> Arrival {
         let (interface, forwards) = (self.seen.interface, self.forwards);
-        Arrival { src: ip.src, dst: ip.dst, interface, source_routed, ttl: ip.ttl, forwards }
+        Some(Arrival { src: ip.src, dst: ip.dst, interface, source_routed, ttl: ip.ttl, forwards })
     }
 
-    /// What routing goes by with a packet that may have been led away.
-    pub fn as_arrival(&self) -> Option<Arrival> {
-        let is_incoming = self.seen.direction == Direction::Incoming;
-        self.ip().filter(|_| is_incoming).map(|ip| self.arrival(ip, false))
+    /// Whether the rules see it as the tap does: it is not translated.
+    pub fn is_as_seen(&self) -> bool {
+        matches!(self.forms, [form] if form.packet == self.seen.packet)
     }
 
     /// The entry of the list that stands for `rule` in the kernel, in words.
@@ -408,15 +401,14 @@ mod tests {
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
         let forms = form(&seen, decision);
-        let unexplained = case(&seen, &forms, decision).passed(&generations, |_| None, || None, false);
+        let unexplained = case(&seen, &forms, decision).passed(&generations, None, || None, false);
         assert_eq!(unexplained.cause, Some(Cause::Unexplained));
         assert_eq!(unexplained.reason, "not dropped by the kernel");
-        let in_front =
-            case(&seen, &forms, decision).passed(&generations, |_| None, || Some(Others::StandInFront), false);
+        let in_front = case(&seen, &forms, decision).passed(&generations, None, || Some(Others::StandInFront), false);
         assert_eq!(in_front.cause, Some(Cause::Others));
         assert!(in_front.reason.contains("stand in front"), "{}", in_front.reason);
         generations.add(kernel(2, "{}", ("default_policy", Step::DefaultPolicy)));
-        let explained = case(&seen, &forms, decision).passed(&generations, |_| None, || None, false);
+        let explained = case(&seen, &forms, decision).passed(&generations, None, || None, false);
         assert_eq!((explained.cause, &*explained.rule.id), (None, "default_policy"));
     }
 
@@ -427,12 +419,8 @@ mod tests {
         // Those before would have let it pass, and are not long gone.
         generations.add(kernel(0, "{}", ("default_policy", Step::DefaultPolicy)));
         generations.add(kernel(99, LIST, ("block_ips", Step::BlockIps)));
-        let explained = case(&seen, &form(&seen, decision), decision).passed(
-            &generations,
-            |arrival| (arrival.interface == 1).then_some(Discard::NoRoute),
-            || None,
-            false,
-        );
+        let explained =
+            case(&seen, &form(&seen, decision), decision).passed(&generations, Some(Discard::NoRoute), || None, false);
         let reason =
             "discarded by the kernel before any rule: no packet comes in by that interface from or to such an address";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
@@ -443,7 +431,7 @@ mod tests {
         let (seen, decision) = predicted(LIST, [10, 9, 8, 7]);
         let mut generations = Generations::default();
         generations.add(kernel(1, LIST, ("block_ips", Step::BlockIps)));
-        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, |_| None, || None, true);
+        let explained = case(&seen, &form(&seen, decision), decision).passed(&generations, None, || None, true);
         let reason = "no rule has seen it: its datagram is not whole yet";
         assert_eq!((explained.cause, explained.reason.as_str()), (None, reason));
     }
@@ -456,7 +444,7 @@ mod tests {
         generations.add(kernel(1, rules, ("default_policy", Step::DefaultPolicy)));
         let forms = form(&seen, decision);
         assert_eq!(
-            case(&seen, &forms, decision).passed(&generations, |_| None, || None, false).cause,
+            case(&seen, &forms, decision).passed(&generations, None, || None, false).cause,
             Some(Cause::TimeOut)
         );
     }

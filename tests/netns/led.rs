@@ -76,11 +76,17 @@ fn each_packet_has_a_line() {
     }
 }
 
+/// Who listens here for what the server is asked.
+fn service(host: IpAddr) -> UdpSocket {
+    let service = UdpSocket::bind((host, LED_TO)).expect("a free port");
+    service.set_read_timeout(Some(PATIENCE)).expect("set");
+    service
+}
+
 /// A connection of each kind to this host, for the server as the peer believes, and one to the server in between.
 fn converse(host: IpAddr, peer: IpAddr, server: IpAddr) {
     let here = SocketAddr::new(host, LED_TO);
-    let service = UdpSocket::bind(here).expect("a free port");
-    service.set_read_timeout(Some(PATIENCE)).expect("set");
+    let service = service(host);
     let listener = TcpListener::bind(here).expect("a free port");
     let behind = on("server", || UdpSocket::bind((server, FORWARDED)).expect("a free port"));
     let client = on_peer(|| UdpSocket::bind((peer, 4000)).expect("a free port"));
@@ -109,8 +115,7 @@ fn fragments_have_lines() {
     lead();
     let pfw = enforce(&world, &allow(), []);
     for (host, peer, server) in ends() {
-        let service = UdpSocket::bind((host, LED_TO)).expect("a free port");
-        service.set_read_timeout(Some(PATIENCE)).expect("set");
+        let service = service(host);
         let client = on_peer(|| UdpSocket::bind((peer, 4000)).expect("a free port"));
         client.send_to(&[7; 4000], (server, ASKED)).expect("sent");
         let (_, from) = service.recv_from(&mut [0; 4000]).expect("it comes here");
@@ -129,8 +134,7 @@ fn backwards() {
     lead();
     let pfw = enforce(&world, &allow(), []);
     for (host, peer, server) in ends() {
-        let service = UdpSocket::bind((host, LED_TO)).expect("a free port");
-        service.set_read_timeout(Some(PATIENCE)).expect("set");
+        let service = service(host);
         let body = Body::Udp { ports: (4000, ASKED), data: vec![7; 100] };
         let spec = Spec { src: peer, dst: server, ttl: 64, id: 9, body, extensions: Vec::new(), flaw: Flaw::None };
         let sender = on_peer(Sender::open);

@@ -1,6 +1,7 @@
 //! The kernel's verdicts, and what waits for them.
 
 use crate::app::doubts::Doubts;
+use crate::app::explanation::{Case, Explanation, Others};
 use crate::app::generations::Generations;
 use crate::app::kernel_rules::KernelRule;
 use crate::app::own::{Does, Own};
@@ -8,6 +9,7 @@ use crate::app::remembered::Remembered;
 use crate::app::withheld::{By, Seen, Withheld, ends};
 use crate::conntrack::Ends;
 use crate::engine::{Direction, Step};
+use crate::firewall::Hook;
 use crate::host::{Arrivals, InFront};
 use crate::nflog::Event;
 use crate::packet::{self, Net, Packet};
@@ -16,7 +18,7 @@ use crate::time::Timestamp;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Packets that were rejected and whose answer may still be seen. One that is forgotten makes a difference of its
 /// answer.
@@ -129,6 +131,24 @@ impl Truth {
     /// Whether a packet of which one end is this was rejected a moment before, when it had been led away.
     pub(super) fn has_rejected_led_away(&self, end: &(IpAddr, u16), time: Timestamp) -> bool {
         self.rejected_led_away.knows(end, time)
+    }
+
+    /// Explains that no rule dropped a packet that was to be blocked. The kernel is asked for what it may be asked of it.
+    pub(super) fn explain_passed(&mut self, case: &Case<'_>) -> Explanation {
+        let Self { arrivals, in_front, disturbed, generations, withheld, .. } = self;
+        let (arrival, now) = (case.arrival(), Instant::now());
+        // What is translated goes by other ends where it is routed.
+        let as_seen = arrival.filter(|_| case.is_as_seen());
+        let discarded = as_seen.and_then(|arrival| arrivals.why_discarded(arrival, now));
+        let others = || match arrival {
+            _ if disturbed.covers(case.seen.time) => Some(Others::ChangedRules),
+            Some(arrival) => arrivals
+                .led_away(arrival, now)
+                .map(Others::LedAway)
+                .or_else(|| in_front.are_others(Hook::PreRouting.own(), now).then_some(Others::StandInFront)),
+            None => None,
+        };
+        case.passed(generations, discarded, others, withheld.is_unfinished(case.seen))
     }
 
     /// If the rule answers what it blocks, that is coming.

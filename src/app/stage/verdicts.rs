@@ -1,17 +1,14 @@
 //! The kernel's verdicts on packets, held against what was predicted of them, and against its own counters.
 
 use super::{Stage, around};
-use crate::app::explanation::{Case, Form, Others};
+use crate::app::explanation::{Case, Form};
 use crate::app::pipeline::Circumstances;
 use crate::app::withheld::{By, Seen};
 use crate::engine::{Direction, RuleInfo, Step};
-use crate::firewall;
 use crate::packet::Malformed;
 use crate::record::{Cause, PfwEvent, PfwLine, Verdict};
 use crate::time::Timestamp;
-use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Rules, with a cause, whose differences have a line; what comes beyond is counted.
 const TOLD_DIFFERENCES: usize = 100;
@@ -41,8 +38,8 @@ impl Stage {
         }
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let Some(form @ Form { judgement, .. }) = forms.first() else { return };
-        if judgement.direction == Direction::LedAway && judgement.decision.step == Step::Loopback {
-            let loopback = RuleInfo { id: "loopback".into(), step: Step::Loopback };
+        let is_led_away = judgement.direction == Direction::LedAway && judgement.decision.step == Step::Loopback;
+        if is_led_away && let Some(loopback) = self.pipeline.rule(judgement).cloned() {
             return self.pipeline.write_as(&seen.packet, &around, &loopback, Verdict::Allowed, LED_AWAY);
         }
         self.pipeline.write_of_form(&seen.packet, &around, form, Verdict::Allowed);
@@ -78,22 +75,9 @@ impl Stage {
         let (predicted, rule) = (form.judgement.decision, self.pipeline.rule(&form.judgement));
         let forwards = seen.packet.ip().is_some_and(|ip| self.host.forwards(ip.dst.is_ipv4()));
         let case = Case { seen, forms, interface, predicted, rule, forwards };
-        let (arrivals, in_front) = (RefCell::new(&mut truth.arrivals), &mut truth.in_front);
-        let discard = |arrival| arrivals.borrow_mut().why_discarded(arrival, Instant::now());
-        let disturbed = truth.disturbed.covers(seen.time);
-        let others = || {
-            let led_away = |arrival| arrivals.borrow_mut().led_away(arrival, Instant::now()).map(Others::LedAway);
-            let mut stand_in_front = || in_front.are_others(firewall::Hook::PreRouting.own(), Instant::now());
-            match case.as_arrival() {
-                _ if disturbed => Some(Others::ChangedRules),
-                Some(arrival) => led_away(arrival).or_else(|| stand_in_front().then_some(Others::StandInFront)),
-                None => None,
-            }
-        };
-        let unfinished = truth.withheld.is_unfinished(seen);
         let (explanation, verdict) = match by {
             Some(by) => (case.dropped(by, &truth.generations, &mut self.conntrack), Verdict::Blocked),
-            None => (case.passed(&truth.generations, discard, others, unfinished), Verdict::Allowed),
+            None => (truth.explain_passed(&case), Verdict::Allowed),
         };
         let around = around(&mut self.known, &self.interfaces, &self.pipeline, seen);
         let around = Circumstances { uid: by.and_then(|by| by.uid), ..around };
